@@ -1,0 +1,96 @@
+"""Entries of a log as JSON, encoded once and then only joined (protocol README, 5).
+
+An entry is stored as its *tail*: the JSON members that do not depend on where it ends
+up in the log and on who reads it, up to and with the closing brace. The rest is put in
+front: ``type``, the ``chat`` as the reader addresses it, ``seq`` and ``prev``.
+
+    {"type":"message","chat":"@bob","seq":121,"prev":120,   <- the head, made per reader
+    "time":1790000000000,"from":"alice","kind":"text","text":"hello"}      <- the tail
+
+``time`` comes first in the tail, so that what follows its comma is the content: what
+the same key must always stand for.
+"""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+EntryKind = Literal["text", "action", "file", "create", "join", "leave", "topic"]
+
+# What people wrote, as opposed to events of the log: these count as unread.
+TALK: frozenset[str] = frozenset({"text", "action", "file"})
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Draft(Struct, frozen=True, gc=False):
+    """An entry that has no place in a log yet.
+
+    ``tail`` is final: what is stored, and what is delivered, byte by byte.
+    """
+
+    sender: str
+    kind: str
+    time_ms: int
+    tail: bytes
+    key: str | None = None
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """One item of a log, at its place: ``prev`` is the seq before it, 0 for none."""
+
+    seq: int
+    prev: int
+    sender: str
+    kind: str
+    tail: bytes
+    key: str | None = None
+
+
+def encode_text(sender: str, kind: EntryKind, time_ms: int, text: str) -> bytes:
+    """Return the tail of a text or action; ``sender`` is a canonical name."""
+    return b'"time":%d,"from":%b,"kind":"%b","text":%b}' % (
+        time_ms,
+        _encode(sender),
+        kind.encode(),
+        _encode(text),
+    )
+
+
+def encode_tail(
+    sender: str, kind: EntryKind, time_ms: int, members: dict[str, object]
+) -> bytes:
+    """Return the tail of an entry with further members, in the order given."""
+    head = b'"time":%d,"from":%b,"kind":"%b"' % (
+        time_ms,
+        _encode(sender),
+        kind.encode(),
+    )
+    rest = _encode(members)
+    return head + (b"," + rest[1:] if members else b"}")
+
+
+def has_same_content(one: bytes, other: bytes) -> bool:
+    """Whether two tails say the same, whatever their times."""
+    return one[one.index(b",") :] == other[other.index(b",") :]
+
+
+def tail_time(tail: bytes) -> int:
+    """Return the time (ms) that a tail carries."""
+    return int(tail[7 : tail.index(b",")])
+
+
+def encode_head(address: str) -> bytes:
+    """Return the constant beginning of every ``message`` of one chat for one reader."""
+    return b'{"type":"message","chat":%b,' % _encode(address)
+
+
+def encode_entry(head: bytes, seq: int, prev: int, tail: bytes) -> bytes:
+    """Return the body of a ``message``; ``head`` comes from ``encode_head``."""
+    return b'%b"seq":%d,"prev":%d,%b' % (head, seq, prev, tail)
+
+
+def with_key(tail: bytes, key: str) -> bytes:
+    """Return a tail that also carries its sender's key, for the sender alone."""
+    return b'%b,"key":%b}' % (tail[:-1], _encode(key))

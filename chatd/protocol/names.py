@@ -1,0 +1,98 @@
+"""Names of users and rooms, and the addresses of chats (protocol README, section 3).
+
+A user name is what PRECIS UsernameCaseMapped (RFC 8265, section 3.3) makes of it,
+restricted further so that it can stand in an address and on one line of a terminal.
+Case does not distinguish names: only the canonical form is stored, sent and compared.
+"""
+
+import re
+import unicodedata
+from typing import Literal
+
+from precis_i18n import get_profile
+from scramp.utils import ScramException, saslprep
+
+from chatd.protocol.errors import BadNameError
+
+MAX_USER_NAME = 32
+MAX_ROOM_NAME = 64
+
+ChatKind = Literal["direct", "room"]
+
+_PLAIN = re.compile(r"[a-z0-9][a-z0-9._-]*").fullmatch
+_SIGNS = "_-."
+_profile = get_profile("UsernameCaseMapped")
+
+
+def parse_user_name(name: str) -> str:
+    """Return the canonical form of a user name.
+
+    Raises:
+        BadNameError: The name breaks a rule; the reason says which.
+    """
+    return _canonical(name, MAX_USER_NAME, "user")
+
+
+def parse_room_name(name: str) -> str:
+    """Return the canonical form of a room name, which is given without its ``#``.
+
+    Raises:
+        BadNameError: The name breaks a rule; the reason says which.
+    """
+    return _canonical(name, MAX_ROOM_NAME, "room")
+
+
+def parse_address(address: str) -> tuple[ChatKind, str]:
+    """Return what kind of chat an address means, and the canonical name in it.
+
+    Raises:
+        BadNameError: It is neither ``@user`` nor ``#room``.
+    """
+    if address.startswith("@"):
+        return "direct", parse_user_name(address[1:])
+    if address.startswith("#"):
+        return "room", parse_room_name(address[1:])
+    raise BadNameError("the address of a chat is @user or #room")
+
+
+def parse_room_address(address: str) -> str:
+    """Return the canonical name of the room that ``#room`` means.
+
+    Raises:
+        BadNameError: It is not ``#room``.
+    """
+    kind, name = parse_address(address)
+    if kind != "room":
+        raise BadNameError("a room's address begins with #")
+    return name
+
+
+def _canonical(name: str, limit: int, what: str) -> str:
+    if len(name) <= limit and _PLAIN(name):
+        return name
+    if not name:
+        raise BadNameError(f"a {what} name must not be empty")
+    # PRECIS never makes a name of four times the limit legal; this bounds the work.
+    if len(name) > limit * 4:
+        raise BadNameError(f"a {what} name has at most {limit} characters")
+    try:
+        canonical = _profile.enforce(name)
+    except UnicodeEncodeError as error:
+        raise BadNameError(
+            f"a {what} name has letters, digits and _ - . only"
+        ) from error
+    if len(canonical) > limit:
+        raise BadNameError(f"a {what} name has at most {limit} characters")
+    for char in canonical:
+        category = unicodedata.category(char)
+        if category[0] not in "LM" and category != "Nd" and char not in _SIGNS:
+            raise BadNameError(f"a {what} name has letters, digits and _ - . only")
+    if canonical[0] in _SIGNS:
+        raise BadNameError(f"a {what} name must not begin with _ - or .")
+    try:
+        prepared = saslprep(canonical)
+    except ScramException as error:
+        raise BadNameError(f"that {what} name cannot be used to log in") from error
+    if prepared != canonical:
+        raise BadNameError(f"that {what} name is not in its normal form")
+    return canonical

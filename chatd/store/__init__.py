@@ -1,0 +1,1 @@
+"""Where chats are kept: the interface, and its implementations."""

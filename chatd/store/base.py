@@ -1,0 +1,358 @@
+"""The interface of every store, and the rules that its users may rely on.
+
+- ``seq`` is an int that strictly increases within a chat and is otherwise opaque: not
+  dense, and not comparable between chats. ``prev`` links an entry to its predecessor.
+- An append is answered only once its entry is on stable storage. The same key by the
+  same sender in the same chat is answered with the first seq, and stored once.
+- What readers are sent is what the follower is handed: every committed entry of a
+  followed chat, in order, exactly once, whoever appended it. Nobody may assume that a
+  chat has only one process that writes to it.
+- A read is never silently short: fewer entries than the limit mean that there are none.
+- Cursors only move forward and are written lazily: a crash may show an entry again, but
+  never skip one.
+
+Every implementation has to pass ``tests/service/store_conformance.py``.
+
+Errors, wherever something is written: ``StorageFullError`` (nothing was written),
+``UnavailableError`` (the outcome is unknown: ask again with the same key).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from chatd.protocol.entries import Draft, Entry
+from chatd.protocol.errors import ChatError
+
+ChatKind = Literal["direct", "room"]
+Visibility = Literal["public", "private"]
+Role = Literal["owner", "moderator", "member", "muted"]
+
+UNREAD_CAP = 1_000
+
+
+class ChatInfo(Struct, frozen=True, gc=False):
+    """A chat, whoever looks at it.
+
+    ``name`` is a room's name without ``#``; of a direct chat both users' names, sorted
+    and joined by one space (a name has none), the same name twice in a note to self.
+    """
+
+    id: int
+    kind: ChatKind
+    name: str
+    visibility: Visibility
+    topic: str = ""
+
+
+class Membership(Struct, frozen=True, gc=False):
+    """A user in a chat: ``first`` is the lowest seq the user may see."""
+
+    chat: ChatInfo
+    user: str
+    role: Role
+    first: int
+    read: int
+
+
+class ChatState(Struct, frozen=True, gc=False):
+    """What a login needs to know about one of the user's chats.
+
+    ``last`` is the seq of the newest entry, 0 if there is none; ``unread`` counts what
+    others wrote after ``read``, at most ``UNREAD_CAP``; ``peer_read`` is the cursor of
+    the other user of a direct chat.
+    """
+
+    membership: Membership
+    last: int
+    unread: int
+    peer_read: int | None = None
+
+
+class RoomSummary(Struct, frozen=True, gc=False):
+    """A public room, as listed."""
+
+    name: str
+    topic: str
+    members: int
+
+
+class Invitation(Struct, frozen=True, gc=False):
+    """A room that a user may join, and who said so."""
+
+    room: str
+    by: str
+
+
+class AddMember(Struct, frozen=True, gc=False):
+    """Make ``user`` a member, as of the entry that says so.
+
+    The cursor starts at that entry; in a private room ``first`` does too. An invitation
+    to the room is used up. It fails with NameTakenError for one who is a member.
+    """
+
+    user: str
+    role: Role = "member"
+
+
+class RemoveMember(Struct, frozen=True, gc=False):
+    """End ``user``'s membership; the append fails with NotAMemberError without one."""
+
+    user: str
+
+
+class SetTopic(Struct, frozen=True, gc=False):
+    """Change the room's topic."""
+
+    topic: str
+
+
+Change = AddMember | RemoveMember | SetTopic
+
+
+class Append:
+    """An entry on its way into a log; the store fills in the second half.
+
+    ``on_done`` is called once, on the loop, after the follower was handed the entry:
+    then either ``error`` is set, or ``seq`` (and ``time_ms``) of the entry that the
+    key stands for, which is an earlier one if ``duplicate``.
+    """
+
+    __slots__ = (
+        "change",
+        "chat",
+        "context",
+        "draft",
+        "duplicate",
+        "error",
+        "on_done",
+        "request_id",
+        "seq",
+        "time_ms",
+    )
+
+    def __init__(
+        self,
+        chat: int,
+        draft: Draft,
+        on_done: Callable[["Append"], None],
+        change: Change | None = None,
+        request_id: int | None = None,
+        context: object = None,
+    ) -> None:
+        self.chat = chat
+        self.draft = draft
+        self.on_done = on_done
+        self.change = change
+        self.request_id = request_id
+        self.context = context
+        self.seq = 0
+        self.time_ms = draft.time_ms
+        self.duplicate = False
+        self.error: ChatError | None = None
+
+
+class Committed(Struct, gc=False):
+    """Entries of one chat that were committed together, oldest first, never empty."""
+
+    chat: int
+    entries: list[Entry]
+
+
+# Called on the loop with everything that one commit made visible.
+Follower = Callable[[list[Committed]], None]
+
+
+class Store(ABC):
+    """Logs, memberships, cursors and small records; opened by its constructor's helper.
+
+    All coroutines may be cancelled: a write that has begun is carried out all the same.
+    """
+
+    log_id: str
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Commit what was accepted, write the cursors, let go of the files."""
+
+    # The log ------------------------------------------------------------------------
+
+    @abstractmethod
+    def set_follower(self, follower: Follower) -> None:
+        """Say who is handed the committed entries of followed chats."""
+
+    @abstractmethod
+    def follow(self, chat: int) -> None:
+        """Hand over the chat's entries from now on; counted, see ``unfollow``."""
+
+    @abstractmethod
+    def unfollow(self, chat: int) -> None:
+        """Take back one ``follow``."""
+
+    @abstractmethod
+    def append_nowait(self, append: Append) -> None:
+        """Take an entry for the next commit; ``append.on_done`` tells the outcome.
+
+        Appends are committed in the order of these calls. If a commit fails, all that
+        were taken by then fail with it.
+        """
+
+    @abstractmethod
+    async def append(
+        self, chat: int, draft: Draft, change: Change | None = None
+    ) -> Append:
+        """Append an entry and wait until it is on stable storage.
+
+        Raises:
+            KeyReusedError: The key stands for a different content.
+            ChatError: The change is not possible, see there.
+        """
+
+    @abstractmethod
+    async def find_key(self, chat: int, sender: str, key: str) -> Entry | None:
+        """Return the entry that the sender's key stands for in the chat."""
+
+    @abstractmethod
+    async def read(self, chat: int, after: int, limit: int) -> list[Entry]:
+        """Return the oldest entries with a seq over ``after``, oldest first."""
+
+    @abstractmethod
+    async def history(
+        self, chat: int, before: int | None, limit: int, first: int = 0
+    ) -> list[Entry]:
+        """Return the newest entries below ``before`` (None: of all), oldest first.
+
+        Entries below ``first`` are left out.
+        """
+
+    @abstractmethod
+    async def count(self, chat: int, after: int, user: str, cap: int) -> int:
+        """Return how many entries after ``after`` others than ``user`` wrote (TALK)."""
+
+    @abstractmethod
+    async def heads(self, chats: Iterable[int]) -> dict[int, int]:
+        """Return the newest seq of each chat, 0 where it is empty."""
+
+    # Chats and members --------------------------------------------------------------
+
+    @abstractmethod
+    async def open_direct(self, one: str, other: str) -> ChatInfo:
+        """Return the direct chat of two users (or one), made if there was none.
+
+        A direct chat without entries is nobody's yet: ``chats_of`` leaves it out.
+        """
+
+    @abstractmethod
+    async def create_room(
+        self,
+        name: str,
+        visibility: Visibility,
+        topic: str,
+        owner: str,
+        draft: Draft,
+    ) -> tuple[ChatInfo, Append]:
+        """Make a room with one member and one entry.
+
+        Raises:
+            NameTakenError: There is a room of that name.
+        """
+
+    @abstractmethod
+    async def find_room(self, name: str) -> ChatInfo | None:
+        """Return a room by its name."""
+
+    @abstractmethod
+    async def chats_of(self, user: str) -> list[ChatState]:
+        """Return all of a user's chats that have entries, in no particular order."""
+
+    @abstractmethod
+    async def chat_of(self, user: str, chat: int) -> ChatState | None:
+        """Return one chat as ``user`` has it; None for one who is not a member."""
+
+    @abstractmethod
+    async def members(
+        self, chat: int, after: str | None, limit: int
+    ) -> list[Membership]:
+        """Return members by name, after a name."""
+
+    @abstractmethod
+    async def rooms(self, after: str | None, limit: int) -> list[RoomSummary]:
+        """Return public rooms by name, after a name."""
+
+    @abstractmethod
+    def advance(self, chat: int, user: str, seq: int) -> None:
+        """Move a cursor forward; written soon, and by ``close`` at the latest."""
+
+    @abstractmethod
+    async def flush_cursors(self) -> None:
+        """Write the cursors that have moved."""
+
+    # Invitations to rooms -----------------------------------------------------------
+
+    @abstractmethod
+    async def invite(self, chat: int, user: str, by: str, cap: int) -> bool:
+        """Keep an invitation; return False if there was one already.
+
+        Raises:
+            TooManyError: The user has ``cap`` invitations already.
+        """
+
+    @abstractmethod
+    async def uninvite(self, chat: int, user: str) -> bool:
+        """End an invitation; return whether there was one."""
+
+    @abstractmethod
+    async def is_invited(self, chat: int, user: str) -> bool:
+        """Return whether the user may join the room."""
+
+    @abstractmethod
+    async def invitations_of(self, user: str) -> list[Invitation]:
+        """Return the user's invitations, by room."""
+
+    # Small records ------------------------------------------------------------------
+
+    @abstractmethod
+    async def get_record(self, kind: str, key: str) -> bytes | None:
+        """Return the value of a record."""
+
+    @abstractmethod
+    async def create_record(self, kind: str, key: str, value: bytes) -> bool:
+        """Make a record; False if there is one: of several callers, one wins."""
+
+    @abstractmethod
+    async def replace_record(
+        self, kind: str, key: str, old: bytes, new: bytes | None
+    ) -> bool:
+        """Change a record from ``old`` to ``new`` (None: delete it).
+
+        Returns:
+            False if it was not ``old`` any more, and nothing was changed.
+        """
+
+    @abstractmethod
+    async def list_records(
+        self, kind: str, prefix: str = ""
+    ) -> list[tuple[str, bytes]]:
+        """Return the records of a kind whose keys begin with ``prefix``, by key."""
+
+    # Operations ---------------------------------------------------------------------
+
+    @abstractmethod
+    async def forget_user(self, user: str) -> None:
+        """Remove a deleted user's memberships and invitations; entries stay."""
+
+    @abstractmethod
+    async def backup(self, path: Path) -> None:
+        """Write a consistent copy of everything into a new file.
+
+        Raises:
+            FileExistsError: There is something at ``path``.
+            OSError: The copy could not be written; nothing is left at ``path``.
+        """
+
+    @abstractmethod
+    async def check(self) -> Sequence[str]:
+        """Return a sentence for every damage found."""

@@ -1,0 +1,1 @@
+"""chat: the terminal client of chatd."""
