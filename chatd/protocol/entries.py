@@ -94,3 +94,9 @@ def encode_entry(head: bytes, seq: int, prev: int, tail: bytes) -> bytes:
 def with_key(tail: bytes, key: str) -> bytes:
     """Return a tail that also carries its sender's key, for the sender alone."""
     return b'%b,"key":%b}' % (tail[:-1], _encode(key))
+
+
+def decode_members(tail: bytes) -> dict[str, object]:
+    """Return what a tail says, as a dictionary."""
+    members: dict[str, object] = msgspec.json.decode(b"{" + tail)
+    return members

@@ -48,7 +48,7 @@ class Register(Request, frozen=True, kw_only=True, tag="register"):
 class Auth(Request, frozen=True, kw_only=True, tag="auth"):
     """One step of a login; answered ``challenge``, ``ready`` or ``auth_failed``."""
 
-    mechanism: ShortText
+    mechanism: ShortText | None = None
     data: str | None = None
     user: str | None = None
     password: str | None = None
@@ -505,7 +505,9 @@ _decode_server = msgspec.json.Decoder(_server_union).decode
 _decode_any = msgspec.json.Decoder().decode
 _encoder = msgspec.json.Encoder()
 
-_STRUCTURE = _regex.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+# Possessive, and with the closing quote optional: a string that never ends is passed
+# over once, where searching on from each of its quotes would take quadratic time.
+_STRUCTURE = _regex.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', _regex.DOTALL)
 
 
 class InvalidBodyError(Exception):
@@ -612,7 +614,8 @@ def _lenient_id(body: bytes) -> int | None:
     # The reply to a body that is JSON, but not acceptable (too deep, a lone surrogate),
     # still carries its id; the standard library's parser is the more tolerant one.
     try:
-        found = json.loads(body, parse_constant=_refuse_constant)
+        # From text: given bytes, it would guess at UTF-16 and UTF-32 too.
+        found = json.loads(body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return None
     return _valid_id(found.get("id")) if isinstance(found, dict) else None

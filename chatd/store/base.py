@@ -356,3 +356,7 @@ class Store(ABC):
     @abstractmethod
     async def check(self) -> Sequence[str]:
         """Return a sentence for every damage found."""
+
+
+class StoreError(Exception):
+    """The store cannot be opened; the text says why and what to do."""

@@ -1,0 +1,23 @@
+"""What the accounts need of the store: small records, changed by comparison."""
+
+from typing import Protocol
+
+
+class Records(Protocol):
+    """The records of ``chatd.store.base.Store``; see there for what each promises."""
+
+    async def get_record(self, kind: str, key: str) -> bytes | None:
+        """Return the value of a record."""
+
+    async def create_record(self, kind: str, key: str, value: bytes) -> bool:
+        """Make a record; False if there is one already."""
+
+    async def replace_record(
+        self, kind: str, key: str, old: bytes, new: bytes | None
+    ) -> bool:
+        """Change a record from ``old`` to ``new`` (None: delete it)."""
+
+    async def list_records(
+        self, kind: str, prefix: str = ""
+    ) -> list[tuple[str, bytes]]:
+        """Return the records of a kind whose keys begin with ``prefix``, by key."""

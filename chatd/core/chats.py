@@ -1,0 +1,409 @@
+"""What one may do with a log: send, read, page through it, say that one is typing."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from chatd.core.hub import Hub, LiveChat, OnlineUser, Seat, Session
+from chatd.core.limits import RateLimit
+from chatd.protocol.entries import (
+    Draft,
+    Entry,
+    encode_tail,
+    encode_text,
+    has_same_content,
+    tail_time,
+)
+from chatd.protocol.errors import (
+    BadRequestError,
+    ChatError,
+    KeyReusedError,
+    MutedError,
+    NoSuchMessageError,
+    NoSuchRoomError,
+    NoSuchUserError,
+    NotAMemberError,
+    OutOfOrderError,
+    TemporaryError,
+    TooLargeError,
+)
+from chatd.protocol.messages import ReadPush, Send, TypingPush
+from chatd.protocol.names import parse_address
+from chatd.store.base import Append, Store
+
+TYPING_SECONDS = 1.0
+_MAX_TYPED = 64
+
+
+class Directory(Protocol):
+    """Who has an account."""
+
+    def is_user(self, name: str) -> bool:
+        """Whether there is a user of that canonical name."""
+
+
+class Clock(Protocol):
+    """Where times come from."""
+
+    def now_ms(self) -> int:
+        """Return the wall clock's time in ms, for display."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never step back, for rates."""
+
+
+class Page(Struct, frozen=True):
+    """Entries next to a bound, oldest first."""
+
+    address: str
+    entries: list[Entry]
+    more: bool
+
+
+class Sending(Append):
+    """A send on its way; ``on_sent`` is told the outcome.
+
+    ``address`` is the chat as its sender addresses it.
+    """
+
+    __slots__ = ("address", "live", "on_sent", "session")
+
+    def __init__(
+        self,
+        chat: int,
+        draft: Draft,
+        session: Session,
+        address: str,
+        request_id: int | None,
+        on_done: Callable[[Append], None],
+        on_sent: Callable[["Sending"], None],
+    ) -> None:
+        super().__init__(chat, draft, on_done, None, request_id)
+        self.session = session
+        self.address = address
+        self.on_sent = on_sent
+        self.live: LiveChat | None = None
+
+
+class Chats:
+    """The rules of logs.
+
+    Args:
+        hub: Who is connected.
+        store: Where the logs are.
+        directory: Who has an account.
+        clock: Where times come from.
+        user_rate: Messages by one user.
+        address_rate: Messages from one network address.
+        max_text_bytes: The longest text, in bytes of UTF-8.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        store: Store,
+        directory: Directory,
+        clock: Clock,
+        user_rate: RateLimit,
+        address_rate: RateLimit,
+        max_text_bytes: int,
+    ) -> None:
+        self._hub = hub
+        self._store = store
+        self._directory = directory
+        self._clock = clock
+        self._user_rate = user_rate
+        self._address_rate = address_rate
+        self.max_text_bytes = max_text_bytes
+
+    # Sending ------------------------------------------------------------------------
+
+    def send_nowait(
+        self, session: Session, request: Send, on_sent: Callable[[Sending], None]
+    ) -> bool:
+        """Take a send that needs no second look; return whether it was taken.
+
+        This is the hot path: a chat one has, a plain text, nothing refused. For all
+        else it returns False and has done nothing; ``send`` then knows what to do.
+        """
+        seat = session.online.seats.get(request.chat)
+        text = request.text
+        if (
+            seat is None
+            or session.refused
+            or not text
+            or len(text) * 4 > self.max_text_bytes
+            or request.reply_to is not None
+            or seat.role == "muted"
+        ):
+            return False
+        if self._user_rate.is_on or self._address_rate.is_on:
+            now = self._clock.monotonic()
+            if self._user_rate.wait_ms(session.user, now) or (
+                session.address and self._address_rate.wait_ms(session.address, now)
+            ):
+                return False
+        user = session.online.name
+        now_ms = self._clock.now_ms()
+        tail = encode_text(user, request.kind, now_ms, text)
+        draft = Draft(user, request.kind, now_ms, tail, request.key)
+        self._store.append_nowait(
+            Sending(
+                seat.live.id,
+                draft,
+                session,
+                seat.address,
+                request.id,
+                self._sent,
+                on_sent,
+            )
+        )
+        return True
+
+    async def send(
+        self, session: Session, request: Send, on_sent: Callable[[Sending], None]
+    ) -> None:
+        """Take a send, whatever it takes to decide about it.
+
+        ``on_sent`` is told the outcome once it was taken.
+
+        Raises:
+            ChatError: It was not taken; the key is none of an earlier message.
+        """
+        address, live = await self._find(session, request.chat)
+        user = session.user
+        now_ms = self._clock.now_ms()
+        members: dict[str, object] = {"text": request.text}
+        if request.reply_to is not None:
+            members["reply_to"] = request.reply_to
+        tail = encode_tail(user, request.kind, now_ms, members)
+        draft = Draft(user, request.kind, now_ms, tail, request.key)
+        sending = Sending(
+            live.id, draft, session, address, request.id, self._sent, on_sent
+        )
+        try:
+            await self._check(session, address, live, request)
+        except ChatError as error:
+            try:
+                if await self._is_known(sending):
+                    on_sent(sending)
+                    return
+                _remember_refusal(session, address, request.key, error)
+                raise
+            finally:
+                self._hub.release(live)
+        # From here on the store's answer decides; the hold ends with it.
+        sending.live = live
+        if address not in session.online.seats:
+            live.gaining.setdefault(user, (session, None))
+        self._store.append_nowait(sending)
+
+    async def _find(self, session: Session, chat: str) -> tuple[str, LiveChat]:
+        """Return the canonical address and the chat, held."""
+        seat = session.online.seats.get(chat)
+        if seat is None:
+            kind, name = parse_address(chat)
+            address = f"@{name}" if kind == "direct" else f"#{name}"
+            seat = session.online.seats.get(address)
+            if seat is None:
+                if kind == "direct":
+                    if not self._directory.is_user(name):
+                        raise NoSuchUserError(f"there is no user '{name}'")
+                    info = await self._store.open_direct(session.user, name)
+                    return address, self._hub.hold(info)
+                found = await self._store.find_room(name)
+                if found is None:
+                    raise NoSuchRoomError(f"there is no room #{name}")
+                return address, self._hub.hold(found)
+        return seat.address, self._hub.hold(seat.live.info)
+
+    async def _check(
+        self, session: Session, address: str, live: LiveChat, request: Send
+    ) -> None:
+        seat = session.online.seats.get(address)
+        if live.info.kind == "room":
+            if seat is None:
+                if live.info.visibility == "private":
+                    raise NoSuchRoomError(f"there is no room {address}")
+                raise NotAMemberError(f"join {address} before you write to it")
+            if seat.role == "muted":
+                raise MutedError(f"you may read {address}, but not write to it")
+        elif not self._directory.is_user(address[1:]):
+            raise NoSuchUserError(f"there is no user '{address[1:]}' any more")
+        if session.refused:
+            key = session.refused.get(address)
+            if key is not None and request.key is not None:
+                if key != request.key:
+                    raise OutOfOrderError(
+                        f"an earlier message to {address} has to be sent again first"
+                    )
+                del session.refused[address]
+        self._check_text(request.text)
+        now = self._clock.monotonic()
+        self._user_rate.take(session.user, now)
+        if session.address:
+            self._address_rate.take(session.address, now)
+        if request.reply_to is not None:
+            first = seat.first if seat is not None else 1
+            found = await self._store.read(live.id, request.reply_to - 1, 1)
+            if not found or found[0].seq != request.reply_to or found[0].seq < first:
+                raise NoSuchMessageError(
+                    f"there is no message {request.reply_to} in {address}"
+                )
+
+    def _check_text(self, text: str) -> None:
+        if not text:
+            raise BadRequestError("the member 'text' must not be empty")
+        if len(text.encode()) > self.max_text_bytes:
+            raise TooLargeError(
+                f"a message has at most {self.max_text_bytes} bytes; send it in parts"
+            )
+
+    async def _is_known(self, sending: Sending) -> bool:
+        draft = sending.draft
+        if draft.key is None:
+            return False
+        entry = await self._store.find_key(sending.chat, draft.sender, draft.key)
+        if entry is None:
+            return False
+        if not has_same_content(entry.tail, draft.tail):
+            raise KeyReusedError("that key has served a different message")
+        sending.seq = entry.seq
+        sending.time_ms = tail_time(entry.tail)
+        sending.duplicate = True
+        return True
+
+    def _sent(self, append: Append) -> None:
+        assert isinstance(append, Sending)
+        session = append.session
+        if append.live is not None:
+            append.live.gaining.pop(session.user, None)
+            self._hub.release(append.live)
+        if append.error is not None:
+            key = append.draft.key
+            refused = session.refused and session.refused.get(append.address)
+            if refused and key is not None and refused != key:
+                append.error = OutOfOrderError(
+                    f"an earlier message to {append.address} has to be sent again first"
+                )
+            else:
+                _remember_refusal(session, append.address, key, append.error)
+        append.on_sent(append)
+
+    # Reading ------------------------------------------------------------------------
+
+    async def advance(self, session: Session, chat: str, seq: int) -> None:
+        """Move the user's cursor forward, and tell who should know.
+
+        Raises:
+            ChatError: The user does not have the chat.
+        """
+        seat = await self.seat(session, chat)
+        seq = min(seq, seat.live.last)
+        if seq <= seat.read:
+            return
+        seat.read = seq
+        user = session.user
+        self._store.advance(seat.live.id, user, seq)
+        message = ReadPush(chat=seat.address, seq=seq, user=user)
+        for other in session.online.sessions:
+            if other is not session:
+                other.push_latest(("read", seat.address, user), message)
+        peer = self._peer(seat, user)
+        if peer is not None:
+            address = f"@{user}"
+            receipt = ReadPush(chat=address, seq=seq, user=user)
+            peer_seat = peer.seats.get(address)
+            if peer_seat is not None:
+                peer_seat.peer_read = seq
+            for other in peer.sessions:
+                other.push_latest(("read", address, user), receipt)
+
+    async def history(
+        self,
+        session: Session,
+        chat: str,
+        before: int | None,
+        after: int | None,
+        limit: int,
+    ) -> Page:
+        """Return the entries next to one exclusive bound.
+
+        Raises:
+            BadRequestError: Not exactly one bound was given.
+            ChatError: The user does not have the chat.
+        """
+        if (before is None) == (after is None):
+            raise BadRequestError("give exactly one of 'before' and 'after'")
+        seat = await self.seat(session, chat)
+        live = seat.live
+        if after is not None:
+            entries = await self._store.read(
+                live.id, max(after, seat.first - 1), limit + 1
+            )
+            return Page(seat.address, entries[:limit], len(entries) > limit)
+        entries = await self._store.history(live.id, before, limit + 1, seat.first)
+        return Page(seat.address, entries[-limit:], len(entries) > limit)
+
+    async def typing(self, session: Session, chat: str) -> None:
+        """Tell the others in a chat that the user is typing.
+
+        Raises:
+            ChatError: The user does not have the chat.
+        """
+        seat = await self.seat(session, chat)
+        now = self._clock.monotonic()
+        typed = session.typed
+        if typed is None or len(typed) > _MAX_TYPED:
+            typed = session.typed = {}
+        if now - typed.get(seat.address, -TYPING_SECONDS) < TYPING_SECONDS:
+            return
+        typed[seat.address] = now
+        user = session.user
+        for online in seat.live.online.values():
+            if online is session.online:
+                continue
+            message = TypingPush(chat=seat.live.address_for(online.name), user=user)
+            for other in online.sessions:
+                if other.feed is not None and not other.sink.is_full:
+                    other.push(message)
+
+    async def seat(self, session: Session, chat: str) -> Seat:
+        """Return the user's seat in a chat.
+
+        Raises:
+            NoSuchRoomError: There is no such room, as far as the user may know.
+            NotAMemberError: It is a public room that the user has not joined.
+            NoSuchUserError: There is no such user, or nothing was ever said.
+            BadNameError: It is no address.
+        """
+        seat = session.online.seats.get(chat)
+        if seat is None:
+            kind, name = parse_address(chat)
+            address = f"@{name}" if kind == "direct" else f"#{name}"
+            seat = session.online.seats.get(address)
+            if seat is None:
+                if kind == "direct":
+                    raise NoSuchUserError(f"you have no chat with '{name}'")
+                info = await self._store.find_room(name)
+                if info is None or info.visibility == "private":
+                    raise NoSuchRoomError(f"there is no room {address}")
+                raise NotAMemberError(f"you are not a member of {address}")
+        return seat
+
+    def _peer(self, seat: Seat, user: str) -> OnlineUser | None:
+        if seat.live.info.kind != "direct" or seat.address[1:] == user:
+            return None
+        return self._hub.users.get(seat.address[1:])
+
+
+def _remember_refusal(
+    session: Session, address: str, key: str | None, error: ChatError
+) -> None:
+    # Whatever comes after a send that is to be repeated has to wait for it.
+    if key is None or not isinstance(error, TemporaryError):
+        return
+    if session.refused is None:
+        session.refused = {}
+    session.refused.setdefault(address, key)

@@ -1,0 +1,282 @@
+"""What one connection is sent of the logs: first the backlog, then live entries.
+
+A chat is in one of these states for a connection:
+
+    live        entries are passed on as they are committed
+    lagging     some entries were not passed on; ``_lagging`` has the seq of the last
+                one that was, and the pump reads the log from there
+    ahead       the pump has read further than the fan-out has come; ``_ahead`` has the
+                seq up to which the fan-out is dropped
+
+All three are the same thing, a position in a log, and a slow reader is nothing but a
+connection whose chats fall back to lagging. Nothing is queued for it: the log is the
+queue. A chat becomes live in the same step of the loop in which a read, begun after the
+chat was followed, has reached what the fan-out has passed.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from chatd.protocol.entries import Entry
+from chatd.protocol.errors import TemporaryError
+from chatd.protocol.messages import ServerMessage, Synced
+from chatd.store.base import Store
+
+PAGE = 100
+RETRY_SECONDS = 1.0
+_MAX_LATEST = 10_000
+
+
+class Delivery:
+    """Entries of one chat on their way to connections.
+
+    ``encoded`` is for listeners: the bytes made for one connection serve all others
+    that address the chat alike. ``repeat_key_of`` names the user whose own entries
+    carry their keys, which is so in a backlog.
+    """
+
+    __slots__ = ("encoded", "entries", "repeat_key_of")
+
+    def __init__(self, entries: list[Entry], repeat_key_of: str | None = None) -> None:
+        self.entries = entries
+        self.repeat_key_of = repeat_key_of
+        self.encoded: dict[str, bytes] = {}
+
+
+class Sink(Protocol):
+    """Where a feed writes to: a listener's connection."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more waits to be sent than ``limits.outbox``."""
+
+    async def drained(self) -> None:
+        """Wait until there is room again; raises ConnectionError when it is closed."""
+
+    def deliver(self, address: str, delivery: Delivery) -> None:
+        """Queue entries of a chat."""
+
+    def push(self, message: ServerMessage) -> None:
+        """Queue a push."""
+
+
+class Position(Protocol):
+    """A followed chat, as a feed sees it."""
+
+    id: int
+    last: int
+
+    def address_for(self, user: str) -> str:
+        """Return the chat's address from the point of view of a user."""
+
+
+class Feed:
+    """Brings a connection up to date with its chats, and keeps it so.
+
+    Args:
+        user: Whose connection it is.
+        sink: Where to write to.
+        store: What to read backlogs from.
+        start_task: Starts a task that somebody owns.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_backlog",
+        "_closed",
+        "_lagging",
+        "_latest",
+        "_pump_task",
+        "_sink",
+        "_start_task",
+        "_store",
+        "_syncing",
+        "_user",
+        "is_plain",
+    )
+
+    def __init__(
+        self,
+        user: str,
+        sink: Sink,
+        store: Store,
+        start_task: Callable[..., "asyncio.Task[None]"],
+    ) -> None:
+        self._user = user
+        self._sink = sink
+        self._store = store
+        self._start_task = start_task
+        self._lagging: dict[int, tuple[Position, int]] = {}
+        self._ahead: dict[int, int] = {}
+        self._latest: dict[tuple[str, ...], ServerMessage] = {}
+        self._backlog: list[tuple[Position, int]] = []
+        self._syncing = False
+        self._closed = False
+        self._pump_task: asyncio.Task[None] | None = None
+        # Nothing special: entries may be passed on if the sink is not full.
+        self.is_plain = True
+
+    def close(self) -> None:
+        """Stop; nothing is written afterwards."""
+        self._closed = True
+        self.is_plain = False
+        if self._pump_task is not None:
+            self._pump_task.cancel()
+
+    # Registering chats --------------------------------------------------------------
+
+    def begin_sync(self) -> None:
+        """Hold back live entries until ``sync`` has passed on the backlog."""
+        self._syncing = True
+        self.is_plain = False
+
+    def add(self, chat: Position, position: int) -> None:
+        """Start with a chat, which is followed, after the entry at ``position``."""
+        if position < chat.last:
+            if self._syncing:
+                self._backlog.append((chat, position))
+            self._lagging[chat.id] = (chat, position)
+        elif position > chat.last:
+            self._ahead[chat.id] = position
+        self._settle()
+
+    def remove(self, chat: int) -> None:
+        """Forget a chat that the user has lost."""
+        self._lagging.pop(chat, None)
+        self._ahead.pop(chat, None)
+        self._settle()
+
+    async def sync(
+        self, limit: int, first_of: Callable[[int], int], re: int | None
+    ) -> None:
+        """Pass on the backlog, the newest ``limit`` of each chat, then ``synced``."""
+        try:
+            for chat, position in self._backlog:
+                if chat.id not in self._lagging:
+                    continue
+                first = max(position + 1, first_of(chat.id))
+                entries = await self._newest(chat.id, limit, first)
+                if self._sink.is_full:
+                    await self._sink.drained()
+                if self._closed:
+                    return
+                if entries:
+                    self._pass_on(chat, entries)
+                    position = entries[-1].seq
+                self._reached(chat, position)
+        except ConnectionError:
+            self._closed = True
+            return
+        finally:
+            self._backlog = []
+        self.end_sync(re)
+
+    def end_sync(self, re: int | None) -> None:
+        """Say that the backlog is complete, and go live."""
+        if not self._closed:
+            self._sink.push(Synced(re=re))
+        self._syncing = False
+        self._settle()
+
+    # Fan-out ------------------------------------------------------------------------
+
+    def deliver(self, chat: Position, address: str, delivery: Delivery) -> None:
+        """Pass on entries that were just committed, or fall back to lagging."""
+        if self.is_plain and not self._sink.is_full:
+            self._sink.deliver(address, delivery)
+            return
+        if self._closed or chat.id in self._lagging:
+            return
+        entries = delivery.entries
+        position = self._ahead.get(chat.id)
+        if position is not None:
+            if entries[-1].seq <= position:
+                if entries[-1].seq == position:
+                    del self._ahead[chat.id]
+                    self._settle()
+                return
+            del self._ahead[chat.id]
+            if entries[0].seq <= position:
+                entries = [entry for entry in entries if entry.seq > position]
+                delivery = Delivery(entries)
+        if self._syncing or self._sink.is_full:
+            self._lagging[chat.id] = (chat, entries[0].prev)
+        else:
+            self._sink.deliver(address, delivery)
+        self._settle()
+
+    def push_latest(self, subject: tuple[str, ...], message: ServerMessage) -> None:
+        """Push what only counts in its newest form (presence, cursors)."""
+        if self._closed:
+            return
+        if self._sink.is_full or self._latest:
+            if subject in self._latest or len(self._latest) < _MAX_LATEST:
+                self._latest[subject] = message
+            self._settle()
+        else:
+            self._sink.push(message)
+
+    # The pump -----------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        waiting = bool(self._lagging or self._latest)
+        self.is_plain = not (waiting or self._ahead or self._syncing or self._closed)
+        if waiting and self._pump_task is None and not (self._syncing or self._closed):
+            self._pump_task = self._start_task(self._pump())
+
+    def _reached(self, chat: Position, position: int) -> None:
+        if chat.id not in self._lagging:
+            return
+        if position >= chat.last:
+            del self._lagging[chat.id]
+            if position > chat.last:
+                self._ahead[chat.id] = position
+        else:
+            # To the end of the line, so that one busy chat does not starve others.
+            del self._lagging[chat.id]
+            self._lagging[chat.id] = (chat, position)
+
+    async def _pump(self) -> None:
+        try:
+            while (self._lagging or self._latest) and not self._closed:
+                await self._sink.drained()
+                latest, self._latest = self._latest, {}
+                for message in latest.values():
+                    self._sink.push(message)
+                if self._lagging:
+                    chat, position = next(iter(self._lagging.values()))
+                    await self._pump_page(chat, position)
+        except ConnectionError:
+            self._closed = True
+        finally:
+            self._pump_task = None
+            if not self._closed:
+                self._settle()
+
+    async def _pump_page(self, chat: Position, position: int) -> None:
+        entries = await _patiently(lambda: self._store.read(chat.id, position, PAGE))
+        if self._closed or chat.id not in self._lagging:
+            return
+        if entries:
+            self._pass_on(chat, entries)
+            position = entries[-1].seq
+        # The fan-out may have gone on since the read began: then it lags still.
+        self._reached(chat, position)
+
+    async def _newest(self, chat: int, limit: int, first: int) -> list[Entry]:
+        return await _patiently(lambda: self._store.history(chat, None, limit, first))
+
+    def _pass_on(self, chat: Position, entries: list[Entry]) -> None:
+        self._sink.deliver(
+            chat.address_for(self._user), Delivery(entries, repeat_key_of=self._user)
+        )
+
+
+async def _patiently(read: Callable[[], Awaitable[list[Entry]]]) -> list[Entry]:
+    # A read that fails for the moment must not cost a connection its entries.
+    while True:
+        try:
+            return await read()
+        except TemporaryError:
+            await asyncio.sleep(RETRY_SECONDS)

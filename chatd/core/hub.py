@@ -1,0 +1,409 @@
+"""Who is connected, and the fan-out of what was committed.
+
+The hub holds the chats that somebody who is connected is a member of (live chats). What
+it passes on is what the store's follower is handed, never what somebody appended here;
+so it does not matter which process wrote an entry. Memberships change here for the same
+reason: when the entry that says so comes by.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any
+
+from chatd.core.feed import Delivery, Feed, Sink
+from chatd.protocol.entries import Entry, decode_members
+from chatd.protocol.messages import (
+    ChatRecord,
+    Joined,
+    Left,
+    PresenceOf,
+    ServerMessage,
+    Status,
+    SyncMode,
+)
+from chatd.store.base import (
+    ChatInfo,
+    ChatState,
+    Committed,
+    Membership,
+    Role,
+    Store,
+)
+
+# Entries that change who is a member or what the chat is.
+_CHANGES = frozenset({"create", "join", "leave", "topic"})
+
+
+# The connection whose request gains a chat, and what answers it (see LiveChat).
+Gaining = tuple["Session", Callable[[ChatRecord], None] | None]
+
+
+class LiveChat:
+    """A chat that is followed, because a member is connected or one is about to be.
+
+    ``last`` is the newest seq that the fan-out has passed, or that was read when the
+    chat became live; ``made`` tells the order in which chats became live.
+    """
+
+    __slots__ = ("changed", "gaining", "holds", "id", "info", "last", "made", "online")
+
+    def __init__(self, info: ChatInfo, made: int) -> None:
+        self.id = info.id
+        self.info = info
+        self.made = made
+        self.last = 0
+        self.holds = 0
+        self.online: dict[str, OnlineUser] = {}
+        # By user, whose request is about to make them a member: that connection is not
+        # pushed `joined`, but answered by the callback, before the first entry.
+        self.gaining: dict[str, Gaining] = {}
+        # Whose presence has changed since the last push (see presence).
+        self.changed: dict[str, PresenceOf] | None = None
+
+    def address_for(self, user: str) -> str:
+        """Return the chat's address from the point of view of a user."""
+        return address_for(self.info, user)
+
+
+class Seat:
+    """A connected user in a live chat."""
+
+    __slots__ = ("address", "first", "live", "peer_read", "read", "role")
+
+    def __init__(
+        self,
+        live: LiveChat,
+        address: str,
+        membership: Membership,
+        peer_read: int | None,
+    ) -> None:
+        self.live = live
+        self.address = address
+        self.role: Role = membership.role
+        self.first = membership.first
+        self.read = membership.read
+        self.peer_read = peer_read
+
+
+class OnlineUser:
+    """A user with at least one connection, and the user's chats by address."""
+
+    __slots__ = (
+        "changes",
+        "logins",
+        "name",
+        "seats",
+        "sessions",
+        "status",
+        "status_text",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.sessions: list[Session] = []
+        self.seats: dict[str, Seat] = {}
+        # Counts seats gained and lost; a login that sees it move starts again.
+        self.changes = 0
+        # Logins under way: the user is here for the fan-out, but not yet for others.
+        self.logins = 0
+        self.status: Status = "online"
+        self.status_text = ""
+
+
+class Session:
+    """What one logged-in connection may do now.
+
+    ``feed`` is None as long as the connection does not want to be pushed anything.
+    ``refused`` has, by chat, the key of the send that has to come again before others;
+    ``have`` what the first parts of a ``sync`` said; ``typed`` when it typed where.
+    """
+
+    __slots__ = (
+        "address",
+        "feed",
+        "have",
+        "mode",
+        "online",
+        "refused",
+        "sink",
+        "typed",
+    )
+
+    def __init__(
+        self, online: OnlineUser, sink: Sink, mode: SyncMode, address: str
+    ) -> None:
+        self.online = online
+        self.sink = sink
+        self.address = address
+        self.mode = mode
+        self.feed: Feed | None = None
+        self.refused: dict[str, str] | None = None
+        self.have: dict[str, int] | None = None
+        self.typed: dict[str, float] | None = None
+
+    @property
+    def user(self) -> str:
+        """The user's canonical name."""
+        return self.online.name
+
+    def push(self, message: ServerMessage) -> None:
+        """Push something to this connection, if it wants pushes (by now)."""
+        if self.feed is not None:
+            self.sink.push(message)
+
+    def push_latest(self, subject: tuple[str, ...], message: ServerMessage) -> None:
+        """Push something of which only the newest about a subject counts."""
+        if self.feed is not None:
+            self.feed.push_latest(subject, message)
+
+
+def address_for(info: ChatInfo, user: str) -> str:
+    """Return the address of a chat from the point of view of a user."""
+    if info.kind == "room":
+        return f"#{info.name}"
+    low, _, high = info.name.partition(" ")
+    return f"@{high if low == user else low}"
+
+
+def chat_record(state: ChatState) -> ChatRecord:
+    """Return a chat as it is told to the user who has it."""
+    membership = state.membership
+    info = membership.chat
+    record = ChatRecord(
+        chat=address_for(info, membership.user),
+        last=state.last,
+        read=min(membership.read, state.last),
+        first=membership.first,
+        unread=state.unread,
+    )
+    if info.kind == "room":
+        record.topic = info.topic
+        record.role = membership.role
+        record.visibility = info.visibility
+    else:
+        record.peer_read = state.peer_read
+    return record
+
+
+class Hub:
+    """The live chats and connected users of this process."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.users: dict[str, OnlineUser] = {}
+        self.chats: dict[int, LiveChat] = {}
+        # How many chats have become live; see ``LiveChat.made``.
+        self.made = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        # Told when a user gains a chat, for presence.
+        self.on_seated: Callable[[OnlineUser, LiveChat], None] | None = None
+        store.set_follower(self.fan_out)
+
+    def start_task(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Start a task that the hub owns until ``close``."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """End all feeds."""
+        for session in list(self.sessions()):
+            if session.feed is not None:
+                session.feed.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def sessions(self) -> Iterator[Session]:
+        """All logged-in connections."""
+        for online in self.users.values():
+            yield from online.sessions
+
+    # Live chats ---------------------------------------------------------------------
+
+    def hold(self, info: ChatInfo) -> LiveChat:
+        """Make a chat live, or keep it so, until ``release``."""
+        live = self.chats.get(info.id)
+        if live is None:
+            self.made += 1
+            live = self.chats[info.id] = LiveChat(info, self.made)
+            self._store.follow(info.id)
+        live.holds += 1
+        return live
+
+    def release(self, live: LiveChat) -> None:
+        """Take back one ``hold``."""
+        live.holds -= 1
+        if live.holds == 0:
+            del self.chats[live.id]
+            self._store.unfollow(live.id)
+
+    # Users --------------------------------------------------------------------------
+
+    def attach(self, user: str) -> OnlineUser:
+        """Count a login of a user that has begun; see ``detach``."""
+        online = self.users.get(user)
+        if online is None:
+            online = self.users[user] = OnlineUser(user)
+        online.logins += 1
+        return online
+
+    def detach(self, online: OnlineUser, session: Session | None = None) -> bool:
+        """End a login or a session; return whether the user is gone by that."""
+        if session is None:
+            online.logins -= 1
+        else:
+            online.sessions.remove(session)
+            if session.feed is not None:
+                session.feed.close()
+        if online.sessions or online.logins:
+            return False
+        for seat in list(online.seats.values()):
+            self.unseat(online, seat)
+        del self.users[online.name]
+        return True
+
+    def seat(
+        self,
+        online: OnlineUser,
+        membership: Membership,
+        peer_read: int | None = None,
+        last: int = 0,
+    ) -> Seat:
+        """Make a chat known to a connected user; entries are passed on from now on.
+
+        Args:
+            online: The user, a member of the chat.
+            membership: The user's membership.
+            peer_read: The other user's cursor in a direct chat.
+            last: The newest seq, as read after the chat was followed.
+        """
+        info = membership.chat
+        address = address_for(info, online.name)
+        seat = online.seats.get(address)
+        if seat is not None:
+            return seat
+        live = self.hold(info)
+        if live.last == 0 and not live.online:
+            # With somebody there, entries up to `last` may still have to be passed on.
+            live.last = last
+        online.changes += 1
+        seat = Seat(live, address, membership, peer_read)
+        online.seats[address] = seat
+        live.online[online.name] = online
+        if self.on_seated is not None:
+            self.on_seated(online, live)
+        return seat
+
+    def unseat(self, online: OnlineUser, seat: Seat) -> None:
+        """Forget a chat of a connected user."""
+        online.changes += 1
+        del online.seats[seat.address]
+        del seat.live.online[online.name]
+        for session in online.sessions:
+            if session.refused:
+                session.refused.pop(seat.address, None)
+            if session.feed is not None:
+                session.feed.remove(seat.live.id)
+        self.release(seat.live)
+
+    # Fan-out ------------------------------------------------------------------------
+
+    def fan_out(self, batch: Iterable[Committed]) -> None:
+        """Pass on what one commit made visible."""
+        for part in batch:
+            live = self.chats.get(part.chat)
+            if live is None:
+                continue
+            entries = part.entries
+            if entries[0].seq <= live.last:
+                # Whoever is here has read these already, or is about to.
+                entries = [entry for entry in entries if entry.seq > live.last]
+                if not entries:
+                    continue
+            if live.info.kind == "direct":
+                if len(live.online) < 2 and entries[0].prev == 0:
+                    self._open_direct(live)
+                self._pass_on(live, entries)
+            else:
+                self._fan_out_room(live, entries)
+            live.last = entries[-1].seq
+
+    def _pass_on(self, live: LiveChat, entries: list[Entry]) -> None:
+        delivery = Delivery(entries)
+        is_room = live.info.kind == "room"
+        address = f"#{live.info.name}"
+        for online in live.online.values():
+            if not is_room:
+                address = live.address_for(online.name)
+            for session in online.sessions:
+                if session.feed is not None:
+                    session.feed.deliver(live, address, delivery)
+
+    def _fan_out_room(self, live: LiveChat, entries: list[Entry]) -> None:
+        # Up to and with an entry that changes the members, it is the old members who
+        # get it; who has joined is told of the chat, but gets only what follows.
+        start = 0
+        for index, entry in enumerate(entries):
+            if entry.kind in _CHANGES:
+                self._pass_on(live, entries[start : index + 1])
+                live.last = entry.seq
+                start = index + 1
+                self._apply_change(live, entry)
+        if start < len(entries):
+            self._pass_on(live, entries[start:] if start else entries)
+
+    def _apply_change(self, live: LiveChat, entry: Entry) -> None:
+        if entry.kind == "topic":
+            topic = str(decode_members(entry.tail).get("topic", ""))
+            info = live.info
+            live.info = ChatInfo(info.id, info.kind, info.name, info.visibility, topic)
+            return
+        online = self.users.get(entry.sender)
+        if online is None:
+            return
+        if entry.kind == "leave":
+            address = live.address_for(online.name)
+            seat = online.seats.get(address)
+            if seat is not None:
+                self.unseat(online, seat)
+                self._push_to(online, Left(chat=address, code="left"))
+        else:
+            role: Role = "owner" if entry.kind == "create" else "member"
+            first = entry.seq if live.info.visibility == "private" else 1
+            membership = Membership(live.info, online.name, role, first, entry.seq)
+            self.gain(online, membership, entry.seq)
+
+    def _open_direct(self, live: LiveChat) -> None:
+        for name in set(live.info.name.split(" ")):
+            online = self.users.get(name)
+            if online is not None and name not in live.online:
+                membership = Membership(live.info, name, "member", 1, 0)
+                self.gain(online, membership, 0)
+
+    def gain(self, online: OnlineUser, membership: Membership, last: int) -> None:
+        """Give a connected user a new chat, which is live, with entries up to ``last``.
+
+        The user's connections are told before the chat's first entry.
+        """
+        live = self.chats[membership.chat.id]
+        peer_read = 0 if live.info.kind == "direct" else None
+        if online.name == live.address_for(online.name)[1:]:
+            peer_read = None  # a note to self has no other user
+        seat = self.seat(online, membership, peer_read)
+        record = chat_record(ChatState(membership, last, 0, peer_read))
+        asking, answer = live.gaining.get(online.name, (None, None))
+        if answer is not None:
+            answer(record)
+        for session in online.sessions:
+            if session.feed is None:
+                continue
+            if session is not asking:
+                session.sink.push(Joined(chat=record))
+            session.feed.add(seat.live, last)
+
+    @staticmethod
+    def _push_to(online: OnlineUser, message: ServerMessage) -> None:
+        for session in online.sessions:
+            session.push(message)

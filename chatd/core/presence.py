@@ -1,0 +1,164 @@
+"""Who is there, told to those who share a chat with them, at most once a second.
+
+Changes are noted per chat, and once a second each connection gets one push with what
+changed in all of its chats. Most connections share just one changed chat, so the push
+is made once for all of them.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+from chatd.core.hub import Hub, LiveChat, OnlineUser, Session
+from chatd.protocol.messages import Presence, PresenceOf
+
+PUSH_SECONDS = 1.0
+# Users in one push: far below what a frame can carry.
+MAX_USERS_PER_PUSH = 2_000
+_MAX_SEEN = 100_000
+
+
+class PresenceBoard:
+    """Collects changes of presence and pushes them.
+
+    Args:
+        hub: Who is connected.
+        clock_ms: The server's wall clock, in milliseconds.
+    """
+
+    def __init__(self, hub: Hub, clock_ms: Callable[[], int]) -> None:
+        self._hub = hub
+        self._clock_ms = clock_ms
+        self._dirty: set[LiveChat] = set()
+        # Sessions that have to be told of everybody in some chats.
+        self._fresh: dict[Session, set[LiveChat]] = {}
+        self._seen: OrderedDict[str, int] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+        hub.on_seated = self._on_seated
+
+    def close(self) -> None:
+        """Stop pushing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def of(self, user: str) -> PresenceOf:
+        """Return how present a user is."""
+        online = self._hub.users.get(user)
+        if online is not None and online.sessions:
+            return PresenceOf(status=online.status, text=online.status_text)
+        return PresenceOf(status="offline", seen=self._seen.get(user))
+
+    def came(self, session: Session) -> None:
+        """Note that a session has begun: it is told of others, and others of it."""
+        online = session.online
+        if len(online.sessions) == 1:
+            self.changed(online)
+        self.welcome(session)
+
+    def welcome(self, session: Session) -> None:
+        """Have a session told who is there in all of its chats."""
+        if session.feed is None or not session.online.seats:
+            return
+        self._fresh[session] = {seat.live for seat in session.online.seats.values()}
+        self._schedule()
+
+    def left(self, session: Session) -> None:
+        """Note that a session has ended, before the hub forgets it."""
+        self._fresh.pop(session, None)
+        online = session.online
+        if len(online.sessions) == 1:
+            now = self._clock_ms()
+            self._seen[online.name] = now
+            self._seen.move_to_end(online.name)
+            if len(self._seen) > _MAX_SEEN:
+                self._seen.popitem(last=False)
+            self._note(online, PresenceOf(status="offline", seen=now))
+
+    def changed(self, online: OnlineUser) -> None:
+        """Note a new status."""
+        self._note(online, PresenceOf(status=online.status, text=online.status_text))
+
+    def _note(self, online: OnlineUser, presence: PresenceOf) -> None:
+        for seat in online.seats.values():
+            live = seat.live
+            if len(live.online) > 1:
+                if live.changed is None:
+                    live.changed = {}
+                    self._dirty.add(live)
+                live.changed[online.name] = presence
+        if self._dirty:
+            self._schedule()
+
+    def _on_seated(self, online: OnlineUser, live: LiveChat) -> None:
+        if not online.sessions or len(live.online) < 2:
+            return
+        if live.changed is None:
+            live.changed = {}
+            self._dirty.add(live)
+        live.changed[online.name] = self.of(online.name)
+        for session in online.sessions:
+            if session.feed is not None:
+                self._fresh.setdefault(session, set()).add(live)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(PUSH_SECONDS, self.push)
+
+    def push(self) -> None:
+        """Push what has changed since the last time."""
+        self._timer = None
+        sources: dict[Session, list[dict[str, PresenceOf]]] = {}
+        for live in self._dirty:
+            changed, live.changed = live.changed, None
+            if not changed:
+                continue
+            for online in live.online.values():
+                for session in online.sessions:
+                    if session.feed is not None:
+                        sources.setdefault(session, []).append(changed)
+        self._dirty.clear()
+        fresh, self._fresh = self._fresh, {}
+        for session, chats in fresh.items():
+            if session.feed is not None:
+                sources.setdefault(session, []).extend(map(self._everybody, chats))
+        for session, parts in sources.items():
+            self._push_to(session, parts)
+
+    def _everybody(self, live: LiveChat) -> dict[str, PresenceOf]:
+        return {
+            name: PresenceOf(status=online.status, text=online.status_text)
+            for name, online in live.online.items()
+            if online.sessions
+        }
+
+    @staticmethod
+    def _push_to(session: Session, parts: list[dict[str, PresenceOf]]) -> None:
+        users = parts[0]
+        own = session.user
+        if len(parts) > 1 or own in users:
+            users = {}
+            for part in parts:
+                users.update(part)
+            users.pop(own, None)
+        if not users:
+            return
+        names = list(users)
+        for start in range(0, len(names), MAX_USERS_PER_PUSH):
+            some = names[start : start + MAX_USERS_PER_PUSH]
+            more = start + MAX_USERS_PER_PUSH < len(names)
+            if len(names) == 1:
+                subject: tuple[str, ...] = ("presence", names[0])
+                message = Presence(users=users, more=False)
+                session.push_latest(subject, message)
+            elif session.feed is not None and not session.sink.is_full:
+                message = Presence(
+                    users={name: users[name] for name in some}, more=more
+                )
+                session.push(message)
+            else:
+                for name in some:
+                    one = Presence(users={name: users[name]}, more=False)
+                    session.push_latest(("presence", name), one)

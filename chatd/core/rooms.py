@@ -1,0 +1,308 @@
+"""What one may do with rooms: make, find, join, leave, invite, set the topic."""
+
+from collections.abc import Callable
+
+from chatd.core.chats import Clock, Directory
+from chatd.core.hub import Hub, OnlineUser, Seat, Session, chat_record
+from chatd.core.limits import RateLimit
+from chatd.core.presence import PresenceBoard
+from chatd.protocol.entries import Draft, EntryKind, encode_tail
+from chatd.protocol.errors import (
+    NameTakenError,
+    NoSuchRoomError,
+    NoSuchUserError,
+    NotAllowedError,
+    NotAMemberError,
+    TooLargeError,
+    TooManyError,
+)
+from chatd.protocol.messages import (
+    ChatRecord,
+    Invited,
+    MemberInfo,
+    MembersPage,
+    RoomInfo,
+    RoomsPage,
+    Visibility,
+)
+from chatd.protocol.names import parse_room_address, parse_user_name
+from chatd.store.base import (
+    AddMember,
+    Change,
+    ChatInfo,
+    Membership,
+    RemoveMember,
+    Role,
+    SetTopic,
+    Store,
+)
+
+MAX_TOPIC_BYTES = 1_024
+
+Answer = Callable[[ChatRecord], None]
+
+
+class Rooms:
+    """The rules of rooms.
+
+    Args:
+        hub: Who is connected.
+        store: Where rooms are kept.
+        directory: Who has an account.
+        presence: Who is there, for lists of members.
+        clock: Where times come from.
+        user_rate: Requests by one user that write something.
+        max_rooms: How many rooms a user may be in.
+        max_invitations: How many invitations a user may have.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        store: Store,
+        directory: Directory,
+        presence: PresenceBoard,
+        clock: Clock,
+        user_rate: RateLimit,
+        max_rooms: int,
+        max_invitations: int,
+    ) -> None:
+        self._hub = hub
+        self._store = store
+        self._directory = directory
+        self._presence = presence
+        self._clock = clock
+        self._user_rate = user_rate
+        self.max_rooms = max_rooms
+        self.max_invitations = max_invitations
+
+    async def create(
+        self,
+        session: Session,
+        room: str,
+        topic: str,
+        visibility: Visibility,
+        answer: Answer,
+    ) -> None:
+        """Make a room with the user as its owner; ``answer`` is told its record.
+
+        Raises:
+            NameTakenError: There is a room of that name.
+            TooManyError: The user is in too many rooms.
+        """
+        name = parse_room_address(room)
+        _check_topic(topic)
+        self._take(session)
+        self._check_room_count(session.online)
+        members: dict[str, object] = {"visibility": visibility}
+        if topic:
+            members["topic"] = topic
+        draft = self._draft(session, "create", members)
+        info, append = await self._store.create_room(
+            name, visibility, topic, session.user, draft
+        )
+        live = self._hub.hold(info)
+        try:
+            first = append.seq if visibility == "private" else 1
+            membership = Membership(info, session.user, "owner", first, append.seq)
+            if session not in session.online.sessions:
+                return
+            live.gaining[session.user] = (session, answer)
+            self._hub.gain(session.online, membership, append.seq)
+        finally:
+            live.gaining.pop(session.user, None)
+            self._hub.release(live)
+
+    async def join(self, session: Session, room: str, answer: Answer) -> None:
+        """Make the user a member; ``answer`` is told the chat's record.
+
+        Raises:
+            NoSuchRoomError: There is none, or it is private and the user not invited.
+            TooManyError: The user is in too many rooms.
+        """
+        seat = self._seat(session, room)
+        if seat is not None:
+            await self._answer_member(session, seat, answer)
+            return
+        info = await self._find(session, room)
+        if info.visibility == "private" and not await self._store.is_invited(
+            info.id, session.user
+        ):
+            raise NoSuchRoomError(f"there is no room #{info.name}")
+        self._take(session)
+        self._check_room_count(session.online)
+        # A room that everybody has left belongs to who comes first.
+        is_empty = not await self._store.members(info.id, None, 1)
+        role: Role = "owner" if is_empty else "member"
+        live = self._hub.hold(info)
+        try:
+            live.gaining.setdefault(session.user, (session, answer))
+            draft = self._draft(session, "join")
+            await self._store.append(info.id, draft, AddMember(session.user, role))
+        except NameTakenError:
+            seat = self._seat(session, room)
+            if seat is not None:
+                await self._answer_member(session, seat, answer)
+        finally:
+            if live.gaining.get(session.user, (None, None))[0] is session:
+                del live.gaining[session.user]
+            self._hub.release(live)
+
+    async def leave(self, session: Session, room: str) -> None:
+        """End the user's membership; the user's connections are told.
+
+        Raises:
+            NotAMemberError: The user is no member.
+        """
+        seat = await self._require(session, room)
+        await self._change(session, seat, "leave", {}, RemoveMember(session.user))
+
+    async def set_topic(self, session: Session, room: str, topic: str) -> None:
+        """Change the topic, which owners and moderators may.
+
+        Raises:
+            NotAllowedError: The user is neither.
+        """
+        seat = await self._require(session, room)
+        _check_topic(topic)
+        if seat.role not in ("owner", "moderator"):
+            raise NotAllowedError(
+                f"only owners and moderators change the topic of {seat.address}"
+            )
+        await self._change(session, seat, "topic", {"topic": topic}, SetTopic(topic))
+
+    async def invite(self, session: Session, room: str, user: str) -> None:
+        """Permit another user to join, and tell them.
+
+        Raises:
+            NoSuchUserError: There is no such user.
+            NotAllowedError: The user is a member already.
+        """
+        seat = await self._require(session, room)
+        name = parse_user_name(user)
+        if not self._directory.is_user(name):
+            raise NoSuchUserError(f"there is no user '{name}'")
+        if seat.role == "muted":
+            raise NotAllowedError(f"you may read {seat.address}, but not invite to it")
+        self._take(session)
+        if await self._store.chat_of(name, seat.live.id) is not None:
+            raise NotAllowedError(f"{name} is a member of {seat.address} already")
+        is_new = await self._store.invite(
+            seat.live.id, name, session.user, self.max_invitations
+        )
+        online = self._hub.users.get(name)
+        if is_new and online is not None:
+            for other in online.sessions:
+                other.push(Invited(room=seat.address, by=session.user))
+
+    async def decline(self, session: Session, room: str) -> None:
+        """End an invitation.
+
+        Raises:
+            NoSuchRoomError: There was none.
+        """
+        name = parse_room_address(room)
+        info = await self._store.find_room(name)
+        if info is None or not await self._store.uninvite(info.id, session.user):
+            raise NoSuchRoomError(f"you have no invitation to #{name}")
+
+    async def rooms(self, after: str | None, limit: int) -> RoomsPage:
+        """Return public rooms by name."""
+        start = after.removeprefix("#") if after else None
+        found = await self._store.rooms(start, limit + 1)
+        return RoomsPage(
+            rooms=[
+                RoomInfo(f"#{room.name}", room.topic, room.members)
+                for room in found[:limit]
+            ],
+            more=len(found) > limit,
+        )
+
+    async def members(
+        self, session: Session, room: str, after: str | None, limit: int
+    ) -> MembersPage:
+        """Return the members of a room that is public or the user's.
+
+        Raises:
+            NoSuchRoomError: There is no such room, as far as the user may know.
+        """
+        seat = self._seat(session, room)
+        info = seat.live.info if seat is not None else await self._find(session, room)
+        if seat is None and info.visibility == "private":
+            raise NoSuchRoomError(f"there is no room #{info.name}")
+        found = await self._store.members(info.id, after, limit + 1)
+        return MembersPage(
+            members=[
+                MemberInfo(
+                    user=member.user,
+                    role=member.role,
+                    status=self._presence.of(member.user).status,
+                )
+                for member in found[:limit]
+            ],
+            more=len(found) > limit,
+        )
+
+    # Helpers ------------------------------------------------------------------------
+
+    def _seat(self, session: Session, room: str) -> Seat | None:
+        return session.online.seats.get(f"#{parse_room_address(room)}")
+
+    async def _find(self, session: Session, room: str) -> ChatInfo:
+        name = parse_room_address(room)
+        info = await self._store.find_room(name)
+        if info is None:
+            raise NoSuchRoomError(f"there is no room #{name}")
+        return info
+
+    async def _require(self, session: Session, room: str) -> Seat:
+        seat = self._seat(session, room)
+        if seat is None:
+            info = await self._find(session, room)
+            if info.visibility == "private":
+                raise NoSuchRoomError(f"there is no room #{info.name}")
+            raise NotAMemberError(f"you are not a member of #{info.name}")
+        return seat
+
+    async def _answer_member(
+        self, session: Session, seat: Seat, answer: Answer
+    ) -> None:
+        state = await self._store.chat_of(session.user, seat.live.id)
+        if state is None:
+            raise NoSuchRoomError(f"there is no room {seat.address} any more")
+        answer(chat_record(state))
+
+    async def _change(
+        self,
+        session: Session,
+        seat: Seat,
+        kind: EntryKind,
+        members: dict[str, object],
+        change: Change,
+    ) -> None:
+        self._take(session)
+        draft = self._draft(session, kind, members)
+        await self._store.append(seat.live.id, draft, change)
+
+    def _draft(
+        self,
+        session: Session,
+        kind: EntryKind,
+        members: dict[str, object] | None = None,
+    ) -> Draft:
+        now_ms = self._clock.now_ms()
+        tail = encode_tail(session.user, kind, now_ms, members or {})
+        return Draft(session.user, kind, now_ms, tail)
+
+    def _take(self, session: Session) -> None:
+        self._user_rate.take(session.user, self._clock.monotonic())
+
+    def _check_room_count(self, online: OnlineUser) -> None:
+        rooms = sum(1 for address in online.seats if address.startswith("#"))
+        if rooms >= self.max_rooms:
+            raise TooManyError(f"you are in {rooms} rooms; leave one before")
+
+
+def _check_topic(topic: str) -> None:
+    if len(topic.encode()) > MAX_TOPIC_BYTES:
+        raise TooLargeError(f"a topic has at most {MAX_TOPIC_BYTES} bytes")

@@ -1,0 +1,300 @@
+"""The front of the core: what listeners call for a logged-in connection."""
+
+import time
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
+
+from chatd.core.chats import Chats, Directory, Sending
+from chatd.core.feed import Feed, Sink
+from chatd.core.hub import Hub, OnlineUser, Session, chat_record
+from chatd.core.limits import RateLimit
+from chatd.core.presence import PresenceBoard
+from chatd.core.rooms import Rooms
+from chatd.protocol.errors import NoSuchUserError, NotAllowedError
+from chatd.protocol.messages import (
+    ChatRecord,
+    Invitation,
+    Limits,
+    PresenceOf,
+    Ready,
+    Send,
+    Status,
+    SyncMode,
+)
+from chatd.protocol.messages import (
+    Chats as ChatsPush,
+)
+from chatd.protocol.names import parse_address, parse_user_name
+from chatd.store.base import ChatState, Store
+
+# Bytes of chat records in one message, far enough below what a frame can carry.
+MAX_RECORD_BYTES = 400_000
+
+
+class ServiceLimits(Struct, frozen=True, kw_only=True):
+    """What the core needs of the configuration; rates per second, 0 for none."""
+
+    frame: int
+    text: int
+    in_flight: int
+    sync: int
+    messages_per_second: float
+    messages_burst: float
+    address_messages_per_second: float
+    address_messages_burst: float
+    user_rooms: int
+    invitations: int
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    @staticmethod
+    def now_ms() -> int:
+        """Return the wall clock's time in ms, for display."""
+        return time.time_ns() // 1_000_000
+
+    @staticmethod
+    def monotonic() -> float:
+        """Return seconds that never step back, for rates."""
+        return time.monotonic()
+
+
+class Service:
+    """Everything one may do here, independent of how it was asked for.
+
+    Args:
+        store: Where everything is kept; its follower becomes the hub.
+        directory: Who has an account.
+        limits: The configured bounds.
+        clock: Where times come from.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        limits: ServiceLimits,
+        clock: SystemClock | None = None,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self.clock = clock or SystemClock()
+        self.limits = limits
+        self.hub = Hub(store)
+        self.presence = PresenceBoard(self.hub, self.clock.now_ms)
+        self._user_rate = RateLimit(0, 1, "messages from you")
+        self._address_rate = RateLimit(0, 1, "messages from your address")
+        self.chats = Chats(
+            self.hub,
+            store,
+            directory,
+            self.clock,
+            self._user_rate,
+            self._address_rate,
+            limits.text,
+        )
+        self.rooms = Rooms(
+            self.hub,
+            store,
+            directory,
+            self.presence,
+            self.clock,
+            self._user_rate,
+            limits.user_rooms,
+            limits.invitations,
+        )
+        self.reconfigure(limits)
+
+    def reconfigure(self, limits: ServiceLimits) -> None:
+        """Take over new limits, also for those who are connected."""
+        self.limits = limits
+        self._user_rate.reconfigure(limits.messages_per_second, limits.messages_burst)
+        self._address_rate.reconfigure(
+            limits.address_messages_per_second, limits.address_messages_burst
+        )
+        self.chats.max_text_bytes = limits.text
+        self.rooms.max_rooms = limits.user_rooms
+        self.rooms.max_invitations = limits.invitations
+
+    async def close(self) -> None:
+        """End the feeds and the presence pushes; the store stays open."""
+        self.presence.close()
+        await self.hub.close()
+
+    # Logins -------------------------------------------------------------------------
+
+    async def login(
+        self,
+        user: str,
+        role: str,
+        sink: Sink,
+        mode: SyncMode,
+        address: str,
+        answer: Callable[[Session, Ready], None],
+    ) -> Session:
+        """Begin a session of a user who has proved to be one.
+
+        ``answer`` is called with the record of the login before anything is pushed to
+        the connection, in the same step of the loop.
+
+        Raises:
+            UnavailableError: The store cannot be read for now.
+        """
+        online = self.hub.attach(user)
+        session = Session(online, sink, mode, address)
+        begun = False
+        try:
+            states = await self._load_states(online)
+            invitations = await self._store.invitations_of(user)
+            online.sessions.append(session)
+            begun = True
+        finally:
+            if begun:
+                online.logins -= 1
+            else:
+                self.hub.detach(online)
+        pages = _pages([chat_record(state) for state in states])
+        ready = Ready(
+            user=user,
+            role=role,
+            log=self._store.log_id,
+            limits=Limits(
+                frame=self.limits.frame,
+                text=self.limits.text,
+                in_flight=self.limits.in_flight,
+            ),
+            chats=pages[0],
+            more=len(pages) > 1,
+            invites=[Invitation(f"#{i.room}", i.by) for i in invitations],
+        )
+        answer(session, ready)
+        for number, page in enumerate(pages[1:], 2):
+            sink.push(ChatsPush(chats=page, more=number < len(pages)))
+        if mode == "unread":
+            await self._start_feed(session, {}, None)
+        self.presence.came(session)
+        return session
+
+    def logout(self, session: Session) -> None:
+        """End a session whose connection is gone."""
+        self.presence.left(session)
+        self.hub.detach(session.online, session)
+
+    async def _load_states(self, online: OnlineUser) -> list[ChatState]:
+        """Return the user's chats, all of them live and seated.
+
+        The chats are followed before they are read for the last time, so whatever the
+        reading does not show will be fanned out.
+        """
+        while True:
+            changes, made = online.changes, self.hub.made
+            states = await self._store.chats_of(online.name)
+            held = [self.hub.hold(state.membership.chat) for state in states]
+            try:
+                late = [live.id for live in held if live.made > made]
+                if late:
+                    heads = await self._store.heads(late)
+                    if any(
+                        heads.get(state.membership.chat.id, 0) > state.last
+                        for state in states
+                    ):
+                        continue
+                if online.changes != changes:
+                    continue
+                for state in states:
+                    self.hub.seat(online, state.membership, state.peer_read, state.last)
+                return states
+            finally:
+                for live in held:
+                    self.hub.release(live)
+
+    # Being brought up to date -------------------------------------------------------
+
+    async def sync(
+        self, session: Session, have: dict[str, int], more: bool, re: int | None
+    ) -> None:
+        """Start pushing, after what the connection has; ``synced`` ends the backlog.
+
+        Raises:
+            NotAllowedError: The connection asked for no pushes, or has them already.
+        """
+        if session.mode != "ask" or session.feed is not None:
+            raise NotAllowedError("sync is for connections that logged in with 'ask'")
+        if session.have is None:
+            session.have = {}
+        for address, seq in have.items():
+            kind, name = parse_address(address)
+            session.have[f"@{name}" if kind == "direct" else f"#{name}"] = seq
+        if more:
+            return
+        held, session.have = session.have, None
+        await self._start_feed(session, held, re)
+        self.presence.welcome(session)
+
+    async def _start_feed(
+        self, session: Session, have: dict[str, int], re: int | None
+    ) -> None:
+        online = session.online
+        feed = Feed(online.name, session.sink, self._store, self.hub.start_task)
+        feed.begin_sync()
+        session.feed = feed
+        # The fan-out may be a step behind what a client holds: only then it is asked.
+        beyond = [
+            seat.live.id
+            for address, seat in online.seats.items()
+            if have.get(address, seat.read) > seat.live.last
+        ]
+        heads = await self._store.heads(beyond) if beyond else {}
+        firsts: dict[int, int] = {}
+        for address, seat in online.seats.items():
+            last = max(seat.live.last, heads.get(seat.live.id, 0))
+            position = max(min(have.get(address, seat.read), last), seat.first - 1)
+            feed.add(seat.live, position)
+            if position < seat.live.last:
+                firsts[seat.live.id] = seat.first
+        if firsts:
+            _ = self.hub.start_task(
+                feed.sync(self.limits.sync, lambda chat: firsts.get(chat, 0), re)
+            )
+        else:
+            feed.end_sync(re)
+
+    # Requests that are the service's own --------------------------------------------
+
+    def send_nowait(
+        self, session: Session, request: Send, on_sent: Callable[[Sending], None]
+    ) -> bool:
+        """Take a plain send; False if it needs ``chats.send``."""
+        return self.chats.send_nowait(session, request, on_sent)
+
+    def set_status(self, session: Session, status: Status, text: str) -> None:
+        """Change how present the user is said to be, on all connections."""
+        session.online.status = status
+        session.online.status_text = text
+        self.presence.changed(session.online)
+
+    def whois(self, user: str) -> tuple[str, PresenceOf]:
+        """Return a user's canonical name and presence.
+
+        Raises:
+            NoSuchUserError: There is no such user.
+        """
+        name = parse_user_name(user)
+        if not self._directory.is_user(name):
+            raise NoSuchUserError(f"there is no user '{name}'")
+        return name, self.presence.of(name)
+
+
+def _pages(records: list[ChatRecord]) -> list[list[ChatRecord]]:
+    pages: list[list[ChatRecord]] = [[]]
+    size = 0
+    for record in records:
+        size += len(msgspec.json.encode(record))
+        if size > MAX_RECORD_BYTES:
+            pages.append([])
+            size = 0
+        pages[-1].append(record)
+    return pages

@@ -1,0 +1,1 @@
+"""Listeners translate between a wire and the service; no rule lives here."""

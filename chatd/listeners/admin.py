@@ -1,0 +1,144 @@
+"""The admin socket: commands for a running daemon, from its own machine and user.
+
+A Unix socket in the data folder that only its owner can open. It carries frames as the
+native protocol does (``chatd.protocol.frames``), each one command or its reply, see
+``chatd.commands``. Several may follow each other on one connection.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chatd.administration import Administration
+from chatd.backup import BackupError
+from chatd.commands import AnyCommand
+from chatd.protocol.errors import ChatError, FrameError
+from chatd.protocol.frames import FrameDecoder, encode_frame
+
+MAX_COMMAND_BYTES = 65_536
+IDLE_SECONDS = 60.0
+_READ_BYTES = 65_536
+
+logger = logging.getLogger(__name__)
+
+_decode = msgspec.json.Decoder(AnyCommand).decode
+
+
+class AdminListener:
+    """Serves ``administration`` at a socket; made by ``open``."""
+
+    def __init__(self, administration: Administration) -> None:
+        self._administration = administration
+        self._server: asyncio.Server | None = None
+        self._path: Path | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def open(cls, administration: Administration, path: Path) -> "AdminListener":
+        """Listen at ``path``, taking the place of a socket left by a killed daemon.
+
+        The data folder must be locked by the caller.
+
+        Raises:
+            OSError: It is not possible to listen there.
+        """
+        listener = cls(administration)
+        bound = _bind(path)
+        try:
+            listener._server = await asyncio.start_unix_server(
+                listener._accept, sock=bound
+            )
+        except BaseException:
+            bound.close()
+            raise
+        listener._path = path
+        return listener
+
+    async def close(self) -> None:
+        """Stop listening, break off what is being done, and remove the socket."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        if self._server is not None:
+            await self._server.wait_closed()
+            self._server = None
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    def _accept(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        decoder = FrameDecoder(MAX_COMMAND_BYTES)
+        try:
+            while True:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    data = await reader.read(_READ_BYTES)
+                if not data:
+                    return
+                for body in decoder.feed(data):
+                    writer.write(encode_frame(await self.answer(body)))
+                    await writer.drain()
+        except FrameError as error:
+            writer.write(encode_frame(_refusal("bad_frame", str(error))))
+        except (OSError, TimeoutError):
+            logger.debug("an admin connection ended early")
+        except Exception:
+            logger.exception("an admin connection failed")
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def answer(self, body: bytes) -> bytes:
+        """Carry out the command in a body; return the body of the reply."""
+        try:
+            command = _decode(body)
+        except msgspec.DecodeError as error:
+            return _refusal("bad_request", f"that is not a command: {error}")
+        except (UnicodeDecodeError, RecursionError):
+            return _refusal("bad_request", "that is not JSON in UTF-8")
+        try:
+            return msgspec.json.encode(
+                {"ok": await self._administration.carry_out(command)}
+            )
+        except ChatError as error:
+            return _refusal(error.code, error.reason)
+        except BackupError as error:
+            return _refusal("backup_failed", str(error))
+        except Exception:
+            logger.exception("the command %s failed", type(command).__name__)
+            return _refusal("internal", "the daemon failed; its log says why")
+
+
+def _bind(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX)
+    try:
+        bound.bind(os.fspath(path))
+        # Nobody can connect before it listens, so nobody gets in before this.
+        path.chmod(0o600)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def _refusal(code: str, reason: str) -> bytes:
+    error: dict[str, Any] = {"code": code, "reason": reason}
+    return msgspec.json.encode({"error": error})

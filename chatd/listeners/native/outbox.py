@@ -1,0 +1,157 @@
+"""What waits to be written to a connection, joined to few writes.
+
+Each write is a system call, and those decide how fast the daemon is. So everything
+that a turn of the loop has for a connection goes out in one write at the end of it.
+"""
+
+import asyncio
+from struct import Struct
+
+import msgspec
+
+from chatd.core.chats import Page, Sending
+from chatd.core.feed import Delivery
+from chatd.protocol.entries import encode_entry, encode_head, with_key
+
+_pack = Struct(">I").pack
+_encode = msgspec.json.Encoder().encode
+
+# Far enough below the 1 MiB of a frame for the members around the entries.
+MAX_PAGE_BYTES = 1_000_000
+
+
+class Flusher:
+    """Writes the outboxes that have something, once per turn of the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._dirty: list[Outbox] = []
+
+    def add(self, outbox: "Outbox") -> None:
+        """Have an outbox written at the end of this turn."""
+        if not self._dirty:
+            self._loop.call_soon(self._flush)
+        self._dirty.append(outbox)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for outbox in dirty:
+            outbox.flush()
+
+
+class Outbox:
+    """Frames on their way to one connection.
+
+    Args:
+        writer: The connection's stream.
+        flusher: The loop's flusher.
+        limit: More bytes than this waiting make it full; set anew by reloading.
+    """
+
+    __slots__ = ("_chunks", "_flusher", "_queued", "_transport", "_writer", "limit")
+
+    def __init__(
+        self, writer: asyncio.StreamWriter, flusher: Flusher, limit: int
+    ) -> None:
+        self._writer = writer
+        self._transport = writer.transport
+        self._flusher = flusher
+        self._chunks: list[bytes] = []
+        self._queued = 0
+        self.limit = limit
+        self._transport.set_write_buffer_limits(limit, limit // 4)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more than the limit waits."""
+        return self._queued + self._transport.get_write_buffer_size() > self.limit
+
+    def write(self, frames: bytes) -> None:
+        """Queue whole frames."""
+        if not self._chunks:
+            self._flusher.add(self)
+        self._chunks.append(frames)
+        self._queued += len(frames)
+
+    def write_body(self, body: bytes) -> None:
+        """Queue one body as a frame."""
+        self.write(_pack(len(body)) + body)
+
+    def flush(self) -> None:
+        """Hand what is queued to the transport."""
+        chunks = self._chunks
+        if not chunks:
+            return
+        self._chunks = []
+        self._queued = 0
+        if not self._transport.is_closing():
+            self._transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+
+    async def drained(self) -> None:
+        """Wait until the transport wants more.
+
+        Raises:
+            ConnectionError: The connection is closed.
+        """
+        self.flush()
+        if self._transport.is_closing():
+            raise ConnectionResetError("the connection is closed")
+        await self._writer.drain()
+
+
+def encode_delivery(address: str, delivery: Delivery) -> bytes:
+    """Return a delivery as frames; made once for all who address the chat alike."""
+    frames = delivery.encoded.get(address)
+    if frames is None:
+        head = encode_head(address)
+        owner = delivery.repeat_key_of
+        parts = []
+        for entry in delivery.entries:
+            tail = entry.tail
+            if owner is not None and entry.key is not None and entry.sender == owner:
+                tail = with_key(tail, entry.key)
+            body = encode_entry(head, entry.seq, entry.prev, tail)
+            parts.append(_pack(len(body)))
+            parts.append(body)
+        frames = delivery.encoded[address] = b"".join(parts)
+    return frames
+
+
+def encode_sent(sending: Sending) -> bytes:
+    """Return the body of ``sent``."""
+    re = sending.request_id
+    return b'{"type":"sent",%b"chat":%b,"seq":%d,"time":%d%b}' % (
+        b"" if re is None else b'"re":%d,' % re,
+        _encode(sending.address),
+        sending.seq,
+        sending.time_ms,
+        b',"duplicate":true' if sending.duplicate else b"",
+    )
+
+
+def encode_history(
+    page: Page, user: str, *, from_newest: bool, re: int | None
+) -> bytes:
+    """Return the body of ``history``, cut at the far end to fit a frame."""
+    head = encode_head(page.address)
+    bodies: list[bytes] = []
+    size = 0
+    more = page.more
+    for entry in reversed(page.entries) if from_newest else page.entries:
+        tail = entry.tail
+        if entry.key is not None and entry.sender == user:
+            tail = with_key(tail, entry.key)
+        body = encode_entry(head, entry.seq, entry.prev, tail)
+        size += len(body) + 1
+        if size > MAX_PAGE_BYTES and bodies:
+            more = True
+            break
+        bodies.append(body)
+    if from_newest:
+        bodies.reverse()
+    return b'{"type":"history",%b"chat":%b,"messages":[%b],"more":%b}' % (
+        b"" if re is None else b'"re":%d,' % re,
+        _encode(page.address),
+        b",".join(bodies),
+        b"true" if more else b"false",
+    )

@@ -1,0 +1,232 @@
+"""Builds the daemon's parts, opens the listeners, and stops gracefully."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator
+
+from chatd import __version__
+from chatd.accounts.accounts import Accounts
+from chatd.administration import Administration
+from chatd.config import (
+    ConfigError,
+    LimitSettings,
+    Settings,
+    reload_config,
+    settings_needing_restart,
+)
+from chatd.core.service import Service, ServiceLimits
+from chatd.datadir import DataFolder
+from chatd.endpoints import Endpoint, join_links
+from chatd.listeners.admin import AdminListener
+from chatd.listeners.native.listener import ListenError, NativeListener
+from chatd.logs import configure_logging
+from chatd.protocol.messages import Closing
+from chatd.store.sqlite import SqliteStore
+from chatd.tls import TlsError, TlsMaterial, load_tls
+
+# The interpreter hands the GIL over this often; at its default of 5 ms the writer's
+# thread can starve between two rows while the loop is busy.
+SWITCH_SECONDS = 1e-4
+# Together below the five seconds in which the daemon has to be gone.
+FAREWELL_SECONDS = 2.5
+
+_log = logging.getLogger(__name__)
+
+_ENDED = {
+    "disabled": "the account was disabled",
+    "revoked": "this login was ended",
+    "deleted": "the account was deleted",
+}
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit status.
+
+    Raises:
+        Everything of ``chatd.cli.EXPECTED_ERRORS``: the daemon cannot start.
+    """
+    configure_logging(settings.log.level, settings.log.format)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    # What is there after the start stays: it need not be looked at again and again.
+    gc.freeze()
+    with DataFolder.open(settings.data) as folder, _runner() as runner:
+        return runner.run(_serve(settings, folder))
+
+
+def _runner() -> asyncio.Runner:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+async def _serve(settings: Settings, folder: DataFolder) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with Server.open(settings, folder) as server:
+        loop.add_signal_handler(signal.SIGHUP, server.reload)
+        server.announce()
+        await stop.wait()
+        _log.info("stopping")
+    _log.info("stopped")
+    return 0
+
+
+class _Directory:
+    """Who has an account, as the core asks it."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    def is_user(self, name: str) -> bool:
+        return self._accounts.get(name) is not None
+
+
+class Server:
+    """The running daemon; made by ``open``."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tls: TlsMaterial,
+        accounts: Accounts,
+        service: Service,
+        native: NativeListener,
+    ) -> None:
+        self._settings = settings
+        self._tls = tls
+        self._accounts = accounts
+        self._service = service
+        self._native = native
+        self._administration: Administration | None = None
+        self.endpoints: tuple[Endpoint, ...] = ()
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls, settings: Settings, folder: DataFolder
+    ) -> AsyncIterator["Server"]:
+        """Build everything, serve, and on leaving stop gracefully."""
+        async with contextlib.AsyncExitStack() as stack:
+            tls = load_tls(folder.path, settings.tls)
+            store = await SqliteStore.open(folder.database)
+            stack.push_async_callback(store.close)
+            accounts = await Accounts.open(folder.path, store, settings.accounts)
+            stack.push_async_callback(accounts.close)
+            service = Service(store, _Directory(accounts), _limits(settings.limits))
+            stack.push_async_callback(service.close)
+            native = NativeListener(
+                service,
+                accounts,
+                settings.limits,
+                tls,
+                name=settings.server.name,
+                motd=settings.server.motd,
+                version=f"chatd {__version__}",
+            )
+            server = cls(settings, tls, accounts, service, native)
+            farewell = Closing(
+                code="server_stopping", reason="the server is stopping; come back soon"
+            )
+            stack.push_async_callback(native.close, farewell, FAREWELL_SECONDS)
+            server.endpoints = await _open_all(native, settings.endpoints)
+            administration = Administration(
+                folder.path,
+                accounts,
+                store,
+                settings,
+                tls.fingerprint,
+                endpoints=server.endpoints,
+                on_user_ended=server.end_user,
+            )
+            server._administration = administration
+            admin = await AdminListener.open(administration, folder.admin_socket)
+            stack.push_async_callback(admin.close)
+            yield server
+
+    def announce(self) -> None:
+        """Print what the person who started the daemon wants to know."""
+        settings = self._settings
+        lines = [
+            f"chatd {__version__}: {settings.server.name}",
+            f"data folder  {settings.data}",
+            f"fingerprint  {self._tls.fingerprint}",
+        ]
+        links = join_links(
+            self.endpoints, settings.server.public_address, self._tls.fingerprint
+        )
+        if links:
+            lines += [f"join link    {link}" for link in links]
+        else:
+            lines.append(
+                "only programs on this machine can connect: to let others in, set"
+                ' [server] listen = ["tls://0.0.0.0:4747"]'
+            )
+        lines.append("ready " + " ".join(map(str, self.endpoints)))
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+
+    def end_user(self, user: str, code: str, login: str | None) -> None:
+        """Hang up on a user whose account or login has ended."""
+        reason = _ENDED.get(code, "this login was ended")
+        self._native.close_user(user, Closing(code=code, reason=reason), login)
+
+    def reload(self) -> None:
+        """Take over configuration and certificates, or refuse them as a whole."""
+        try:
+            new = reload_config(self._settings)
+            needing = settings_needing_restart(self._settings, new)
+            if needing:
+                raise ConfigError(f"{', '.join(needing)} changes only with a restart")
+            tls = load_tls(new.data, new.tls)
+        except (ConfigError, TlsError) as error:
+            _log.error("nothing was reloaded: %s", error)
+            return
+        configure_logging(new.log.level, new.log.format)
+        self._accounts.reconfigure(new.accounts)
+        self._service.reconfigure(_limits(new.limits))
+        self._native.reconfigure(
+            new.limits, tls, name=new.server.name, motd=new.server.motd
+        )
+        if self._administration is not None:
+            self._administration.reconfigure(new, tls.fingerprint)
+        self._settings, self._tls = new, tls
+        _log.info("configuration and certificates were reloaded")
+
+
+async def _open_all(
+    native: NativeListener, endpoints: tuple[Endpoint, ...]
+) -> tuple[Endpoint, ...]:
+    opened = []
+    for endpoint in endpoints:
+        try:
+            opened.append(await native.open(endpoint))
+        except ListenError as error:
+            # Many machines have no IPv6; the other addresses serve all the same.
+            if ":" in endpoint.host and error.is_missing and len(endpoints) > 1:
+                _log.warning("%s", error)
+                continue
+            raise
+    return tuple(opened)
+
+
+def _limits(limits: LimitSettings) -> ServiceLimits:
+    return ServiceLimits(
+        frame=limits.frame,
+        text=limits.text,
+        in_flight=limits.in_flight,
+        sync=limits.sync,
+        messages_per_second=limits.messages_per_second,
+        messages_burst=limits.messages_burst,
+        address_messages_per_second=limits.address_messages_per_second,
+        address_messages_burst=limits.address_messages_burst,
+        user_rooms=limits.user_rooms,
+        invitations=limits.invitations,
+    )

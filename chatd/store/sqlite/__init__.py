@@ -1,0 +1,11 @@
+"""The embedded store: one SQLite database in the data folder.
+
+``database`` owns the connections and the two kinds of threads; ``migrations`` makes and
+upgrades the schema; ``log`` writes what one commit appends; ``queries`` reads logs and
+memberships; ``store`` puts them together behind ``chatd.store.base.Store``.
+"""
+
+from chatd.store.sqlite.migrations import renew_log_id
+from chatd.store.sqlite.store import SqliteStore
+
+__all__ = ["SqliteStore", "renew_log_id"]

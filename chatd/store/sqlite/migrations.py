@@ -1,0 +1,82 @@
+"""The schema of the database: made, upgraded, refused when it is from the future.
+
+``PRAGMA user_version`` counts the migrations a database has seen. Each migration runs
+in the same transaction as its count: a kill in the middle leaves the old schema whole.
+"""
+
+import secrets
+import sqlite3
+from importlib.resources import files
+from pathlib import Path
+
+from chatd.store.base import StoreError
+
+# SQL that turns version n + 1 into n + 2; the newest schema is schema.sql itself.
+MIGRATIONS: list[str] = []
+
+VERSION = 1 + len(MIGRATIONS)
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the database to this version's schema.
+
+    Raises:
+        StoreError: It was written by a newer chatd.
+        sqlite3.Error: It is damaged, or cannot be written.
+    """
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == VERSION:
+        return
+    if version > VERSION:
+        raise StoreError(
+            f"{path} was written by a newer chatd (its schema is {version}, this one "
+            f"knows {VERSION}): start that version, or restore an older backup"
+        )
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if version == 0:
+            schema = files(__package__).joinpath("schema.sql").read_text("utf-8")
+            _run(connection, schema)
+            connection.execute(
+                "INSERT INTO meta (key, value) VALUES ('log', ?)", (new_log_id(),)
+            )
+        else:
+            for migration in MIGRATIONS[version - 1 :]:
+                _run(connection, migration)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def new_log_id() -> str:
+    """Return a random id for a data folder's logs (protocol README, section 4)."""
+    return secrets.token_hex(16)
+
+
+def renew_log_id(path: Path) -> None:
+    """Give a restored database a new log id: its logs may lack what clients have seen.
+
+    Raises:
+        sqlite3.Error: The database cannot be written.
+    """
+    connection = sqlite3.connect(path)
+    try:
+        with connection:
+            connection.execute(
+                "UPDATE meta SET value = ? WHERE key = 'log'", (new_log_id(),)
+            )
+    finally:
+        connection.close()
+
+
+def _run(connection: sqlite3.Connection, script: str) -> None:
+    # Not executescript, which would commit the transaction that we are in.
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
