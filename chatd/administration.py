@@ -72,9 +72,9 @@ class Administration:
     ) -> None:
         self._data = data
         self._accounts = accounts
-        self._store = store
+        self.store = store
         self._settings = settings
-        self._fingerprint = fingerprint
+        self.fingerprint = fingerprint
         self._endpoints = endpoints
         self._on_user_ended = on_user_ended
         self._clock = clock
@@ -97,7 +97,7 @@ class Administration:
     def reconfigure(self, settings: Settings, fingerprint: str) -> None:
         """Take new settings, and the fingerprint of a key loaded again."""
         self._settings = settings
-        self._fingerprint = fingerprint
+        self.fingerprint = fingerprint
 
     async def carry_out(self, command: commands.AnyCommand) -> Any:
         """Carry out one command; return its answer as JSON-like values.
@@ -160,7 +160,7 @@ class Administration:
         # put into a room after having been taken out of all.
         await self._accounts.disable(name)
         self._end(name, "disabled")
-        await self._store.forget_user(name)
+        await self.store.forget_user(name)
         await self._accounts.delete(name)
         logger.info("user %s was deleted", name)
         return name
@@ -206,7 +206,7 @@ class Administration:
         links = join_links(
             settings.endpoints if self._endpoints is None else self._endpoints,
             settings.server.public_address,
-            self._fingerprint,
+            self.fingerprint,
             invite.code,
         )
         registration = settings.accounts.registration
@@ -232,10 +232,10 @@ class Administration:
         path = Path(command.path)
         if not path.is_absolute():
             raise BadRequestError("the path of a backup must be absolute")
-        size = await write_backup(self._data, self._store, path)
+        size = await write_backup(self._data, self.store, path)
         logger.info("a backup of %d bytes was written to %s", size, path)
         return size
 
     async def check(self, command: commands.Check) -> object:
         """Return what ``chatd.checks`` finds."""
-        return await check_all(self._data, self._settings.tls, self._store)
+        return await check_all(self._data, self._settings.tls, self.store)

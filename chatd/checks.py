@@ -44,22 +44,23 @@ def check_files(data: Path, tls: TlsSettings) -> list[Checked]:
 
 def check_folder(data: Path) -> Checked:
     """Check that nobody else can read what is secret."""
-    problems = []
-    for name in _SECRET_FILES:
-        path = data / name
-        try:
-            mode = stat.S_IMODE(path.stat().st_mode)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            problems.append(f"{path} cannot be looked at: {error.strerror}")
-            continue
-        if mode & 0o077:
-            problems.append(
-                f"{path} can be read or written by others (mode {mode:04o}):"
-                f" run chmod 600 {path}"
-            )
+    # Behind a folder that is closed to others the modes of files do not matter.
+    names = _SECRET_FILES if _is_open_to_others(data, 0o011) else ()
+    paths = [data / name for name in names]
+    problems = [
+        f"{path} can be read or written by others: run chmod go-rwx {path}"
+        for path in paths
+        if _is_open_to_others(path, 0o066)
+    ]
     return Checked("data folder", str(data), problems)
+
+
+def _is_open_to_others(path: Path, bits: int) -> bool:
+    try:
+        return bool(stat.S_IMODE(path.stat().st_mode) & bits)
+    except OSError:
+        # What is missing or unreadable is found where it is read.
+        return False
 
 
 def check_tls(data: Path, tls: TlsSettings, now: datetime.datetime) -> Checked:

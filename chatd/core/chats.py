@@ -10,8 +10,9 @@ from chatd.core.limits import RateLimit
 from chatd.protocol.entries import (
     Draft,
     Entry,
+    begin_text,
     encode_tail,
-    encode_text,
+    finish_text,
     has_same_content,
     tail_time,
 )
@@ -61,29 +62,17 @@ class Page(Struct, frozen=True):
     more: bool
 
 
-class Sending(Append):
+class Sending(Append, kw_only=True, gc=False):
     """A send on its way; ``on_sent`` is told the outcome.
 
-    ``address`` is the chat as its sender addresses it.
+    ``address`` is the chat as its sender addresses it; ``live`` is held until then.
     """
 
-    __slots__ = ("address", "live", "on_sent", "session")
-
-    def __init__(
-        self,
-        chat: int,
-        draft: Draft,
-        session: Session,
-        address: str,
-        request_id: int | None,
-        on_done: Callable[[Append], None],
-        on_sent: Callable[["Sending"], None],
-    ) -> None:
-        super().__init__(chat, draft, on_done, None, request_id)
-        self.session = session
-        self.address = address
-        self.on_sent = on_sent
-        self.live: LiveChat | None = None
+    session: Session
+    address: str
+    request_id: int | None
+    on_sent: Callable[["Sending"], None]
+    live: LiveChat | None = None
 
 
 class Chats:
@@ -116,18 +105,25 @@ class Chats:
         self._user_rate = user_rate
         self._address_rate = address_rate
         self.max_text_bytes = max_text_bytes
+        # Whether a send has to ask the rates at all.
+        self.has_rates = True
 
     # Sending ------------------------------------------------------------------------
 
     def send_nowait(
-        self, session: Session, request: Send, on_sent: Callable[[Sending], None]
+        self,
+        session: Session,
+        request: Send,
+        now_ms: int,
+        on_sent: Callable[[Sending], None],
     ) -> bool:
         """Take a send that needs no second look; return whether it was taken.
 
         This is the hot path: a chat one has, a plain text, nothing refused. For all
         else it returns False and has done nothing; ``send`` then knows what to do.
         """
-        seat = session.online.seats.get(request.chat)
+        online = session.online
+        seat = online.seats.get(request.chat)
         text = request.text
         if (
             seat is None
@@ -138,25 +134,30 @@ class Chats:
             or seat.role == "muted"
         ):
             return False
-        if self._user_rate.is_on or self._address_rate.is_on:
+        if self.has_rates:
             now = self._clock.monotonic()
-            if self._user_rate.wait_ms(session.user, now) or (
+            if self._user_rate.wait_ms(online.name, now) or (
                 session.address and self._address_rate.wait_ms(session.address, now)
             ):
                 return False
-        user = session.online.name
-        now_ms = self._clock.now_ms()
-        tail = encode_text(user, request.kind, now_ms, text)
-        draft = Draft(user, request.kind, now_ms, tail, request.key)
+        kind = request.kind
+        begun = session.begun
+        if begun is None or begun[0] != now_ms or begun[1] != kind:
+            # The many sends of one read share their moment.
+            start = begin_text(online.name, kind, now_ms)
+            begun = session.begun = (now_ms, kind, start)
+        draft = Draft(
+            online.name, kind, now_ms, finish_text(begun[2], text), request.key
+        )
         self._store.append_nowait(
             Sending(
                 seat.live.id,
                 draft,
-                session,
-                seat.address,
-                request.id,
-                self._sent,
-                on_sent,
+                self._sent_nowait,
+                session=session,
+                address=seat.address,
+                request_id=request.id,
+                on_sent=on_sent,
             )
         )
         return True
@@ -180,7 +181,13 @@ class Chats:
         tail = encode_tail(user, request.kind, now_ms, members)
         draft = Draft(user, request.kind, now_ms, tail, request.key)
         sending = Sending(
-            live.id, draft, session, address, request.id, self._sent, on_sent
+            live.id,
+            draft,
+            self._sent,
+            session=session,
+            address=address,
+            request_id=request.id,
+            on_sent=on_sent,
         )
         try:
             await self._check(session, address, live, request)
@@ -273,6 +280,13 @@ class Chats:
         sending.time_ms = tail_time(entry.tail)
         sending.duplicate = True
         return True
+
+    def _sent_nowait(self, append: Append) -> None:
+        assert isinstance(append, Sending)
+        if append.error is not None:
+            self._sent(append)
+        else:
+            append.on_sent(append)
 
     def _sent(self, append: Append) -> None:
         assert isinstance(append, Sending)

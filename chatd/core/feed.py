@@ -31,16 +31,17 @@ _MAX_LATEST = 10_000
 class Delivery:
     """Entries of one chat on their way to connections.
 
-    ``encoded`` is for listeners: the bytes made for one connection serve all others
-    that address the chat alike. ``repeat_key_of`` names the user whose own entries
-    carry their keys, which is so in a backlog.
+    ``bodies`` and ``encoded`` are for listeners: the bytes made for one connection
+    serve all others, or all that address the chat alike. ``repeat_key_of`` names the
+    user whose own entries carry their keys, which is so in a backlog.
     """
 
-    __slots__ = ("encoded", "entries", "repeat_key_of")
+    __slots__ = ("bodies", "encoded", "entries", "repeat_key_of")
 
     def __init__(self, entries: list[Entry], repeat_key_of: str | None = None) -> None:
         self.entries = entries
         self.repeat_key_of = repeat_key_of
+        self.bodies: list[bytes] | None = None
         self.encoded: dict[str, bytes] = {}
 
 

@@ -120,6 +120,7 @@ class Session:
 
     __slots__ = (
         "address",
+        "begun",
         "feed",
         "have",
         "mode",
@@ -140,6 +141,8 @@ class Session:
         self.refused: dict[str, str] | None = None
         self.have: dict[str, int] | None = None
         self.typed: dict[str, float] | None = None
+        # The beginning of the entries that it sends at one moment: ms, kind, bytes.
+        self.begun: tuple[int, str, bytes] | None = None
 
     @property
     def user(self) -> str:

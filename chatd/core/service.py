@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
-from chatd.core.chats import Chats, Directory, Sending
+from chatd.core.chats import Chats, Directory
 from chatd.core.feed import Feed, Sink
 from chatd.core.hub import Hub, OnlineUser, Session, chat_record
 from chatd.core.limits import RateLimit
@@ -19,7 +19,6 @@ from chatd.protocol.messages import (
     Limits,
     PresenceOf,
     Ready,
-    Send,
     Status,
     SyncMode,
 )
@@ -116,6 +115,7 @@ class Service:
             limits.address_messages_per_second, limits.address_messages_burst
         )
         self.chats.max_text_bytes = limits.text
+        self.chats.has_rates = self._user_rate.is_on or self._address_rate.is_on
         self.rooms.max_rooms = limits.user_rooms
         self.rooms.max_invitations = limits.invitations
 
@@ -263,12 +263,6 @@ class Service:
             feed.end_sync(re)
 
     # Requests that are the service's own --------------------------------------------
-
-    def send_nowait(
-        self, session: Session, request: Send, on_sent: Callable[[Sending], None]
-    ) -> bool:
-        """Take a plain send; False if it needs ``chats.send``."""
-        return self.chats.send_nowait(session, request, on_sent)
 
     def set_status(self, session: Session, status: Status, text: str) -> None:
         """Change how present the user is said to be, on all connections."""

@@ -18,6 +18,7 @@ import msgspec
 from chatd.administration import Administration
 from chatd.backup import BackupError
 from chatd.commands import AnyCommand
+from chatd.datadir import DataFolderError
 from chatd.protocol.errors import ChatError, FrameError
 from chatd.protocol.frames import FrameDecoder, encode_frame
 
@@ -46,7 +47,7 @@ class AdminListener:
         The data folder must be locked by the caller.
 
         Raises:
-            OSError: It is not possible to listen there.
+            DataFolderError: It is not possible to listen there.
         """
         listener = cls(administration)
         bound = _bind(path)
@@ -127,15 +128,18 @@ class AdminListener:
 
 
 def _bind(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
     bound = socket.socket(socket.AF_UNIX)
     try:
+        path.unlink(missing_ok=True)
         bound.bind(os.fspath(path))
         # Nobody can connect before it listens, so nobody gets in before this.
         path.chmod(0o600)
-    except BaseException:
+    except OSError as error:
         bound.close()
-        raise
+        raise DataFolderError(
+            f"the admin socket {path} cannot be made: {error.strerror or error};"
+            " choose a data folder on a local disk"
+        ) from error
     return bound
 
 

@@ -37,7 +37,7 @@ class Draft(Struct, frozen=True, gc=False):
     key: str | None = None
 
 
-class Entry(Struct, frozen=True, gc=False):
+class Entry(Struct, frozen=True, gc=False, array_like=True):
     """One item of a log, at its place: ``prev`` is the seq before it, 0 for none."""
 
     seq: int
@@ -50,12 +50,21 @@ class Entry(Struct, frozen=True, gc=False):
 
 def encode_text(sender: str, kind: EntryKind, time_ms: int, text: str) -> bytes:
     """Return the tail of a text or action; ``sender`` is a canonical name."""
-    return b'"time":%d,"from":%b,"kind":"%b","text":%b}' % (
+    return finish_text(begin_text(sender, kind, time_ms), text)
+
+
+def begin_text(sender: str, kind: EntryKind, time_ms: int) -> bytes:
+    """Return what several texts of one moment have in common, for ``finish_text``."""
+    return b'"time":%d,"from":%b,"kind":"%b","text":' % (
         time_ms,
         _encode(sender),
         kind.encode(),
-        _encode(text),
     )
+
+
+def finish_text(begun: bytes, text: str) -> bytes:
+    """Return the tail that ``begin_text`` began."""
+    return begun + _encode(text) + b"}"
 
 
 def encode_tail(
@@ -86,9 +95,14 @@ def encode_head(address: str) -> bytes:
     return b'{"type":"message","chat":%b,' % _encode(address)
 
 
+def encode_place(seq: int, prev: int, tail: bytes) -> bytes:
+    """Return what follows the head in the body of a ``message``."""
+    return b'"seq":%d,"prev":%d,%b' % (seq, prev, tail)
+
+
 def encode_entry(head: bytes, seq: int, prev: int, tail: bytes) -> bytes:
     """Return the body of a ``message``; ``head`` comes from ``encode_head``."""
-    return b'%b"seq":%d,"prev":%d,%b' % (head, seq, prev, tail)
+    return head + encode_place(seq, prev, tail)
 
 
 def with_key(tail: bytes, key: str) -> bytes:

@@ -113,7 +113,7 @@ class SetTopic(Struct, frozen=True, gc=False):
 Change = AddMember | RemoveMember | SetTopic
 
 
-class Append:
+class Append(Struct, gc=False):
     """An entry on its way into a log; the store fills in the second half.
 
     ``on_done`` is called once, on the loop, after the follower was handed the entry:
@@ -121,38 +121,14 @@ class Append:
     key stands for, which is an earlier one if ``duplicate``.
     """
 
-    __slots__ = (
-        "change",
-        "chat",
-        "context",
-        "draft",
-        "duplicate",
-        "error",
-        "on_done",
-        "request_id",
-        "seq",
-        "time_ms",
-    )
-
-    def __init__(
-        self,
-        chat: int,
-        draft: Draft,
-        on_done: Callable[["Append"], None],
-        change: Change | None = None,
-        request_id: int | None = None,
-        context: object = None,
-    ) -> None:
-        self.chat = chat
-        self.draft = draft
-        self.on_done = on_done
-        self.change = change
-        self.request_id = request_id
-        self.context = context
-        self.seq = 0
-        self.time_ms = draft.time_ms
-        self.duplicate = False
-        self.error: ChatError | None = None
+    chat: int
+    draft: Draft
+    on_done: Callable[["Append"], None]
+    change: Change | None = None
+    seq: int = 0
+    time_ms: int = 0
+    duplicate: bool = False
+    error: ChatError | None = None
 
 
 class Committed(Struct, gc=False):

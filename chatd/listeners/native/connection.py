@@ -40,6 +40,7 @@ from chatd.protocol.messages import (
     Request,
     Send,
     ServerMessage,
+    are_shallow,
     encode_message,
     parse_request,
 )
@@ -209,8 +210,10 @@ class Connection:
             if not data:
                 return
             self.heard_at = monotonic()
+            has_rest = decoder.buffered_bytes > 0
             try:
-                await self._take(decoder.feed(data))
+                bodies = decoder.feed(data)
+                await self._take(bodies, has_rest, are_shallow(data, len(bodies)))
                 if decoder.is_broken and self._closing is None:
                     decoder.feed(b"")
             except FrameError as error:
@@ -218,15 +221,28 @@ class Connection:
                 self._refuse(None, BadFrameError(str(error)))
                 self._closing = Closing(code="bad_frame", reason=str(error))
 
-    async def _take(self, bodies: list[bytes]) -> None:
-        """Handle what one read has brought; sends are not waited for."""
-        send_nowait = self.listener.service.send_nowait
+    async def _take(
+        self, bodies: list[bytes], has_rest: bool, is_shallow: bool
+    ) -> None:
+        """Handle what one read has brought; sends are not waited for.
+
+        Args:
+            bodies: The bodies of the frames.
+            has_rest: The first body began in an earlier read.
+            is_shallow: What came in this read is not nested too deeply.
+        """
+        service = self.listener.service
+        send_nowait = service.chats.send_nowait
+        now_ms = service.clock.now_ms()
+        on_sent = self._on_sent
         in_flight = self.listener.limits.in_flight
-        for body in bodies:
+        for index, body in enumerate(bodies):
             if self._unanswered >= in_flight:
                 await self._pause(self._room(in_flight))
             try:
-                request = parse_request(body)
+                request = parse_request(
+                    body, is_shallow=is_shallow and (index > 0 or not has_rest)
+                )
             except InvalidBodyError as error:
                 await self.settle()
                 self._refuse(error.re, error.error)
@@ -234,7 +250,7 @@ class Connection:
             else:
                 if type(request) is Send and self.session is not None:
                     self._unanswered += 1
-                    if send_nowait(self.session, request, self._on_sent):
+                    if send_nowait(self.session, request, now_ms, on_sent):
                         continue
                     self._unanswered -= 1
                 await self._handle(request)
@@ -323,7 +339,7 @@ class Connection:
         if sending.error is not None:
             self._refuse(sending.request_id, sending.error)
         else:
-            self._outbox.write_body(encode_sent(sending))
+            self._outbox.write(encode_sent(sending))
         settled = self._settled
         if settled is not None:
             self._settled = None
@@ -346,7 +362,8 @@ class Connection:
 
     async def _room(self, bound: int) -> None:
         while self._unanswered >= bound:
-            if self._settled is None:
+            # One that was cancelled with its waiter is of no use to the next.
+            if self._settled is None or self._settled.done():
                 self._settled = asyncio.get_running_loop().create_future()
             await self._settled
 
@@ -369,7 +386,8 @@ class Connection:
         except TimeoutError:
             _log.debug("%r: sends were unanswered when it was closed", self)
         self.push(closing)
-        self._outbox.flush()
+        # What others still fan out to it must not reach a transport that has ended.
+        self._outbox.end()
         # Were input left unread when the socket closes, the peer might lose `closing`.
         try:
             async with asyncio.timeout(DRAIN_SECONDS):

@@ -5,13 +5,21 @@ that a turn of the loop has for a connection goes out in one write at the end of
 """
 
 import asyncio
+import functools
 from struct import Struct
 
 import msgspec
 
 from chatd.core.chats import Page, Sending
 from chatd.core.feed import Delivery
-from chatd.protocol.entries import encode_entry, encode_head, with_key
+from chatd.protocol.entries import (
+    Entry,
+    encode_entry,
+    encode_head,
+    encode_place,
+    with_key,
+)
+from chatd.protocol.messages import Sent
 
 _pack = Struct(">I").pack
 _encode = msgspec.json.Encoder().encode
@@ -48,7 +56,15 @@ class Outbox:
         limit: More bytes than this waiting make it full; set anew by reloading.
     """
 
-    __slots__ = ("_chunks", "_flusher", "_queued", "_transport", "_writer", "limit")
+    __slots__ = (
+        "_chunks",
+        "_flusher",
+        "_is_ended",
+        "_queued",
+        "_transport",
+        "_writer",
+        "limit",
+    )
 
     def __init__(
         self, writer: asyncio.StreamWriter, flusher: Flusher, limit: int
@@ -58,6 +74,7 @@ class Outbox:
         self._flusher = flusher
         self._chunks: list[bytes] = []
         self._queued = 0
+        self._is_ended = False
         self.limit = limit
         self._transport.set_write_buffer_limits(limit, limit // 4)
 
@@ -67,7 +84,9 @@ class Outbox:
         return self._queued + self._transport.get_write_buffer_size() > self.limit
 
     def write(self, frames: bytes) -> None:
-        """Queue whole frames."""
+        """Queue whole frames; after ``end`` they are dropped."""
+        if self._is_ended:
+            return
         if not self._chunks:
             self._flusher.add(self)
         self._chunks.append(frames)
@@ -87,6 +106,11 @@ class Outbox:
         if not self._transport.is_closing():
             self._transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
+    def end(self) -> None:
+        """Write what is queued, and nothing from now on: the last word was said."""
+        self.flush()
+        self._is_ended = True
+
     async def drained(self) -> None:
         """Wait until the transport wants more.
 
@@ -103,30 +127,58 @@ def encode_delivery(address: str, delivery: Delivery) -> bytes:
     """Return a delivery as frames; made once for all who address the chat alike."""
     frames = delivery.encoded.get(address)
     if frames is None:
+        bodies = delivery.bodies
+        if bodies is None:
+            owner = delivery.repeat_key_of
+            bodies = delivery.bodies = [
+                encode_place(
+                    entry.seq,
+                    entry.prev,
+                    entry.tail if owner is None else tail_for(entry, owner),
+                )
+                for entry in delivery.entries
+            ]
         head = encode_head(address)
-        owner = delivery.repeat_key_of
-        parts = []
-        for entry in delivery.entries:
-            tail = entry.tail
-            if owner is not None and entry.key is not None and entry.sender == owner:
-                tail = with_key(tail, entry.key)
-            body = encode_entry(head, entry.seq, entry.prev, tail)
-            parts.append(_pack(len(body)))
-            parts.append(body)
+        length = len(head)
+        parts: list[bytes] = []
+        for body in bodies:
+            parts += (_pack(length + len(body)), head, body)
         frames = delivery.encoded[address] = b"".join(parts)
     return frames
 
 
+def tail_for(entry: Entry, user: str) -> bytes:
+    """Return an entry's tail, with its key if the user is its sender."""
+    if entry.key is None or entry.sender != user:
+        return entry.tail
+    return with_key(entry.tail, entry.key)
+
+
+@functools.lru_cache(maxsize=65_536)
+def _sent_place(address: str) -> bytes:
+    return b'"chat":%b,"seq":' % _encode(address)
+
+
 def encode_sent(sending: Sending) -> bytes:
-    """Return the body of ``sent``."""
+    """Return ``sent`` as a frame."""
     re = sending.request_id
-    return b'{"type":"sent",%b"chat":%b,"seq":%d,"time":%d%b}' % (
-        b"" if re is None else b'"re":%d,' % re,
-        _encode(sending.address),
+    if re is None or sending.duplicate:
+        message = Sent(
+            re=re,
+            chat=sending.address,
+            seq=sending.seq,
+            time=sending.time_ms,
+            duplicate=sending.duplicate,
+        )
+        body = _encode(message)
+        return _pack(len(body)) + body
+    body = b'{"type":"sent","re":%d,%b%d,"time":%d}' % (
+        re,
+        _sent_place(sending.address),
         sending.seq,
         sending.time_ms,
-        b',"duplicate":true' if sending.duplicate else b"",
     )
+    return _pack(len(body)) + body
 
 
 def encode_history(
@@ -138,10 +190,7 @@ def encode_history(
     size = 0
     more = page.more
     for entry in reversed(page.entries) if from_newest else page.entries:
-        tail = entry.tail
-        if entry.key is not None and entry.sender == user:
-            tail = with_key(tail, entry.key)
-        body = encode_entry(head, entry.seq, entry.prev, tail)
+        body = encode_entry(head, entry.seq, entry.prev, tail_for(entry, user))
         size += len(body) + 1
         if size > MAX_PAGE_BYTES and bodies:
             more = True

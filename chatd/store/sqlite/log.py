@@ -5,12 +5,10 @@ given out here, inside the write transaction, and only here. Keys are resolved h
 one after the other, so two sends with one key can never both be new.
 """
 
-import re
 import sqlite3
 from collections.abc import Sequence
 
 import msgspec
-from msgspec import Struct
 
 from chatd.protocol.entries import (
     TALK,
@@ -28,41 +26,30 @@ MAX_BLOCK_BYTES = 65_536
 
 # A counter that rises within a prefix of at least 96 random bits (16 characters of
 # base64url) proves a key new. Shorter prefixes might serve two outboxes.
-_STREAM_KEY = re.compile(r"(.{16,})-(0|[1-9][0-9]{0,14})", re.DOTALL).fullmatch
+MIN_PREFIX = 16
+# The database's integers hold any counter of so many digits.
+MAX_DIGITS = 15
 
 _MAX_CACHED = 65_536
 
 
-class PackedEntry(Struct, array_like=True, gc=False):
-    """An entry as it stands in a block; its seq follows from its position."""
-
-    tail: bytes
-    sender: str
-    kind: str
-    key: str | None = None
-
-
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(list[PackedEntry]).decode
+_unpack = msgspec.msgpack.Decoder(list[Entry]).decode
 
 
-def unpack_block(first: int, prev: int, data: bytes) -> list[Entry]:
+def unpack_block(data: bytes) -> list[Entry]:
     """Return the entries of a block, oldest first."""
-    entries = []
-    seq = first
-    for packed in _unpack(data):
-        entries.append(
-            Entry(seq, prev, packed.sender, packed.kind, packed.tail, packed.key)
-        )
-        prev = seq
-        seq += 1
-    return entries
+    return _unpack(data)
 
 
 def parse_stream_key(key: str) -> tuple[str, int] | None:
     """Return prefix and counter of a key that has them."""
-    match = _STREAM_KEY(key)
-    return (match[1], int(match[2])) if match else None
+    prefix, _, digits = key.rpartition("-")
+    if len(prefix) < MIN_PREFIX or len(digits) > MAX_DIGITS or not digits.isdecimal():
+        return None
+    # "-7" and "-07" are two keys with one counter. That is no harm: only a counter over
+    # all others proves a key new, and what is not new is looked up by the whole key.
+    return prefix, int(digits)
 
 
 class _Stream:
@@ -148,13 +135,14 @@ class LogWriter:
         for append in group:
             draft = append.draft
             key = draft.key
+            stream: _Stream | None = None
+            counter = 0
             if key is not None:
-                stream_key = parse_stream_key(key)
-                stream = counter = None
-                if stream_key is not None:
-                    prefix, counter = stream_key
+                parsed = parse_stream_key(key)
+                if parsed is not None:
+                    prefix, counter = parsed
                     stream = self._stream(chat, draft.sender, prefix)
-                if stream is None or counter is None or counter <= stream.high:
+                if stream is None or counter <= stream.high:
                     if known is None:
                         known = {
                             (a.draft.sender, a.draft.key): a
@@ -164,8 +152,6 @@ class LogWriter:
                     if self._is_known(append, key, known):
                         continue
                     stream = None
-            else:
-                stream = counter = None
             try:
                 block.accept(append, stream, counter)
             except ChatError as error:
@@ -225,20 +211,18 @@ class _Block:
         self._writer = writer
         self._connection = writer._connection
         self._chat = chat
-        self._entries: list[Entry] = []
+        self._prev = writer.head(chat)
         self.accepted: list[Append] = []
-        self._begin(writer.head(chat))
+        self._written: list[Entry] = []
+        self._begin()
 
-    def _begin(self, prev: int) -> None:
-        self._first = self._writer._next_seq
-        self._prev = prev
-        self._packed: list[PackedEntry] = []
+    def _begin(self) -> None:
+        self._entries: list[Entry] = []
         self._bytes = 0
+        self._talk = 0
         self._streams: list[_Stream] = []
 
-    def accept(
-        self, append: Append, stream: _Stream | None, counter: int | None
-    ) -> None:
+    def accept(self, append: Append, stream: _Stream | None, counter: int) -> None:
         """Give the append its place.
 
         Raises:
@@ -251,8 +235,9 @@ class _Block:
             apply_change(self._connection, self._chat, seq, append.change)
         writer._next_seq = seq + 1
         append.seq = seq
+        append.time_ms = draft.time_ms
         key = draft.key
-        if stream is not None and counter is not None:
+        if stream is not None:
             if stream.low < 0:
                 stream.low = counter
                 self._streams.append(stream)
@@ -262,55 +247,51 @@ class _Block:
                 "INSERT INTO keys (chat, sender, key, seq) VALUES (?, ?, ?, ?)",
                 (self._chat, draft.sender, key, seq),
             )
-        prev = seq - 1 if self._packed else self._prev
-        self._packed.append(PackedEntry(draft.tail, draft.sender, draft.kind, key))
-        self._entries.append(
-            Entry(seq, prev, draft.sender, draft.kind, draft.tail, key)
-        )
+        tail = draft.tail
+        kind = draft.kind
+        entries = self._entries
+        entries.append(Entry(seq, self._prev, draft.sender, kind, tail, key))
+        self._prev = seq
         self.accepted.append(append)
-        self._bytes += len(draft.tail)
-        if len(self._packed) >= MAX_BLOCK_ENTRIES or self._bytes >= MAX_BLOCK_BYTES:
+        if kind in TALK:
+            self._talk += 1
+        self._bytes += len(tail)
+        if len(entries) >= MAX_BLOCK_ENTRIES or self._bytes >= MAX_BLOCK_BYTES:
             self._write_row()
 
     def finish(self) -> list[Entry]:
         """Write the last row; return all entries of the group."""
-        if self._packed:
+        if self._entries:
             self._write_row()
-        return self._entries
+        return self._written
 
     def _write_row(self) -> None:
-        packed = self._packed
-        sender = packed[0].sender
-        talk = 0
-        one_sender = True
-        for entry in packed:
-            if entry.kind in TALK:
-                talk += 1
-            if entry.sender != sender:
-                one_sender = False
+        entries = self._entries
+        first = entries[0]
+        senders = {entry.sender for entry in entries}
         self._connection.execute(
             "INSERT INTO blocks (first, chat, prev, count, talk, sender, data)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
-                self._first,
+                first.seq,
                 self._chat,
-                self._prev,
-                len(packed),
-                talk,
-                sender if one_sender else None,
-                _pack(packed),
+                first.prev,
+                len(entries),
+                self._talk,
+                first.sender if len(senders) == 1 else None,
+                _pack(entries),
             ),
         )
         if self._streams:
             self._connection.executemany(
                 "INSERT INTO runs (stream, low, high, block) VALUES (?, ?, ?, ?)",
-                [(s.id, s.low, s.high, self._first) for s in self._streams],
+                [(s.id, s.low, s.high, first.seq) for s in self._streams],
             )
             for stream in self._streams:
                 stream.low = -1
-        last = self._first + len(packed) - 1
-        self._writer._heads[self._chat] = last
-        self._begin(last)
+        self._writer._heads[self._chat] = self._prev
+        self._written = self._written + entries if self._written else entries
+        self._begin()
 
 
 def find_key(
@@ -318,7 +299,7 @@ def find_key(
 ) -> Entry | None:
     """Return the entry that a sender's key stands for in a chat."""
     row = connection.execute(
-        "SELECT b.first, b.prev, b.data FROM keys k JOIN blocks b ON b.first ="
+        "SELECT b.data FROM keys k JOIN blocks b ON b.first ="
         " (SELECT max(first) FROM blocks WHERE chat = k.chat AND first <= k.seq)"
         " WHERE k.chat = ? AND k.sender = ? AND k.key = ?",
         (chat, sender, key),
@@ -329,7 +310,7 @@ def find_key(
             return None
         prefix, counter = stream_key
         row = connection.execute(
-            "SELECT b.first, b.prev, b.data FROM runs r JOIN blocks b"
+            "SELECT b.data FROM runs r JOIN blocks b"
             " ON b.first = r.block WHERE r.stream = (SELECT id FROM streams"
             " WHERE chat = ? AND sender = ? AND prefix = ?) AND r.low <= ?"
             " ORDER BY r.low DESC LIMIT 1",
@@ -337,7 +318,7 @@ def find_key(
         ).fetchone()
     if row is None:
         return None
-    return _entry_with_key(unpack_block(*row), sender, key)
+    return _entry_with_key(unpack_block(row[0]), sender, key)
 
 
 def _entry_with_key(entries: Sequence[Entry], sender: str, key: str) -> Entry | None:

@@ -27,13 +27,13 @@ def read(
     """Return the oldest entries after a seq, oldest first."""
     entries: list[Entry] = []
     rows = connection.execute(
-        "SELECT first, prev, data FROM blocks WHERE chat = ?1 AND first >= coalesce("
+        "SELECT data FROM blocks WHERE chat = ?1 AND first >= coalesce("
         "(SELECT max(first) FROM blocks WHERE chat = ?1 AND first <= ?2), 0)"
         " ORDER BY first",
         (chat, after),
     )
     for row in rows:
-        entries += [entry for entry in unpack_block(*row) if entry.seq > after]
+        entries += [entry for entry in unpack_block(row[0]) if entry.seq > after]
         if len(entries) >= limit:
             break
     rows.close()
@@ -51,14 +51,14 @@ def history(
     bound = 1 << 62 if before is None else before
     newest_first: list[Entry] = []
     rows = connection.execute(
-        "SELECT first, prev, data FROM blocks WHERE chat = ? AND first < ?"
+        "SELECT first, data FROM blocks WHERE chat = ? AND first < ?"
         " ORDER BY first DESC",
         (chat, bound),
     )
     for row in rows:
         newest_first += [
             entry
-            for entry in reversed(unpack_block(*row))
+            for entry in reversed(unpack_block(row[1]))
             if first <= entry.seq < bound
         ]
         if len(newest_first) >= limit or row[0] <= first:
@@ -73,12 +73,12 @@ def count(
     """Return how many entries after a seq others wrote, at most ``cap``."""
     found: int = 0
     row = connection.execute(
-        "SELECT first, prev, data, count FROM blocks WHERE chat = ? AND first <= ?"
+        "SELECT first, count, data FROM blocks WHERE chat = ? AND first <= ?"
         " ORDER BY first DESC LIMIT 1",
         (chat, after),
     ).fetchone()
-    if row is not None and row[0] + row[3] - 1 > after:
-        found += _talk_of_others(unpack_block(*row[:3]), after, user)
+    if row is not None and row[0] + row[1] - 1 > after:
+        found += _talk_of_others(unpack_block(row[2]), after, user)
     # Blocks of one sender are summed without a look inside, in C and off the GIL.
     row = connection.execute(
         "SELECT coalesce(sum(talk), 0) FROM (SELECT talk FROM blocks"
@@ -88,13 +88,13 @@ def count(
     found += int(row[0])
     if found < cap:
         rows = connection.execute(
-            "SELECT first, prev, data FROM blocks WHERE first IN (SELECT first"
+            "SELECT data FROM blocks WHERE first IN (SELECT first"
             " FROM blocks WHERE chat = ? AND first > ? AND sender IS NULL"
             " AND talk > 0 ORDER BY first)",
             (chat, after),
         )
         for mixed in rows:
-            found += _talk_of_others(unpack_block(*mixed), after, user)
+            found += _talk_of_others(unpack_block(mixed[0]), after, user)
             if found >= cap:
                 break
         rows.close()

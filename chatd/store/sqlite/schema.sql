@@ -39,9 +39,9 @@ CREATE TABLE invitations (
     PRIMARY KEY (user, chat)
 ) WITHOUT ROWID;
 
--- The logs. What one commit brought to one chat is one row: count entries with the seqs
--- first, first + 1, …, packed into data. All chats are numbered from one counter, so
--- first is unique, and the key of the table.
+-- The logs. What one commit brought to one chat is one row (or several, if it was much):
+-- count entries with the seqs first, first + 1, …, packed into data. All chats are
+-- numbered from one counter, so first is unique, and the key of the table.
 -- prev:   the seq before the first entry, 0 if there is none.
 -- talk:   how many of the entries people wrote (they count as unread).
 -- sender: who sent all of them, NULL if there were several.
