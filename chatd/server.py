@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -53,8 +54,17 @@ def run(settings: Settings) -> int:
     sys.setswitchinterval(SWITCH_SECONDS)
     # What is there after the start stays: it need not be looked at again and again.
     gc.freeze()
+    _raise_file_limit()
     with DataFolder.open(settings.data) as folder, _runner() as runner:
         return runner.run(_serve(settings, folder))
+
+
+def _raise_file_limit() -> None:
+    # Each connection is a file; the usual soft limit of 1,024 is for other programs.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _runner() -> asyncio.Runner:
@@ -166,7 +176,7 @@ class Server:
             lines += [f"join link    {link}" for link in links]
         else:
             lines.append(
-                "only programs on this machine can connect: to let others in, set"
+                "there is no address with TLS for others: to let them in, set"
                 ' [server] listen = ["tls://0.0.0.0:4747"]'
             )
         lines.append("ready " + " ".join(map(str, self.endpoints)))

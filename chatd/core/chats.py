@@ -63,7 +63,7 @@ class Page(Struct, frozen=True):
 
 
 class Sending(Append, kw_only=True, gc=False):
-    """A send on its way; ``on_sent`` is told the outcome.
+    """A send on its way; who sent it is told by ``on_done``.
 
     ``address`` is the chat as its sender addresses it; ``live`` is held until then.
     """
@@ -71,7 +71,6 @@ class Sending(Append, kw_only=True, gc=False):
     session: Session
     address: str
     request_id: int | None
-    on_sent: Callable[["Sending"], None]
     live: LiveChat | None = None
 
 
@@ -115,12 +114,13 @@ class Chats:
         session: Session,
         request: Send,
         now_ms: int,
-        on_sent: Callable[[Sending], None],
+        on_sent: Callable[[Append], None],
     ) -> bool:
         """Take a send that needs no second look; return whether it was taken.
 
         This is the hot path: a chat one has, a plain text, nothing refused. For all
         else it returns False and has done nothing; ``send`` then knows what to do.
+        ``on_sent`` is told the outcome, and calls ``settle`` if that is an error.
         """
         online = session.online
         seat = online.seats.get(request.chat)
@@ -153,21 +153,20 @@ class Chats:
             Sending(
                 seat.live.id,
                 draft,
-                self._sent_nowait,
+                on_sent,
                 session=session,
                 address=seat.address,
                 request_id=request.id,
-                on_sent=on_sent,
             )
         )
         return True
 
     async def send(
-        self, session: Session, request: Send, on_sent: Callable[[Sending], None]
+        self, session: Session, request: Send, on_sent: Callable[[Append], None]
     ) -> None:
         """Take a send, whatever it takes to decide about it.
 
-        ``on_sent`` is told the outcome once it was taken.
+        ``on_sent`` is told the outcome once it was taken, and calls ``settle``.
 
         Raises:
             ChatError: It was not taken; the key is none of an earlier message.
@@ -183,11 +182,10 @@ class Chats:
         sending = Sending(
             live.id,
             draft,
-            self._sent,
+            on_sent,
             session=session,
             address=address,
             request_id=request.id,
-            on_sent=on_sent,
         )
         try:
             await self._check(session, address, live, request)
@@ -281,29 +279,27 @@ class Chats:
         sending.duplicate = True
         return True
 
-    def _sent_nowait(self, append: Append) -> None:
-        assert isinstance(append, Sending)
-        if append.error is not None:
-            self._sent(append)
-        else:
-            append.on_sent(append)
+    def settle(self, sending: Sending) -> None:
+        """Draw the conclusions from the outcome of a send, before it is answered.
 
-    def _sent(self, append: Append) -> None:
-        assert isinstance(append, Sending)
-        session = append.session
-        if append.live is not None:
-            append.live.gaining.pop(session.user, None)
-            self._hub.release(append.live)
-        if append.error is not None:
-            key = append.draft.key
-            refused = session.refused and session.refused.get(append.address)
+        Every taken send comes here, unless it is an unheld one that was stored.
+        """
+        session = sending.session
+        live = sending.live
+        if live is not None:
+            sending.live = None
+            live.gaining.pop(session.user, None)
+            self._hub.release(live)
+        if sending.error is not None:
+            key = sending.draft.key
+            refused = session.refused and session.refused.get(sending.address)
             if refused and key is not None and refused != key:
-                append.error = OutOfOrderError(
-                    f"an earlier message to {append.address} has to be sent again first"
+                sending.error = OutOfOrderError(
+                    f"an earlier message to {sending.address} has to be sent again"
+                    " first"
                 )
             else:
-                _remember_refusal(session, append.address, key, append.error)
-        append.on_sent(append)
+                _remember_refusal(session, sending.address, key, sending.error)
 
     # Reading ------------------------------------------------------------------------
 

@@ -147,8 +147,10 @@ class Service:
         session = Session(online, sink, mode, address)
         begun = False
         try:
-            states = await self._load_states(online)
             invitations = await self._store.invitations_of(user)
+            # Nothing may be waited for from here on: a chat that is gained before the
+            # session is among the user's would be announced to the others only.
+            states = await self._load_states(online)
             online.sessions.append(session)
             begun = True
         finally:

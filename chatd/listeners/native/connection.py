@@ -44,6 +44,7 @@ from chatd.protocol.messages import (
     encode_message,
     parse_request,
 )
+from chatd.store.base import Append
 
 if TYPE_CHECKING:
     from chatd.listeners.native.listener import NativeListener
@@ -248,9 +249,10 @@ class Connection:
                 self._refuse(error.re, error.error)
                 self._count_bad_body()
             else:
-                if type(request) is Send and self.session is not None:
+                session = self.session
+                if type(request) is Send and session is not None:
                     self._unanswered += 1
-                    if send_nowait(self.session, request, now_ms, on_sent):
+                    if send_nowait(session, request, now_ms, on_sent):
                         continue
                     self._unanswered -= 1
                 await self._handle(request)
@@ -334,8 +336,11 @@ class Connection:
         await self.settle()
         self.push(message)
 
-    def _on_sent(self, sending: Sending) -> None:
+    def _on_sent(self, sending: Append) -> None:
+        assert type(sending) is Sending
         self._unanswered -= 1
+        if sending.error is not None or sending.live is not None:
+            self.listener.service.chats.settle(sending)
         if sending.error is not None:
             self._refuse(sending.request_id, sending.error)
         else:

@@ -71,10 +71,10 @@ class LogWriter:
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._heads: dict[int, int] = {}
         self._streams: dict[tuple[int, str, str], _Stream] = {}
-        self._next_seq = 0
+        self.next_seq = 0
         self._groups: dict[int, list[Append]] = {}
 
     def forget(self) -> None:
@@ -82,7 +82,7 @@ class LogWriter:
         self._heads.clear()
         self._streams.clear()
         self._groups = {}
-        self._next_seq = 0
+        self.next_seq = 0
 
     def add(self, append: Append) -> None:
         """Gather an append for this commit."""
@@ -98,8 +98,8 @@ class LogWriter:
         Sets ``seq``, ``duplicate`` or ``error`` of every append.
         """
         groups, self._groups = self._groups, {}
-        if self._next_seq == 0:
-            self._next_seq = self._load_next_seq()
+        if self.next_seq == 0:
+            self.next_seq = self._load_next_seq()
         if len(self._heads) > _MAX_CACHED:
             self._heads.clear()
         if len(self._streams) > _MAX_CACHED:
@@ -115,7 +115,7 @@ class LogWriter:
         """Return the newest seq of a chat, 0 if it is empty."""
         head = self._heads.get(chat)
         if head is None:
-            row = self._connection.execute(
+            row = self.connection.execute(
                 "SELECT first + count - 1 FROM blocks WHERE chat = ?"
                 " ORDER BY first DESC LIMIT 1",
                 (chat,),
@@ -123,79 +123,38 @@ class LogWriter:
             head = self._heads[chat] = row[0] if row else 0
         return head
 
+    def set_head(self, chat: int, seq: int) -> None:
+        """Remember the newest seq of a chat."""
+        self._heads[chat] = seq
+
     def _load_next_seq(self) -> int:
-        row = self._connection.execute(
+        row = self.connection.execute(
             "SELECT first + count FROM blocks ORDER BY first DESC LIMIT 1"
         ).fetchone()
         return row[0] if row else 1
 
     def _write_group(self, chat: int, group: list[Append]) -> list[Entry]:
         block = _Block(self, chat)
-        known: dict[tuple[str, str], Append] | None = None
         for append in group:
-            draft = append.draft
-            key = draft.key
-            stream: _Stream | None = None
-            counter = 0
-            if key is not None:
-                parsed = parse_stream_key(key)
-                if parsed is not None:
-                    prefix, counter = parsed
-                    stream = self._stream(chat, draft.sender, prefix)
-                if stream is None or counter <= stream.high:
-                    if known is None:
-                        known = {
-                            (a.draft.sender, a.draft.key): a
-                            for a in block.accepted
-                            if a.draft.key is not None
-                        }
-                    if self._is_known(append, key, known):
-                        continue
-                    stream = None
             try:
-                block.accept(append, stream, counter)
+                block.take(append)
             except ChatError as error:
                 append.error = error
-                continue
-            if known is not None and key is not None:
-                known[draft.sender, key] = append
         return block.finish()
 
-    def _is_known(
-        self,
-        append: Append,
-        key: str,
-        known: dict[tuple[str, str], Append],
-    ) -> bool:
-        draft = append.draft
-        earlier = known.get((draft.sender, key))
-        if earlier is not None:
-            seq, tail = earlier.seq, earlier.draft.tail
-        else:
-            entry = find_key(self._connection, append.chat, draft.sender, key)
-            if entry is None:
-                return False
-            seq, tail = entry.seq, entry.tail
-        if has_same_content(tail, draft.tail):
-            append.seq = seq
-            append.time_ms = tail_time(tail)
-            append.duplicate = True
-        else:
-            append.error = KeyReusedError("that key has served a different message")
-        return True
-
-    def _stream(self, chat: int, sender: str, prefix: str) -> _Stream:
+    def stream(self, chat: int, sender: str, prefix: str) -> _Stream:
+        """Return what is known of a stream, made if it is new."""
         name = (chat, sender, prefix)
         stream = self._streams.get(name)
         if stream is None:
-            row = self._connection.execute(
+            row = self.connection.execute(
                 "SELECT id, (SELECT high FROM runs WHERE stream = id"
                 " ORDER BY low DESC LIMIT 1)"
                 " FROM streams WHERE chat = ? AND sender = ? AND prefix = ?",
                 name,
             ).fetchone()
             if row is None:
-                inserted = self._connection.execute(
+                inserted = self.connection.execute(
                     "INSERT INTO streams (chat, sender, prefix) VALUES (?, ?, ?)", name
                 )
                 row = (inserted.lastrowid, None)
@@ -209,89 +168,153 @@ class _Block:
 
     def __init__(self, writer: LogWriter, chat: int) -> None:
         self._writer = writer
-        self._connection = writer._connection
+        self._connection = writer.connection
         self._chat = chat
         self._prev = writer.head(chat)
-        self.accepted: list[Append] = []
         self._written: list[Entry] = []
-        self._begin()
-
-    def _begin(self) -> None:
-        self._entries: list[Entry] = []
+        # Taken, but without a place yet: they get theirs when the row is written.
+        self._waiting: list[Append] = []
         self._bytes = 0
-        self._talk = 0
+        # The streams that go on in this row.
         self._streams: list[_Stream] = []
+        self._prefix = self._sender = ""
+        self._stream: _Stream | None = None
+        # By sender and key, once a key had to be looked up.
+        self._known: dict[tuple[str, str], Append] | None = None
+        self._taken: list[Append] = []
 
-    def accept(self, append: Append, stream: _Stream | None, counter: int) -> None:
-        """Give the append its place.
+    def take(self, append: Append) -> None:
+        """Take an append, unless its key is that of an earlier one.
 
         Raises:
-            ChatError: Its change is not possible; nothing was written for it.
+            ChatError: Its change is not possible, or its key stands for something else;
+                nothing was written for it.
         """
-        writer = self._writer
         draft = append.draft
-        seq = writer._next_seq
-        if append.change is not None:
-            apply_change(self._connection, self._chat, seq, append.change)
-        writer._next_seq = seq + 1
-        append.seq = seq
-        append.time_ms = draft.time_ms
         key = draft.key
-        if stream is not None:
-            if stream.low < 0:
-                stream.low = counter
-                self._streams.append(stream)
-            stream.high = counter
-        elif key is not None:
-            self._connection.execute(
-                "INSERT INTO keys (chat, sender, key, seq) VALUES (?, ?, ?, ?)",
-                (self._chat, draft.sender, key, seq),
-            )
-        tail = draft.tail
-        kind = draft.kind
-        entries = self._entries
-        entries.append(Entry(seq, self._prev, draft.sender, kind, tail, key))
-        self._prev = seq
-        self.accepted.append(append)
-        if kind in TALK:
-            self._talk += 1
-        self._bytes += len(tail)
-        if len(entries) >= MAX_BLOCK_ENTRIES or self._bytes >= MAX_BLOCK_BYTES:
+        is_loose = key is not None and not self._goes_on(draft.sender, key)
+        if key is not None and is_loose and self._is_known(append, key):
+            return
+        if append.change is not None:
+            seq = self._writer.next_seq + len(self._waiting)
+            apply_change(self._connection, self._chat, seq, append.change)
+        if key is not None and is_loose:
+            self._insert_key(append, key)
+        self._waiting.append(append)
+        self._bytes += len(draft.tail)
+        if len(self._waiting) >= MAX_BLOCK_ENTRIES or self._bytes >= MAX_BLOCK_BYTES:
             self._write_row()
 
     def finish(self) -> list[Entry]:
         """Write the last row; return all entries of the group."""
-        if self._entries:
-            self._write_row()
+        self._write_row()
+        for stream in self._streams:
+            # Its only append failed for another reason: no row has it.
+            stream.low = -1
         return self._written
 
+    def _goes_on(self, sender: str, key: str) -> bool:
+        """Whether the key proves itself new, by a counter over all others."""
+        parsed = parse_stream_key(key)
+        if parsed is None:
+            return False
+        prefix, counter = parsed
+        stream = self._stream
+        if stream is None or prefix != self._prefix or sender != self._sender:
+            stream = self._stream = self._writer.stream(self._chat, sender, prefix)
+            self._prefix, self._sender = prefix, sender
+        if counter <= stream.high:
+            return False
+        if stream.low < 0:
+            stream.low = counter
+            self._streams.append(stream)
+        stream.high = counter
+        return True
+
+    def _is_known(self, append: Append, key: str) -> bool:
+        self._write_row()
+        if self._known is None:
+            self._known = {}
+            self._note(self._taken)
+        draft = append.draft
+        earlier = self._known.get((draft.sender, key))
+        if earlier is not None:
+            seq, tail = earlier.seq, earlier.draft.tail
+        else:
+            entry = find_key(self._connection, self._chat, draft.sender, key)
+            if entry is None:
+                return False
+            seq, tail = entry.seq, entry.tail
+        if not has_same_content(tail, draft.tail):
+            raise KeyReusedError("that key has served a different message")
+        append.seq = seq
+        append.time_ms = tail_time(tail)
+        append.duplicate = True
+        return True
+
+    def _insert_key(self, append: Append, key: str) -> None:
+        self._connection.execute(
+            "INSERT INTO keys (chat, sender, key, seq) VALUES (?, ?, ?, ?)",
+            (self._chat, append.draft.sender, key, self._writer.next_seq),
+        )
+
+    def _note(self, appends: list[Append]) -> None:
+        if self._known is None:
+            self._taken += appends
+            return
+        for append in appends:
+            if append.draft.key is not None:
+                self._known[append.draft.sender, append.draft.key] = append
+
     def _write_row(self) -> None:
-        entries = self._entries
-        first = entries[0]
-        senders = {entry.sender for entry in entries}
+        appends = self._waiting
+        if not appends:
+            return
+        writer = self._writer
+        seq = first = writer.next_seq
+        prev = self._prev
+        talk = 0
+        senders = set()
+        entries = []
+        for append in appends:
+            draft = append.draft
+            kind = draft.kind
+            sender = draft.sender
+            entries.append(Entry(seq, prev, sender, kind, draft.tail, draft.key))
+            append.seq = prev = seq
+            append.time_ms = draft.time_ms
+            seq += 1
+            senders.add(sender)
+            if kind in TALK:
+                talk += 1
         self._connection.execute(
             "INSERT INTO blocks (first, chat, prev, count, talk, sender, data)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
-                first.seq,
+                first,
                 self._chat,
-                first.prev,
+                self._prev,
                 len(entries),
-                self._talk,
-                first.sender if len(senders) == 1 else None,
+                talk,
+                senders.pop() if len(senders) == 1 else None,
                 _pack(entries),
             ),
         )
         if self._streams:
             self._connection.executemany(
                 "INSERT INTO runs (stream, low, high, block) VALUES (?, ?, ?, ?)",
-                [(s.id, s.low, s.high, first.seq) for s in self._streams],
+                [(s.id, s.low, s.high, first) for s in self._streams],
             )
             for stream in self._streams:
                 stream.low = -1
-        self._writer._heads[self._chat] = self._prev
+            self._streams = []
+        self._note(appends)
+        self._waiting = []
+        self._bytes = 0
+        self._prev = prev
+        writer.next_seq = seq
+        writer.set_head(self._chat, prev)
         self._written = self._written + entries if self._written else entries
-        self._begin()
 
 
 def find_key(

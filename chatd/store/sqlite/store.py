@@ -344,7 +344,17 @@ class SqliteStore(Store):
     async def backup(self, path: Path) -> None:
         """Write a consistent copy of the database into a new file."""
         await self.flush_cursors()
-        await asyncio.to_thread(_copy, self._path, path)
+        connection = connect(self._path)
+        copying = asyncio.ensure_future(asyncio.to_thread(_copy, connection, path))
+        try:
+            await asyncio.shield(copying)
+        except asyncio.CancelledError:
+            # The daemon stops, which must not wait for gigabytes to be copied.
+            connection.interrupt()
+            await asyncio.wait([copying])
+            raise
+        finally:
+            connection.close()
 
     async def check(self) -> Sequence[str]:
         """Return a sentence for every damage found."""
@@ -381,10 +391,9 @@ def _open_once(path: Path) -> str:
     return log_id
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(connection: sqlite3.Connection, target: Path) -> None:
     if target.exists():
         raise FileExistsError(f"there is something at {target} already")
-    connection = connect(source)
     try:
         # One read transaction, which holds up neither the writer nor the readers.
         connection.execute("VACUUM INTO ?", (str(target),))
@@ -393,8 +402,6 @@ def _copy(source: Path, target: Path) -> None:
     except (sqlite3.Error, OSError) as error:
         target.unlink(missing_ok=True)
         raise OSError(f"the database could not be copied: {error}") from error
-    finally:
-        connection.close()
 
 
 def _check(path: Path) -> list[str]:
