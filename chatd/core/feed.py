@@ -135,9 +135,9 @@ class Feed:
     def add(self, chat: Position, position: int) -> None:
         """Start with a chat, which is followed, after the entry at ``position``."""
         if position < chat.last:
+            lag = self._lagging[chat.id] = (chat, position)
             if self._syncing:
-                self._backlog.append((chat, position))
-            self._lagging[chat.id] = (chat, position)
+                self._backlog.append(lag)
         elif position > chat.last:
             self._ahead[chat.id] = position
         self._settle()
@@ -153,15 +153,16 @@ class Feed:
     ) -> None:
         """Pass on the backlog, the newest ``limit`` of each chat, then ``synced``."""
         try:
-            for chat, position in self._backlog:
-                if chat.id not in self._lagging:
-                    continue
+            for lag in self._backlog:
+                chat, position = lag
                 first = max(position + 1, first_of(chat.id))
                 entries = await self._newest(chat.id, limit, first)
                 if self._sink.is_full:
                     await self._sink.drained()
                 if self._closed:
                     return
+                if self._lagging.get(chat.id) is not lag:
+                    continue  # the user left meanwhile, and may have come back
                 if entries:
                     self._pass_on(chat, entries)
                     position = entries[-1].seq
@@ -246,8 +247,7 @@ class Feed:
                 for message in latest.values():
                     self._sink.push(message)
                 if self._lagging:
-                    chat, position = next(iter(self._lagging.values()))
-                    await self._pump_page(chat, position)
+                    await self._pump_page(next(iter(self._lagging.values())))
         except ConnectionError:
             self._closed = True
         finally:
@@ -255,10 +255,11 @@ class Feed:
             if not self._closed:
                 self._settle()
 
-    async def _pump_page(self, chat: Position, position: int) -> None:
+    async def _pump_page(self, lag: tuple[Position, int]) -> None:
+        chat, position = lag
         entries = await _patiently(lambda: self._store.read(chat.id, position, PAGE))
-        if self._closed or chat.id not in self._lagging:
-            return
+        if self._closed or self._lagging.get(chat.id) is not lag:
+            return  # the user left meanwhile, and may have come back
         if entries:
             self._pass_on(chat, entries)
             position = entries[-1].seq

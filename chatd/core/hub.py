@@ -14,6 +14,7 @@ from chatd.core.feed import Delivery, Feed, Sink
 from chatd.protocol.entries import Entry, decode_members
 from chatd.protocol.messages import (
     ChatRecord,
+    Invited,
     Joined,
     Left,
     PresenceOf,
@@ -123,6 +124,7 @@ class Session:
         "begun",
         "feed",
         "have",
+        "missed",
         "mode",
         "online",
         "refused",
@@ -140,6 +142,7 @@ class Session:
         self.feed: Feed | None = None
         self.refused: dict[str, str] | None = None
         self.have: dict[str, int] | None = None
+        self.missed: list[ServerMessage] | None = None
         self.typed: dict[str, float] | None = None
         # The beginning of the entries that it sends at one moment: ms, kind, bytes.
         self.begun: tuple[int, str, bytes] | None = None
@@ -153,6 +156,9 @@ class Session:
         """Push something to this connection, if it wants pushes (by now)."""
         if self.feed is not None:
             self.sink.push(message)
+        elif self.mode == "ask" and isinstance(message, Joined | Left | Invited):
+            # What has changed since `ready` is told when it says what it has.
+            self.missed = [*(self.missed or ()), message]
 
     def push_latest(self, subject: tuple[str, ...], message: ServerMessage) -> None:
         """Push something of which only the newest about a subject counts."""
@@ -394,17 +400,19 @@ class Hub:
         peer_read = 0 if live.info.kind == "direct" else None
         if online.name == live.address_for(online.name)[1:]:
             peer_read = None  # a note to self has no other user
+        is_known = live.address_for(online.name) in online.seats
         seat = self.seat(online, membership, peer_read)
         record = chat_record(ChatState(membership, last, 0, peer_read))
         asking, answer = live.gaining.get(online.name, (None, None))
         if answer is not None:
             answer(record)
+        if is_known:
+            return  # a login has read of it before this was fanned out
         for session in online.sessions:
-            if session.feed is None:
-                continue
             if session is not asking:
-                session.sink.push(Joined(chat=record))
-            session.feed.add(seat.live, last)
+                session.push(Joined(chat=record))
+            if session.feed is not None:
+                session.feed.add(seat.live, last)
 
     @staticmethod
     def _push_to(online: OnlineUser, message: ServerMessage) -> None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from chatd.core.chats import Chats, Directory
 from chatd.core.feed import Feed, Sink
-from chatd.core.hub import Hub, OnlineUser, Session, chat_record
+from chatd.core.hub import Hub, OnlineUser, Session, address_for, chat_record
 from chatd.core.limits import RateLimit
 from chatd.core.presence import PresenceBoard
 from chatd.core.rooms import Rooms
@@ -204,7 +204,7 @@ class Service:
                         for state in states
                     ):
                         continue
-                if online.changes != changes:
+                if online.changes != changes or not _agree(online, states):
                     continue
                 for state in states:
                     self.hub.seat(online, state.membership, state.peer_read, state.last)
@@ -243,6 +243,9 @@ class Service:
         feed = Feed(online.name, session.sink, self._store, self.hub.start_task)
         feed.begin_sync()
         session.feed = feed
+        missed, session.missed = session.missed, None
+        for message in missed or ():
+            session.sink.push(message)
         # The fan-out may be a step behind what a client holds: only then it is asked.
         beyond = [
             seat.live.id
@@ -282,6 +285,15 @@ class Service:
         if not self._directory.is_user(name):
             raise NoSuchUserError(f"there is no user '{name}'")
         return name, self.presence.of(name)
+
+
+def _agree(online: OnlineUser, states: list[ChatState]) -> bool:
+    # With other connections there, a difference means that the store is a step ahead of
+    # the fan-out: it is about to tell them of a chat gained or lost.
+    if not online.seats and not online.sessions:
+        return True
+    names = {address_for(s.membership.chat, online.name) for s in states}
+    return names == online.seats.keys()
 
 
 def _pages(records: list[ChatRecord]) -> list[list[ChatRecord]]:
