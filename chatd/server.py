@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import logging
 import resource
@@ -35,6 +36,8 @@ SWITCH_SECONDS = 1e-4
 # Together below the five seconds in which the daemon has to be gone.
 FAREWELL_SECONDS = 2.5
 
+_M_MMAP_THRESHOLD = -3  # mallopt(3)
+
 _log = logging.getLogger(__name__)
 
 _ENDED = {
@@ -55,6 +58,7 @@ def run(settings: Settings) -> int:
     # What is there after the start stays: it need not be looked at again and again.
     gc.freeze()
     _raise_file_limit()
+    _keep_buffers_apart()
     with DataFolder.open(settings.data) as folder, _runner() as runner:
         return runner.run(_serve(settings, folder))
 
@@ -65,6 +69,17 @@ def _raise_file_limit() -> None:
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _keep_buffers_apart() -> None:
+    """Have glibc map large blocks on their own, as it does until one is freed.
+
+    Each TLS connection has a read buffer of 256 KiB of which it touches little. From
+    the heap these would lie among other blocks and share their pages: 52 KiB a
+    connection instead of 30 (tests/bench, 2,000 idle users).
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
 
 
 def _runner() -> asyncio.Runner:

@@ -8,7 +8,6 @@ sends before it are, so replies come in the order of the requests.
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +155,8 @@ class Connection:
                     self.task.uncancel()
             if self._closing is not None:
                 await self._hang_up(self._closing)
-        except (ConnectionError, ssl.SSLError, TimeoutError) as error:
+        except OSError as error:
+            # Also what the system says when the peer is gone before our last word.
             _log.debug("%r broke: %s", self, error)
         finally:
             if self.session is not None:
