@@ -162,6 +162,7 @@ class Administration:
         self._end(name, "disabled")
         await self.store.forget_user(name)
         await self._accounts.delete(name)
+        self._end(name, "deleted")
         logger.info("user %s was deleted", name)
         return name
 

@@ -200,6 +200,8 @@ class Server:
 
     def end_user(self, user: str, code: str, login: str | None) -> None:
         """Hang up on a user whose account or login has ended."""
+        if code == "deleted":
+            self._service.hub.forget_user(user)
         reason = _ENDED.get(code, "this login was ended")
         self._native.close_user(user, Closing(code=code, reason=reason), login)
 

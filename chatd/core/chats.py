@@ -131,7 +131,7 @@ class Chats:
             or not text
             or len(text) * 4 > self.max_text_bytes
             or request.reply_to is not None
-            or seat.role == "muted"
+            or not seat.is_open
         ):
             return False
         if self.has_rates:
@@ -237,7 +237,7 @@ class Chats:
         elif not self._directory.is_user(address[1:]):
             raise NoSuchUserError(f"there is no user '{address[1:]}' any more")
         if session.refused:
-            key = session.refused.get(address)
+            key, _ = session.refused.get(address, (None, False))
             if key is not None and request.key is not None:
                 if key != request.key:
                     raise OutOfOrderError(
@@ -292,14 +292,16 @@ class Chats:
             self._hub.release(live)
         if sending.error is not None:
             key = sending.draft.key
-            refused = session.refused and session.refused.get(sending.address)
-            if refused and key is not None and refused != key:
+            refused = (session.refused or {}).get(sending.address)
+            if refused is None or key is None or refused[0] == key or refused[1]:
+                _remember_refusal(
+                    session, sending.address, key, sending.error, was_taken=True
+                )
+            else:
                 sending.error = OutOfOrderError(
                     f"an earlier message to {sending.address} has to be sent again"
                     " first"
                 )
-            else:
-                _remember_refusal(session, sending.address, key, sending.error)
 
     # Reading ------------------------------------------------------------------------
 
@@ -409,11 +411,20 @@ class Chats:
 
 
 def _remember_refusal(
-    session: Session, address: str, key: str | None, error: ChatError
+    session: Session,
+    address: str,
+    key: str | None,
+    error: ChatError,
+    *,
+    was_taken: bool = False,
 ) -> None:
-    # Whatever comes after a send that is to be repeated has to wait for it.
+    # Whatever comes after a send that is to be repeated has to wait for it. One that
+    # was in flight when a later one was refused is the earlier of the two.
     if key is None or not isinstance(error, TemporaryError):
         return
     if session.refused is None:
         session.refused = {}
-    session.refused.setdefault(address, key)
+    if was_taken:
+        session.refused[address] = (key, False)
+    else:
+        session.refused.setdefault(address, (key, True))

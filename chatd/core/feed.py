@@ -5,8 +5,8 @@ A chat is in one of these states for a connection:
     live        entries are passed on as they are committed
     lagging     some entries were not passed on; ``_lagging`` has the seq of the last
                 one that was, and the pump reads the log from there
-    ahead       the pump has read further than the fan-out has come; ``_ahead`` has the
-                seq up to which the fan-out is dropped
+    ahead       the client has more than the fan-out has passed; ``_ahead`` has the seq
+                up to which the fan-out is dropped
 
 All three are the same thing, a position in a log, and a slow reader is nothing but a
 connection whose chats fall back to lagging. Nothing is queued for it: the log is the
@@ -72,6 +72,31 @@ class Position(Protocol):
         """Return the chat's address from the point of view of a user."""
 
 
+class _Lag:
+    """How far behind a connection is with a chat.
+
+    ``until`` is the seq of the entry by which the user has lost the chat, if so: the
+    connection still gets what came before, and then ``farewell``.
+    """
+
+    __slots__ = ("chat", "farewell", "position", "until")
+
+    def __init__(self, chat: Position, position: int) -> None:
+        self.chat = chat
+        self.position = position
+        self.until: int | None = None
+        self.farewell: ServerMessage | None = None
+
+    @property
+    def end(self) -> int:
+        """What is to be passed on, up to now: not more than the fan-out has passed.
+
+        The log can be a step ahead of it. What the fan-out is about to pass is left to
+        it: it is what ends memberships, and after leaving nothing more may be seen.
+        """
+        return self.chat.last if self.until is None else self.until
+
+
 class Feed:
     """Brings a connection up to date with its chats, and keeps it so.
 
@@ -108,10 +133,10 @@ class Feed:
         self._sink = sink
         self._store = store
         self._start_task = start_task
-        self._lagging: dict[int, tuple[Position, int]] = {}
+        self._lagging: dict[int, _Lag] = {}
         self._ahead: dict[int, int] = {}
         self._latest: dict[tuple[str, ...], ServerMessage] = {}
-        self._backlog: list[tuple[Position, int]] = []
+        self._backlog: list[_Lag] = []
         self._syncing = False
         self._closed = False
         self._pump_task: asyncio.Task[None] | None = None
@@ -134,18 +159,32 @@ class Feed:
 
     def add(self, chat: Position, position: int) -> None:
         """Start with a chat, which is followed, after the entry at ``position``."""
+        lost = self._lagging.pop(chat.id, None)
+        if lost is not None and lost.farewell is not None:
+            self._sink.push(lost.farewell)
         if position < chat.last:
-            lag = self._lagging[chat.id] = (chat, position)
+            lag = self._lagging[chat.id] = _Lag(chat, position)
             if self._syncing:
                 self._backlog.append(lag)
         elif position > chat.last:
             self._ahead[chat.id] = position
         self._settle()
 
-    def remove(self, chat: int) -> None:
-        """Forget a chat that the user has lost."""
-        self._lagging.pop(chat, None)
-        self._ahead.pop(chat, None)
+    def remove(self, chat: Position, last: int, farewell: ServerMessage) -> None:
+        """Forget a chat that the user has lost.
+
+        Args:
+            chat: The chat.
+            last: The seq of the entry that says so, the last one to be passed on.
+            farewell: What to push after it.
+        """
+        self._ahead.pop(chat.id, None)
+        lag = self._lagging.get(chat.id)
+        if lag is None:
+            self._sink.push(farewell)
+        else:
+            lag.until = last
+            lag.farewell = farewell
         self._settle()
 
     async def sync(
@@ -154,19 +193,15 @@ class Feed:
         """Pass on the backlog, the newest ``limit`` of each chat, then ``synced``."""
         try:
             for lag in self._backlog:
-                chat, position = lag
-                first = max(position + 1, first_of(chat.id))
+                chat = lag.chat
+                first = max(lag.position + 1, first_of(chat.id))
                 entries = await self._newest(chat.id, limit, first)
                 if self._sink.is_full:
                     await self._sink.drained()
                 if self._closed:
                     return
-                if self._lagging.get(chat.id) is not lag:
-                    continue  # the user left meanwhile, and may have come back
-                if entries:
-                    self._pass_on(chat, entries)
-                    position = entries[-1].seq
-                self._reached(chat, position)
+                if self._lagging.get(chat.id) is lag:
+                    self._pass_on(lag, entries)
         except ConnectionError:
             self._closed = True
             return
@@ -203,7 +238,7 @@ class Feed:
                 entries = [entry for entry in entries if entry.seq > position]
                 delivery = Delivery(entries)
         if self._syncing or self._sink.is_full:
-            self._lagging[chat.id] = (chat, entries[0].prev)
+            self._lagging[chat.id] = _Lag(chat, entries[0].prev)
         else:
             self._sink.deliver(address, delivery)
         self._settle()
@@ -227,18 +262,6 @@ class Feed:
         if waiting and self._pump_task is None and not (self._syncing or self._closed):
             self._pump_task = self._start_task(self._pump())
 
-    def _reached(self, chat: Position, position: int) -> None:
-        if chat.id not in self._lagging:
-            return
-        if position >= chat.last:
-            del self._lagging[chat.id]
-            if position > chat.last:
-                self._ahead[chat.id] = position
-        else:
-            # To the end of the line, so that one busy chat does not starve others.
-            del self._lagging[chat.id]
-            self._lagging[chat.id] = (chat, position)
-
     async def _pump(self) -> None:
         try:
             while (self._lagging or self._latest) and not self._closed:
@@ -255,24 +278,30 @@ class Feed:
             if not self._closed:
                 self._settle()
 
-    async def _pump_page(self, lag: tuple[Position, int]) -> None:
-        chat, position = lag
-        entries = await _patiently(lambda: self._store.read(chat.id, position, PAGE))
-        if self._closed or self._lagging.get(chat.id) is not lag:
-            return  # the user left meanwhile, and may have come back
-        if entries:
-            self._pass_on(chat, entries)
-            position = entries[-1].seq
-        # The fan-out may have gone on since the read began: then it lags still.
-        self._reached(chat, position)
+    async def _pump_page(self, lag: _Lag) -> None:
+        chat = lag.chat.id
+        entries = await _patiently(lambda: self._store.read(chat, lag.position, PAGE))
+        # The user may have left meanwhile, and come back.
+        if not self._closed and self._lagging.get(chat) is lag:
+            self._pass_on(lag, entries)
 
     async def _newest(self, chat: int, limit: int, first: int) -> list[Entry]:
         return await _patiently(lambda: self._store.history(chat, None, limit, first))
 
-    def _pass_on(self, chat: Position, entries: list[Entry]) -> None:
-        self._sink.deliver(
-            chat.address_for(self._user), Delivery(entries, repeat_key_of=self._user)
-        )
+    def _pass_on(self, lag: _Lag, entries: list[Entry]) -> None:
+        end = lag.end
+        if entries and entries[-1].seq > end:
+            entries = [entry for entry in entries if entry.seq <= end]
+        if entries:
+            address = lag.chat.address_for(self._user)
+            self._sink.deliver(address, Delivery(entries, repeat_key_of=self._user))
+            lag.position = entries[-1].seq
+        del self._lagging[lag.chat.id]
+        if lag.position < end:
+            # To the end of the line, so that one busy chat does not starve others.
+            self._lagging[lag.chat.id] = lag
+        elif lag.farewell is not None:
+            self._sink.push(lag.farewell)
 
 
 async def _patiently(read: Callable[[], Awaitable[list[Entry]]]) -> list[Entry]:

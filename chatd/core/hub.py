@@ -67,9 +67,12 @@ class LiveChat:
 
 
 class Seat:
-    """A connected user in a live chat."""
+    """A connected user in a live chat.
 
-    __slots__ = ("address", "first", "live", "peer_read", "read", "role")
+    ``is_open`` says that nothing keeps the user from writing to it.
+    """
+
+    __slots__ = ("address", "first", "is_open", "live", "peer_read", "read", "role")
 
     def __init__(
         self,
@@ -81,6 +84,7 @@ class Seat:
         self.live = live
         self.address = address
         self.role: Role = membership.role
+        self.is_open = membership.role != "muted"
         self.first = membership.first
         self.read = membership.read
         self.peer_read = peer_read
@@ -115,7 +119,8 @@ class Session:
     """What one logged-in connection may do now.
 
     ``feed`` is None as long as the connection does not want to be pushed anything.
-    ``refused`` has, by chat, the key of the send that has to come again before others;
+    ``refused`` has, by chat, the send that has to come again before others: its key,
+    and whether it was refused before it was taken (so that those in flight are older);
     ``have`` what the first parts of a ``sync`` said; ``typed`` when it typed where.
     """
 
@@ -140,7 +145,7 @@ class Session:
         self.address = address
         self.mode = mode
         self.feed: Feed | None = None
-        self.refused: dict[str, str] | None = None
+        self.refused: dict[str, tuple[str, bool]] | None = None
         self.have: dict[str, int] | None = None
         self.missed: list[ServerMessage] | None = None
         self.typed: dict[str, float] | None = None
@@ -197,8 +202,9 @@ def chat_record(state: ChatState) -> ChatRecord:
 class Hub:
     """The live chats and connected users of this process."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, is_user: Callable[[str], bool]) -> None:
         self._store = store
+        self._is_user = is_user
         self.users: dict[str, OnlineUser] = {}
         self.chats: dict[int, LiveChat] = {}
         # How many chats have become live; see ``LiveChat.made``.
@@ -299,11 +305,20 @@ class Hub:
             live.last = last
         online.changes += 1
         seat = Seat(live, address, membership, peer_read)
+        if info.kind == "direct" and not self._is_user(address[1:]):
+            seat.is_open = False
         online.seats[address] = seat
         live.online[online.name] = online
         if self.on_seated is not None:
             self.on_seated(online, live)
         return seat
+
+    def forget_user(self, user: str) -> None:
+        """Close the direct chats with a user who has no account any more."""
+        for online in self.users.values():
+            seat = online.seats.get(f"@{user}")
+            if seat is not None:
+                seat.is_open = False
 
     def unseat(self, online: OnlineUser, seat: Seat) -> None:
         """Forget a chat of a connected user."""
@@ -313,8 +328,6 @@ class Hub:
         for session in online.sessions:
             if session.refused:
                 session.refused.pop(seat.address, None)
-            if session.feed is not None:
-                session.feed.remove(seat.live.id)
         self.release(seat.live)
 
     # Fan-out ------------------------------------------------------------------------
@@ -377,7 +390,9 @@ class Hub:
             seat = online.seats.get(address)
             if seat is not None:
                 self.unseat(online, seat)
-                self._push_to(online, Left(chat=address, code="left"))
+                self._take_away(
+                    online, live, entry.seq, Left(chat=address, code="left")
+                )
         else:
             role: Role = "owner" if entry.kind == "create" else "member"
             first = entry.seq if live.info.visibility == "private" else 1
@@ -404,17 +419,21 @@ class Hub:
         seat = self.seat(online, membership, peer_read)
         record = chat_record(ChatState(membership, last, 0, peer_read))
         asking, answer = live.gaining.get(online.name, (None, None))
-        if answer is not None:
-            answer(record)
-        if is_known:
-            return  # a login has read of it before this was fanned out
         for session in online.sessions:
-            if session is not asking:
-                session.push(Joined(chat=record))
-            if session.feed is not None:
+            # A login may have read of it before this was fanned out.
+            if session.feed is not None and not is_known:
+                # It may still owe the connection the end of an earlier membership.
                 session.feed.add(seat.live, last)
+            if session is asking:
+                if answer is not None:
+                    answer(record)
+            elif not is_known:
+                session.push(Joined(chat=record))
 
     @staticmethod
-    def _push_to(online: OnlineUser, message: ServerMessage) -> None:
+    def _take_away(online: OnlineUser, live: LiveChat, last: int, left: Left) -> None:
         for session in online.sessions:
-            session.push(message)
+            if session.feed is not None:
+                session.feed.remove(live, last, left)
+            else:
+                session.push(left)

@@ -192,6 +192,7 @@ class Rooms:
         )
         online = self._hub.users.get(name)
         if is_new and online is not None:
+            online.changes += 1
             for other in online.sessions:
                 other.push(Invited(room=seat.address, by=session.user))
 

@@ -27,6 +27,7 @@ from chatd.protocol.messages import (
 )
 from chatd.protocol.names import parse_address, parse_user_name
 from chatd.store.base import ChatState, Store
+from chatd.store.base import Invitation as StoredInvitation
 
 # Bytes of chat records in one message, far enough below what a frame can carry.
 MAX_RECORD_BYTES = 400_000
@@ -82,7 +83,7 @@ class Service:
         self._directory = directory
         self.clock = clock or SystemClock()
         self.limits = limits
-        self.hub = Hub(store)
+        self.hub = Hub(store, directory.is_user)
         self.presence = PresenceBoard(self.hub, self.clock.now_ms)
         self._user_rate = RateLimit(0, 1, "messages from you")
         self._address_rate = RateLimit(0, 1, "messages from your address")
@@ -147,10 +148,9 @@ class Service:
         session = Session(online, sink, mode, address)
         begun = False
         try:
-            invitations = await self._store.invitations_of(user)
-            # Nothing may be waited for from here on: a chat that is gained before the
+            # Nothing may be waited for after this: a chat that is gained before the
             # session is among the user's would be announced to the others only.
-            states = await self._load_states(online)
+            states, invitations = await self._load_states(online)
             online.sessions.append(session)
             begun = True
         finally:
@@ -185,14 +185,17 @@ class Service:
         self.presence.left(session)
         self.hub.detach(session.online, session)
 
-    async def _load_states(self, online: OnlineUser) -> list[ChatState]:
-        """Return the user's chats, all of them live and seated.
+    async def _load_states(
+        self, online: OnlineUser
+    ) -> tuple[list[ChatState], list[StoredInvitation]]:
+        """Return the user's chats, all of them live and seated, and the invitations.
 
         The chats are followed before they are read for the last time, so whatever the
         reading does not show will be fanned out.
         """
         while True:
             changes, made = online.changes, self.hub.made
+            invitations = await self._store.invitations_of(online.name)
             states = await self._store.chats_of(online.name)
             held = [self.hub.hold(state.membership.chat) for state in states]
             try:
@@ -208,7 +211,7 @@ class Service:
                     continue
                 for state in states:
                     self.hub.seat(online, state.membership, state.peer_read, state.last)
-                return states
+                return states, invitations
             finally:
                 for live in held:
                     self.hub.release(live)

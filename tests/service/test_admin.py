@@ -167,7 +167,10 @@ async def test_a_new_password_ends_connections_and_logins(daemon: Daemon) -> Non
 async def test_a_deleted_users_name_is_never_given_again(daemon: Daemon) -> None:
     await daemon.add("alice")
     await daemon.ask(commands.DeleteUser("alice"))
-    assert daemon.ended == [("alice", "disabled", None)]
+    assert daemon.ended == [
+        ("alice", "disabled", None),
+        ("alice", "deleted", None),
+    ]
     assert await daemon.ask(commands.ListUsers()) == []
     with pytest.raises(AdminError, match="taken"):
         await daemon.add("alice")

@@ -202,18 +202,28 @@ class Database:
         else:
             # The writer goes on while what is stored is fanned out.
             self._start()
-            if committed:
-                self._on_committed(committed)
-            for job in batch:
-                if isinstance(job, Append):
-                    job.on_done(job)
-                else:
-                    _resolve(job)
+            self._tell(batch, committed)
         if not self._in_flight and not self._start_scheduled:
             if self._waiting:
                 self._start()
             else:
                 self._idle.set()
+
+    def _tell(self, batch: Batch, committed: list[Committed]) -> None:
+        # A bug in one who is told must not leave the others unanswered.
+        if committed:
+            try:
+                self._on_committed(committed)
+            except Exception:  # noqa: BLE001 - see above
+                _log.exception("passing on what was committed failed")
+        for job in batch:
+            try:
+                if isinstance(job, Append):
+                    job.on_done(job)
+                else:
+                    _resolve(job)
+            except Exception:  # noqa: BLE001 - see above
+                _log.exception("telling of a commit failed")
 
     @staticmethod
     def _fail(batch: Batch, error: ChatError) -> None:
