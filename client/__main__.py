@@ -1,0 +1,5 @@
+"""``python -m client`` is ``chat``."""
+
+from client.cli import main
+
+main()

@@ -1,0 +1,220 @@
+"""The values that the model holds and the changes it reports; no I/O, only data.
+
+A ``Change`` says what is different now. Faces redraw from it, bots act on it. By the
+time it is reported the model already shows it.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from chatd.protocol.entries import TALK
+from chatd.protocol.messages import Message
+
+Origin = Literal["live", "backlog", "history", "cache"]
+ItemState = Literal["waiting", "sent", "refused"]
+
+
+class Entry(Struct, frozen=True, kw_only=True, gc=False):
+    """One item of a chat's log, in its present state.
+
+    Attributes:
+        sender: Canonical name of who wrote or caused it.
+        time_ms: The server's wall clock; for display only, order is ``seq`` alone.
+        kind: text, action, file, or an event: create, join, leave, topic …; later
+            servers may send kinds that are not known here.
+        text: "" where there is none.
+        target: For edit, delete, reaction: the seq that it changes.
+        rev: The seq of the last event that changed it, 0 if none.
+        key: Of one's own entries, where the server repeated it.
+    """
+
+    chat: str
+    seq: int
+    prev: int
+    sender: str
+    time_ms: int
+    kind: str
+    text: str = ""
+    reply_to: int | None = None
+    by: str | None = None
+    topic: str | None = None
+    visibility: str | None = None
+    key: str | None = None
+    edited_ms: int | None = None
+    is_deleted: bool = False
+    target: int | None = None
+    rev: int = 0
+
+    @property
+    def is_talk(self) -> bool:
+        """Whether people wrote it (text, action, file): such entries can be unread."""
+        return self.kind in TALK
+
+
+def entry_from_message(message: Message, chat: str = "") -> Entry:
+    """Return the entry that a push, or an item of a page, describes.
+
+    Args:
+        message: As it came from the server.
+        chat: The chat, where the message itself does not name it.
+    """
+    return Entry(
+        chat=message.chat or chat,
+        seq=message.seq,
+        prev=message.prev,
+        sender=message.from_,
+        time_ms=message.time,
+        kind=message.kind,
+        text=message.text or "",
+        reply_to=message.reply_to,
+        by=message.by,
+        topic=message.topic,
+        visibility=message.visibility,
+        key=message.key,
+        edited_ms=message.edited,
+        is_deleted=message.deleted,
+        target=message.target,
+        rev=message.rev or 0,
+    )
+
+
+class OutboxItem(Struct, frozen=True, kw_only=True, gc=False):
+    """Something of one's own on its way to the server.
+
+    Attributes:
+        id: Names the item on this device, for retry and discard.
+        key: What makes sending it again harmless.
+        state: ``waiting`` until the server answers, then ``sent`` or ``refused``.
+        created_ms: This device's wall clock, for display.
+        seq: Its place in the chat, once sent.
+        time_ms: The server's time, once sent.
+        code: Why it was refused, for programs.
+        reason: Why it was refused, or why it is still waiting, for people.
+    """
+
+    id: int
+    chat: str
+    text: str
+    key: str
+    kind: Literal["text", "action"] = "text"
+    reply_to: int | None = None
+    created_ms: int = 0
+    state: ItemState = "waiting"
+    seq: int | None = None
+    time_ms: int | None = None
+    code: str | None = None
+    reason: str | None = None
+
+
+class Gap(Struct, frozen=True, gc=False):
+    """Entries of a chat that exist, or may exist, but are not held.
+
+    Their seqs are above ``after`` and below ``before``; both bounds are exclusive.
+    """
+
+    chat: str
+    after: int
+    before: int
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What is different now; one of the classes below."""
+
+
+class EntriesAdded(Change, frozen=True, kw_only=True):
+    """Entries of a chat that were not held before, by seq.
+
+    Those of origin ``live`` and ``backlog`` are news (each is reported so only once,
+    also across reconnects); ``history`` and ``cache`` were loaded or fill a gap.
+    """
+
+    chat: str
+    entries: tuple[Entry, ...]
+    origin: Origin
+
+
+class EntryChanged(Change, frozen=True, kw_only=True):
+    """An entry that is held was edited, deleted or otherwise updated."""
+
+    chat: str
+    entry: Entry
+
+
+class ChatAdded(Change, frozen=True, kw_only=True):
+    """A chat is one's own now."""
+
+    chat: str
+
+
+class ChatRemoved(Change, frozen=True, kw_only=True):
+    """A chat is one's own no more; ``code`` says why (left, removed, deleted …)."""
+
+    chat: str
+    code: str
+
+
+class ChatUpdated(Change, frozen=True, kw_only=True):
+    """Topic, role, last, unread count, mentions or a cursor of a chat changed."""
+
+    chat: str
+
+
+class CursorMoved(Change, frozen=True, kw_only=True):
+    """``user`` has read the chat up to ``seq``: oneself, or the other user."""
+
+    chat: str
+    user: str
+    seq: int
+
+
+class TypingSeen(Change, frozen=True, kw_only=True):
+    """Somebody is typing in a chat."""
+
+    chat: str
+    user: str
+
+
+class PresenceChanged(Change, frozen=True, kw_only=True):
+    """The presence of these users changed."""
+
+    users: tuple[str, ...]
+
+
+class MembersChanged(Change, frozen=True, kw_only=True):
+    """The list of a room's members, as far as it is known, changed."""
+
+    chat: str
+
+
+class InvitesChanged(Change, frozen=True, kw_only=True):
+    """An invitation came or went."""
+
+    room: str
+
+
+class ItemChanged(Change, frozen=True, kw_only=True):
+    """Something in the outbox is new, sent, refused, waiting again, or discarded."""
+
+    item: OutboxItem
+    is_discarded: bool = False
+
+
+class LoggedIn(Change, frozen=True, kw_only=True):
+    """The server knows who we are; the list of chats is complete."""
+
+    user: str
+
+
+class SyncDone(Change, frozen=True, kw_only=True):
+    """The backlog is complete; what follows is live."""
+
+
+class Reset(Change, frozen=True, kw_only=True):
+    """The server has another log than before: everything held was dropped."""
+
+
+class Notice(Change, frozen=True, kw_only=True):
+    """Something that the person should be told, as one sentence."""
+
+    text: str

@@ -1,0 +1,388 @@
+"""Commands about chats: opening, listing, reading, and writing into them."""
+
+from chatd.protocol.messages import (
+    Create,
+    Decline,
+    Invite,
+    Join,
+    Joined,
+    Leave,
+    Request,
+    RoomInfo,
+    Rooms,
+    RoomsPage,
+    Topic,
+    Visibility,
+)
+from client.changes import Entry
+from client.chat import Chat
+from client.colours import Line
+from client.commands.registry import Command, Registry
+from client.formatting import excerpt
+from client.text import clean, pad, width
+from client.workspace import CommandError, Workspace
+
+MAX_ROOMS = 1_000
+MAX_HISTORY = 1_000
+
+
+async def _join(ws: Workspace, args: str) -> None:
+    room = ws.find_room(args.split()[0]) if args else _invited(ws)
+    if room not in ws.model.chats:
+        await _gain(ws, Join(room=room))
+    ws.switch(room)
+
+
+async def _leave(ws: Workspace, args: str) -> None:
+    room = ws.here(args)
+    await ws.link.request(Leave(room=room))
+    ws.say(f"you left {room}")
+
+
+async def _msg(ws: Workspace, args: str) -> None:
+    words = args.split(None, 1)
+    if len(words) < 2:
+        raise CommandError("say to whom and what: /msg @bob see you at ten")
+    await ws.send(ws.find_chat(words[0]), words[1])
+
+
+async def _query(ws: Workspace, args: str) -> None:
+    if not args:
+        raise CommandError("say with whom: /query @bob")
+    ws.switch(f"@{ws.find_user(args.split()[0])}")
+
+
+async def _switch(ws: Workspace, args: str) -> None:
+    if args:
+        address = ws.find_chat(args)
+        if address.startswith("#") and address not in ws.model.chats:
+            raise CommandError(f"you are not in {address}: /join {address}")
+    else:
+        others = [chat.address for chat in ws.unread() if chat.address != ws.current]
+        if not others:
+            raise CommandError("nothing is unread elsewhere: name a chat to go to")
+        address = others[0]
+    ws.switch(address)
+
+
+async def _chats(ws: Workspace, _: str) -> None:
+    chats = sorted(ws.model.chats.values(), key=lambda c: (c.is_direct, c.address))
+    if not chats:
+        ws.say("no chats yet: /join #room, or /query @user to talk to a person")
+        return
+    size = max(width(clean(chat.address)) for chat in chats)
+    ws.face.show([_chat_line(ws, chat, size) for chat in chats])
+    _say_invites(ws)
+
+
+def _chat_line(ws: Workspace, chat: Chat, size: int) -> Line:
+    mark = ">" if chat.address == ws.current else " "
+    line: Line = [
+        ("class:mark", f" {mark} "),
+        ("class:address", pad(clean(chat.address), size)),
+    ]
+    if chat.unread:
+        line.append(("class:mention" if chat.mentions else "", f"  {_count(chat)}"))
+    detail = chat.topic or (excerpt(chat.newest.text) if chat.newest else "")
+    if detail:
+        line.append(("class:notice", f"  {excerpt(detail, 50)}"))
+    return line
+
+
+def _count(chat: Chat) -> str:
+    number = "1,000 or more" if chat.unread >= 1_000 else str(chat.unread)
+    mentions = f", {chat.mentions} for you" if chat.mentions else ""
+    return f"{number} unread{mentions}"
+
+
+async def _unread(ws: Workspace, _: str) -> None:
+    say_unread(ws)
+
+
+def say_unread(ws: Workspace, is_elsewhere: bool = False) -> None:
+    """Show which chats have something unread, and which invitations are open.
+
+    Args:
+        ws: Where it is shown.
+        is_elsewhere: Whether to leave out the open chat, and not to say that there is
+            nothing.
+    """
+    chats = [c for c in ws.unread() if not is_elsewhere or c.address != ws.current]
+    if not chats and not is_elsewhere:
+        ws.say("nothing is unread")
+    elif chats:
+        heading: Line = [("class:heading", "-- unread: ")]
+        for index, chat in enumerate(chats):
+            style = "class:mention" if chat.mentions or chat.is_direct else ""
+            number = "1000+" if chat.unread >= 1_000 else str(chat.unread)
+            mentions = f" ({chat.mentions} for you)" if chat.mentions else ""
+            comma = ", " if index else ""
+            heading.append(("", comma))
+            heading.append((style, f"{clean(chat.address)} {number}{mentions}"))
+        ws.face.show([heading])
+    _say_invites(ws)
+
+
+def _say_invites(ws: Workspace) -> None:
+    for room, by in sorted(ws.model.invites.items()):
+        ws.say(f"{by} invites you to {room}: /join {room} or /decline {room}")
+
+
+async def _read(ws: Workspace, args: str) -> None:
+    if args == "all":
+        for chat in ws.unread():
+            ws.link.mark_read(chat.address, chat.last)
+        ws.say("everything is marked as read")
+        return
+    address = ws.find_chat(args) if args else ws.opened()
+    found = ws.model.chats.get(address)
+    if found is None:
+        raise CommandError(f"{address} is none of your chats")
+    ws.link.mark_read(address, found.last)
+    ws.say(f"{address} is marked as read")
+
+
+async def _history(ws: Workspace, args: str) -> None:
+    count = 20
+    if args:
+        if not (args.isascii() and args.isdigit() and 0 < int(args[:9]) <= MAX_HISTORY):
+            raise CommandError(f"say how many, from 1 to {MAX_HISTORY:,}: /history 50")
+        count = int(args)
+    address = ws.opened()
+    chat = ws.model.chats.get(address)
+    while chat is not None and len(chat.entries) < count and chat.older():
+        if not await ws.link.load_older(address, min(200, count - len(chat.entries))):
+            break
+    entries: list[Entry] = chat.entries[-count:] if chat else []
+    if not entries:
+        ws.say(f"nothing was written in {address} so far")
+        return
+    ws.say(f"the last {len(entries)} of {address}:")
+    ws.show_entries(entries)
+
+
+async def _clear(ws: Workspace, _: str) -> None:
+    ws.face.clear()
+
+
+async def _me(ws: Workspace, args: str) -> None:
+    if not args:
+        raise CommandError("say what you do: /me waves")
+    await ws.send(ws.opened(), args, "action")
+
+
+async def _rooms(ws: Workspace, args: str) -> None:
+    wanted = args.lower().removeprefix("#")
+    rooms: list[RoomInfo] = []
+    after: str | None = None
+    while len(rooms) < MAX_ROOMS:
+        page = await ws.link.request(Rooms(after=after))
+        if not isinstance(page, RoomsPage):
+            break
+        rooms += page.rooms
+        if not page.more or not page.rooms:
+            break
+        after = page.rooms[-1].room
+    ws.listed = [room.room for room in rooms]
+    rooms = [room for room in rooms if wanted in room.room]
+    if not rooms:
+        ws.say("no such public room" if wanted else "no public rooms yet: /create #one")
+        return
+    size = max(width(clean(room.room)) for room in rooms)
+    lines: list[Line] = []
+    for room in rooms:
+        mark = "*" if room.room in ws.model.chats else " "
+        people = "1 member" if room.members == 1 else f"{room.members} members"
+        line: Line = [
+            ("class:mark", f" {mark} "),
+            ("class:address", pad(clean(room.room), size)),
+            ("", f"  {people:>10}"),
+            ("class:notice", f"  {excerpt(room.topic, 60)}".rstrip()),
+        ]
+        lines.append(line)
+    ws.face.show(lines)
+    ws.say("* you are in these; /join #room for another")
+
+
+async def _topic(ws: Workspace, args: str) -> None:
+    room = ws.here()
+    if args:
+        await ws.link.request(Topic(room=room, topic="" if args == "-" else args))
+        return
+    chat = ws.model.chats.get(room)
+    topic = chat.topic if chat else ""
+    ws.say(
+        f"{room}: {topic}" if topic else f"{room} has no topic: /topic TEXT sets one"
+    )
+
+
+async def _create(ws: Workspace, args: str) -> None:
+    name, _, rest = args.partition(" ")
+    if not name:
+        raise CommandError("name the room: /create #ops, or /create #ops private")
+    room = ws.find_room(name)
+    word, _, topic = rest.strip().partition(" ")
+    is_private = word == "private"
+    if word not in ("private", "public"):
+        topic = rest
+    visibility: Visibility = "private" if is_private else "public"
+    await _gain(ws, Create(room=room, topic=topic.strip(), visibility=visibility))
+    ws.switch(room)
+    ws.say(f"{room} is there: /invite @user asks people in")
+
+
+async def _gain(ws: Workspace, request: Request) -> None:
+    # The reply also goes to the model, so that the chat is there when this returns.
+    reply = await ws.link.request(request)
+    assert isinstance(reply, Joined)
+
+
+async def _invite(ws: Workspace, args: str) -> None:
+    words = args.split()
+    if not words:
+        raise CommandError("say whom: /invite @bob, or /invite @bob #ops")
+    room = next((word for word in words if word.startswith("#")), "")
+    room = ws.here(room)
+    users = [ws.find_user(word) for word in words if not word.startswith("#")]
+    for user in users:
+        await ws.link.request(Invite(room=room, user=user))
+        ws.say(f"{user} is invited to {room}")
+
+
+async def _decline(ws: Workspace, args: str) -> None:
+    room = ws.find_room(args.split()[0]) if args else _invited(ws)
+    await ws.link.request(Decline(room=room))
+    ws.model.remove_invite(room)
+    ws.say(f"the invitation to {room} is declined")
+
+
+def _invited(ws: Workspace) -> str:
+    if len(ws.model.invites) == 1:
+        return next(iter(ws.model.invites))
+    raise CommandError("name the room: #ops (/rooms lists the public ones)")
+
+
+def register(registry: Registry) -> None:
+    """Add the commands of this module."""
+    group = "Chats"
+    registry.add(
+        Command(
+            name="join",
+            usage="[#room]",
+            help="enter a room, or accept the invitation to it",
+            handler=_join,
+            arguments=("new_room",),
+            group=group,
+        ),
+        Command(
+            name="query",
+            usage="@user",
+            help="open the chat with a person",
+            handler=_query,
+            arguments=("user",),
+            group=group,
+            more="@ and your own name is for notes to yourself.",
+        ),
+        Command(
+            name="switch",
+            usage="[chat]",
+            help="open another chat; alone, the next with something unread",
+            handler=_switch,
+            arguments=("chat",),
+            aliases=("s",),
+            group=group,
+            more="The address of a chat alone on a line, as in #ops, does the same.",
+        ),
+        Command(
+            name="msg",
+            usage="@user|#room TEXT",
+            help="send a message without leaving this chat",
+            handler=_msg,
+            arguments=("chat", "text"),
+            aliases=("m",),
+            group=group,
+        ),
+        Command(
+            name="me",
+            usage="TEXT",
+            help="say what you do, as in * alice waves",
+            handler=_me,
+            arguments=("text",),
+            group=group,
+        ),
+        Command(
+            name="history",
+            usage="[COUNT]",
+            help="show what was written here before",
+            handler=_history,
+            group=group,
+        ),
+        Command(name="chats", help="list your chats", handler=_chats, group=group),
+        Command(
+            name="unread",
+            help="show where something is unread",
+            handler=_unread,
+            aliases=("u",),
+            group=group,
+        ),
+        Command(
+            name="read",
+            usage="[chat|all]",
+            help="mark as read",
+            handler=_read,
+            arguments=("chat",),
+            group=group,
+        ),
+        Command(name="clear", help="empty the screen", handler=_clear, group=group),
+    )
+    group = "Rooms"
+    registry.add(
+        Command(
+            name="rooms",
+            usage="[NAME]",
+            help="list the public rooms, or those with NAME in their name",
+            handler=_rooms,
+            aliases=("list",),
+            group=group,
+        ),
+        Command(
+            name="create",
+            usage="#room [private] [TOPIC]",
+            help="make a room; a private one is entered by invitation only",
+            handler=_create,
+            group=group,
+        ),
+        Command(
+            name="topic",
+            usage="[TEXT]",
+            help="show or set what the room is about; - takes the topic off",
+            handler=_topic,
+            arguments=("text",),
+            group=group,
+        ),
+        Command(
+            name="invite",
+            usage="@user [#room]",
+            help="ask a person into the room",
+            handler=_invite,
+            arguments=("user", "room"),
+            group=group,
+        ),
+        Command(
+            name="decline",
+            usage="[#room]",
+            help="refuse an invitation",
+            handler=_decline,
+            arguments=("new_room",),
+            group=group,
+        ),
+        Command(
+            name="leave",
+            usage="[#room]",
+            help="leave a room",
+            handler=_leave,
+            arguments=("room",),
+            aliases=("part",),
+            group=group,
+        ),
+    )

@@ -1,0 +1,101 @@
+"""What Tab may put at the end of a half-typed line: commands, rooms and names."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from client.commands.registry import Argument, Registry
+from client.workspace import Workspace
+
+MAX_CANDIDATES = 50
+
+
+class Candidates(Struct, frozen=True):
+    """What may replace the last ``length`` characters before the cursor.
+
+    Attributes:
+        length: How much of the text is replaced.
+        words: At most 50, sorted.
+        suffix: What follows the word once it is the only one.
+    """
+
+    length: int = 0
+    words: tuple[str, ...] = ()
+    suffix: str = " "
+
+    @property
+    def common(self) -> str:
+        """The longest beginning that all words share."""
+        if not self.words:
+            return ""
+        first, last = min(self.words), max(self.words)
+        size = 0
+        while size < min(len(first), len(last)) and first[size] == last[size]:
+            size += 1
+        return first[:size]
+
+
+def complete(ws: Workspace, registry: Registry, before: str) -> Candidates:
+    """Return what may stand where the cursor is, given the text before it."""
+    word = before.rpartition("\n")[2].rpartition(" ")[2]
+    if before.startswith("/") and not before.startswith("//"):
+        if " " not in before:
+            return _matching(word, (f"/{name}" for name in registry.names()))
+        return _complete_argument(ws, registry, before, word)
+    if word.startswith("@"):
+        return _matching(word, (f"@{name}" for name in ws.people()))
+    if word.startswith("#"):
+        return _matching(word, _rooms(ws))
+    if not word:
+        return Candidates()
+    # A bare name at the beginning addresses a person, as IRC's people are used to.
+    suffix = ": " if word == before else " "
+    return _matching(word, ws.people(), suffix)
+
+
+def _complete_argument(
+    ws: Workspace, registry: Registry, before: str, word: str
+) -> Candidates:
+    name, *rest = before[1:].split(" ")
+    command = next((c for c in registry.all() if name in (c.name, *c.aliases)), None)
+    if command is None or not command.arguments:
+        return Candidates()
+    place = min(len(rest), len(command.arguments)) - 1
+    return _matching(word, _offers(ws, registry, command.arguments[place], word))
+
+
+def _offers(
+    ws: Workspace, registry: Registry, argument: Argument, word: str
+) -> Iterable[str]:
+    at = "@" if word.startswith("@") else ""
+    match argument:
+        case "command":
+            slash = "/" if word.startswith("/") else ""
+            return [f"{slash}{name}" for name in registry.names()]
+        case "room":
+            return _rooms(ws)
+        case "new_room":
+            known = {*ws.model.invites, *ws.listed} - set(ws.model.chats)
+            return known or _rooms(ws)
+        case "user":
+            return [f"{at}{name}" for name in ws.people()]
+        case "chat":
+            return [*ws.model.chats, *(f"@{name}" for name in ws.people())]
+        case "text":
+            if word.startswith("#"):
+                return _rooms(ws)
+            return [f"{at}{name}" for name in ws.people()] if word else []
+
+
+def _rooms(ws: Workspace) -> list[str]:
+    rooms = [address for address in ws.model.chats if address.startswith("#")]
+    return [*rooms, *ws.model.invites, *ws.listed]
+
+
+def _matching(word: str, offers: Iterable[str], suffix: str = " ") -> Candidates:
+    low = word.lower()
+    found = {offer for offer in offers if offer.startswith(low)}
+    if word and not found and word[0] not in "@#/":
+        # A chat may be meant without its sign.
+        found = {offer for offer in offers if offer[1:].startswith(low)}
+    return Candidates(len(word), tuple(sorted(found)[:MAX_CANDIDATES]), suffix)

@@ -1,0 +1,34 @@
+"""What a line of input does: a command, a change of chats, or a message."""
+
+from chatd.protocol.errors import ChatError
+from client.commands.registry import Registry, plain_text, split_command
+from client.errors import LinkError, NotConnectedError
+from client.workspace import CommandError, Workspace
+
+
+async def run(ws: Workspace, registry: Registry, text: str) -> None:
+    """Do what a line of input says; whatever goes wrong is said to the person."""
+    text = text.strip("\n").rstrip()
+    if not text.strip():
+        return
+    try:
+        await _run(ws, registry, text)
+    except CommandError as error:
+        ws.fail(str(error))
+    except ChatError as error:
+        ws.fail(error.reason)
+    except NotConnectedError:
+        ws.fail("this needs the server, and you are offline: try again when it is back")
+    except LinkError as error:
+        ws.fail(str(error))
+
+
+async def _run(ws: Workspace, registry: Registry, text: str) -> None:
+    command = split_command(text)
+    if command is not None:
+        name, arguments = command
+        await registry.find(name).handler(ws, arguments)
+    elif text in ws.model.chats:
+        ws.switch(text)
+    else:
+        await ws.send(ws.opened(), plain_text(text))

@@ -1,0 +1,195 @@
+"""Commands about the program: the outbox, times, the connection, help and the end."""
+
+import time
+
+from client.changes import OutboxItem
+from client.colours import Line
+from client.commands.registry import Command, Handler, Registry
+from client.formatting import Look, table_lines
+from client.times import BadTimeError, check_time_format, format_time
+from client.workspace import CommandError, Workspace
+
+
+async def _outbox(ws: Workspace, _: str) -> None:
+    items = ws.link.outbox_items()
+    if not items:
+        ws.say("the outbox is empty: everything was sent")
+        return
+    ws.say(f"{len(items)} in the outbox:")
+    lines: list[Line] = []
+    for number, item in enumerate(items, 1):
+        shown = ws.lines_of_item(item)
+        shown[0].insert(0, ("class:mark", f"{number:>3}. "))
+        lines += shown
+    ws.face.show(lines)
+    if any(item.state == "refused" for item in items):
+        ws.say("/retry N sends again, /discard N throws away")
+
+
+async def _retry(ws: Workspace, args: str) -> None:
+    for item in _chosen(ws, args):
+        await ws.link.retry(item.id)
+
+
+async def _discard(ws: Workspace, args: str) -> None:
+    items = _chosen(ws, args)
+    for item in items:
+        ws.link.discard(item.id)
+    one = len(items) == 1
+    ws.say("1 message thrown away" if one else f"{len(items)} messages thrown away")
+
+
+def _chosen(ws: Workspace, args: str) -> list[OutboxItem]:
+    """Return the items that are meant: a number, ``all``, or alone the refused ones."""
+    items = list(ws.link.outbox_items())
+    if not items:
+        raise CommandError("the outbox is empty: everything was sent")
+    if args == "all":
+        return items
+    if not args:
+        refused = [item for item in items if item.state == "refused"]
+        if not refused:
+            raise CommandError("nothing was refused; /outbox lists what waits")
+        return refused
+    if not (args.isascii() and args.isdigit() and 0 < int(args[:9]) <= len(items)):
+        raise CommandError(f"give a number from 1 to {len(items)}, as in /outbox")
+    return [items[int(args) - 1]]
+
+
+async def _time(ws: Workspace, args: str) -> None:
+    now_ms = int(time.time() * 1000)
+    if args:
+        try:
+            ws.settings.time_format = check_time_format(args)
+        except BadTimeError as error:
+            raise CommandError(str(error)) from error
+        ws.say(f"times look like this from now on: {ws_time(ws, now_ms)}")
+        return
+    ws.say(f"it is {format_time(now_ms, '%A, %d %B %Y, %H:%M:%S')}")
+    ws.say(f"times are shown as {ws.settings.time_format}, now {ws_time(ws, now_ms)}")
+
+
+def ws_time(ws: Workspace, time_ms: int) -> str:
+    """Return a time as the person wants times to be shown."""
+    return format_time(time_ms, ws.settings.time_format)
+
+
+async def _server(ws: Workspace, _: str) -> None:
+    state, hello = ws.link.state, ws.link.hello
+    name = f"{hello.name} ({hello.server})" if hello else "the server"
+    if state.name == "online":
+        ms = state.round_trip_ms
+        trip = "" if ms is None else f", round trip {max(1.0, ms):.0f} ms"
+        ws.say(f"online as {ws.model.me} at {name}, {ws.server}{trip}")
+        return
+    reason = f": {state.reason}" if state.reason else ""
+    ws.say(f"not connected to {ws.server}{reason}")
+
+
+async def _reconnect(ws: Workspace, _: str) -> None:
+    if ws.is_online:
+        raise CommandError("you are online")
+    ws.link.reconnect_now()
+
+
+async def _quit(ws: Workspace, _: str) -> None:
+    ws.face.quit()
+
+
+def _help_of(registry: Registry) -> Handler:
+    async def show_help(ws: Workspace, args: str) -> None:
+        if args:
+            command = registry.find(args.split()[0].removeprefix("/"))
+            ws.say(f"{command.title}  {command.help}")
+            if command.aliases:
+                ws.say("also " + ", ".join(f"/{name}" for name in command.aliases))
+            if command.more:
+                ws.say(command.more)
+            return
+        ws.face.show(help_lines(registry, ws.look))
+
+    return show_help
+
+
+def help_lines(registry: Registry, look: Look) -> list[Line]:
+    """Return the list of all commands and keys, under headings."""
+    size = max(len(command.title) for command in registry.all())
+    lines: list[Line] = []
+    for heading, commands in registry.groups().items():
+        lines.append([("class:heading", heading)])
+        lines += table_lines([(c.title, c.help) for c in commands], look, size)
+    lines.append([("class:heading", "Keys")])
+    return lines + table_lines(KEYS, look, size)
+
+
+KEYS = (
+    ("Enter", "send; Alt+Enter or Ctrl+J begins a new line"),
+    ("Tab", "complete a command, @name or #room"),
+    ("Up, Down", "what you wrote before"),
+    ("Ctrl+C", "empty the line; on an empty line, twice quits"),
+    ("Ctrl+D", "quit, on an empty line"),
+    ("#room or @user", "alone on a line opens that chat"),
+    ("//text", "sends a text that begins with /"),
+)
+
+
+def register(registry: Registry) -> None:
+    """Add the commands of this module; help covers all that are in the registry."""
+    group = "This program"
+    registry.add(
+        Command(
+            name="outbox",
+            help="list what waits to be sent, or was refused",
+            handler=_outbox,
+            group=group,
+        ),
+        Command(
+            name="retry",
+            usage="[N|all]",
+            help="send again what was refused",
+            handler=_retry,
+            group=group,
+        ),
+        Command(
+            name="discard",
+            usage="[N|all]",
+            help="throw away what was refused or waits",
+            handler=_discard,
+            group=group,
+        ),
+        Command(
+            name="time",
+            usage="[FORMAT]",
+            help="show the time, or set how times are shown",
+            handler=_time,
+            group=group,
+            more="FORMAT is for strftime: /time %H:%M:%S, or /time %d.%m. %H:%M",
+        ),
+        Command(
+            name="server",
+            help="show where you are connected to, and how well",
+            handler=_server,
+            group=group,
+        ),
+        Command(
+            name="reconnect",
+            help="try again now, instead of waiting",
+            handler=_reconnect,
+            group=group,
+        ),
+        Command(
+            name="help",
+            usage="[COMMAND]",
+            help="list the commands, or explain one",
+            handler=_help_of(registry),
+            arguments=("command",),
+            group=group,
+        ),
+        Command(
+            name="quit",
+            help="end the program; what waits is sent next time",
+            handler=_quit,
+            aliases=("exit",),
+            group=group,
+        ),
+    )

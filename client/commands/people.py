@@ -1,0 +1,171 @@
+"""Commands about people: who is there, who is who, and how present one is oneself."""
+
+import time
+from collections.abc import Iterable
+
+from chatd.protocol.messages import SetStatus, Status, Whois, WhoisReply
+from client.colours import Line, colour_of
+from client.commands.registry import Command, Registry
+from client.formatting import excerpt
+from client.text import clean, pad, width
+from client.times import format_ago, format_time
+from client.workspace import CommandError, Workspace
+
+_STATUSES: dict[str, Status] = {"online": "online", "away": "away", "busy": "busy"}
+_ORDER = ("online", "busy", "away", "offline")
+
+Person = tuple[str, str, str]
+"""A name, a status, and what else there is to say."""
+
+
+async def _names(ws: Workspace, args: str) -> None:
+    room = ws.here(args)
+    await ws.link.load_members(room)
+    chat = ws.model.chats.get(room)
+    members = list((chat.members or {}).values()) if chat else []
+    people: list[Person] = []
+    for member in members:
+        seen = ws.model.presence.get(member.user)
+        role = member.role if member.role != "member" else ""
+        detail = " ".join(filter(None, [role, excerpt(seen.text) if seen else ""]))
+        people.append((member.user, seen.status if seen else member.status, detail))
+    online = sum(1 for _, status, _ in people if status != "offline")
+    ws.say(f"{room}: {_count(len(people))}, {online} of them here")
+    ws.face.show(people_lines(people))
+
+
+async def _who(ws: Workspace, args: str) -> None:
+    if args:
+        await _names(ws, args)
+        return
+    people = [
+        (name, seen.status, excerpt(seen.text))
+        for name, seen in ws.model.presence.items()
+        if seen.status != "offline" and name != ws.model.me
+    ]
+    if not people:
+        ws.say("nobody else whom you share a chat with is here")
+        return
+    ws.say(f"{_count(len(people))} here, of those you share a chat with:")
+    ws.face.show(people_lines(people))
+
+
+def people_lines(people: Iterable[Person]) -> list[Line]:
+    """Return a list of people, those who are here first."""
+
+    def rank(person: Person) -> tuple[int, str]:
+        status = person[1]
+        return _ORDER.index(status) if status in _ORDER else len(_ORDER), person[0]
+
+    ranked = sorted(people, key=rank)
+    size = max((width(clean(name)) for name, _, _ in ranked), default=0)
+    lines: list[Line] = []
+    for name, status, detail in ranked:
+        shown = clean(name)
+        line: Line = [
+            ("", "   "),
+            (colour_of(name), shown),
+            ("", pad(shown, size)[len(shown) :] + "  "),
+            ("class:notice", f"{clean(status)}  {detail}".rstrip()),
+        ]
+        lines.append(line)
+    return lines
+
+
+async def _whois(ws: Workspace, args: str) -> None:
+    if not args and ws.current and ws.current.startswith("@"):
+        args = ws.current
+    if not args:
+        raise CommandError("say who: /whois @bob")
+    reply = await ws.link.request(Whois(user=ws.find_user(args)))
+    if not isinstance(reply, WhoisReply):
+        raise CommandError("the server gave no answer that can be understood")
+    said = [f"{reply.user}: {reply.status}"]
+    if reply.text:
+        said.append(f'"{reply.text}"')
+    if reply.role != "member":
+        said.append(f"{reply.role} of this server")
+    if reply.seen is not None and reply.status == "offline":
+        said.append(f"last here {format_ago(reply.seen, int(time.time() * 1000))}")
+    if reply.since is not None:
+        said.append(f"joined the server on {format_time(reply.since, '%Y-%m-%d')}")
+    ws.say(", ".join(said))
+
+
+async def _away(ws: Workspace, args: str) -> None:
+    await _set_status(ws, "away", args)
+
+
+async def _back(ws: Workspace, _: str) -> None:
+    await _set_status(ws, "online", "")
+
+
+async def _status(ws: Workspace, args: str) -> None:
+    word, _, text = args.partition(" ")
+    if word not in _STATUSES:
+        raise CommandError("say how you are: /status online, away or busy, and a text")
+    await _set_status(ws, _STATUSES[word], text.strip())
+
+
+async def _set_status(ws: Workspace, status: Status, text: str) -> None:
+    if len(text) > 256:
+        raise CommandError("the text of a status has at most 256 characters")
+    await ws.link.request(SetStatus(status=status, text=text))
+    ws.say(f"others see you as {status}" + (f": {text}" if text else ""))
+
+
+def _count(number: int) -> str:
+    return "1 person" if number == 1 else f"{number} people"
+
+
+def register(registry: Registry) -> None:
+    """Add the commands of this module."""
+    group = "People"
+    registry.add(
+        Command(
+            name="names",
+            usage="[#room]",
+            help="list who is in the room",
+            handler=_names,
+            arguments=("room",),
+            group=group,
+        ),
+        Command(
+            name="who",
+            usage="[#room]",
+            help="list who is here, in all your chats or in a room",
+            handler=_who,
+            arguments=("room",),
+            group=group,
+        ),
+        Command(
+            name="whois",
+            usage="@user",
+            help="show what is known of a person",
+            handler=_whois,
+            arguments=("user",),
+            group=group,
+        ),
+        Command(
+            name="away",
+            usage="[TEXT]",
+            help="tell others that you are away, and why",
+            handler=_away,
+            arguments=("text",),
+            group=group,
+        ),
+        Command(
+            name="back",
+            help="tell others that you are back",
+            handler=_back,
+            group=group,
+        ),
+        Command(
+            name="status",
+            usage="online|away|busy [TEXT]",
+            help="tell others how you are",
+            handler=_status,
+            arguments=("text",),
+            group=group,
+        ),
+    )

@@ -1,0 +1,116 @@
+"""The table of commands: from it come help, completion and dispatch, all three."""
+
+import difflib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from client.workspace import CommandError, Workspace
+
+Handler = Callable[[Workspace, str], Awaitable[None]]
+
+Argument = Literal["chat", "room", "new_room", "user", "command", "text"]
+"""What stands at a place behind a command, so that Tab knows what to offer there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One command.
+
+    Attributes:
+        name: Without the slash.
+        help: What it does, in one line that begins with a verb.
+        handler: Does it, given what stands behind the name.
+        usage: What may stand behind the name; optional parts in brackets.
+        arguments: What each place takes; the last goes for all that follow.
+        aliases: Other names of it.
+        group: The heading under which help lists it.
+        more: What else there is to know, for ``/help NAME``.
+    """
+
+    name: str
+    help: str
+    handler: Handler
+    usage: str = ""
+    arguments: tuple[Argument, ...] = ()
+    aliases: tuple[str, ...] = ()
+    group: str = "Other"
+    more: str = ""
+
+    @property
+    def title(self) -> str:
+        """The command as one types it."""
+        return f"/{self.name} {self.usage}".rstrip()
+
+
+class Registry:
+    """All commands, by name and alias, in the order in which help shows them."""
+
+    def __init__(self) -> None:
+        self._commands: dict[str, Command] = {}
+        self._names: dict[str, Command] = {}
+
+    def add(self, *commands: Command) -> None:
+        """Add commands.
+
+        Raises:
+            ValueError: A name is there twice.
+        """
+        for command in commands:
+            for name in (command.name, *command.aliases):
+                if name in self._names:
+                    raise ValueError(f"there are two commands /{name}")
+                self._names[name] = command
+            self._commands[command.name] = command
+
+    def all(self) -> list[Command]:
+        """Return every command once."""
+        return list(self._commands.values())
+
+    def groups(self) -> dict[str, list[Command]]:
+        """Return the commands under the headings of help."""
+        found: dict[str, list[Command]] = {}
+        for command in self.all():
+            found.setdefault(command.group, []).append(command)
+        return found
+
+    def names(self) -> list[str]:
+        """Return every name and alias, without slash, sorted."""
+        return sorted(self._names)
+
+    def find(self, name: str) -> Command:
+        """Return the command of that name; an abbreviation is not enough.
+
+        Raises:
+            CommandError: There is none; the text names those that come close.
+        """
+        name = name.lower()
+        if name in self._names:
+            return self._names[name]
+        raise CommandError(
+            f"there is no command /{name}: {self._hint(name)} "
+            "(nothing was sent; a text that begins with / is written with two: //)"
+        )
+
+    def _hint(self, name: str) -> str:
+        close = [each for each in self.names() if name and each.startswith(name)]
+        close = close or difflib.get_close_matches(name, self._names, 1, 0.6)
+        if not close:
+            return "/help lists what there is"
+        return f"did you mean {' or '.join(f'/{each}' for each in close[:3])}?"
+
+
+def split_command(text: str) -> tuple[str, str] | None:
+    """Return name and arguments of a command, None for a text that is to be sent."""
+    if not text.startswith("/") or text.startswith("//"):
+        return None
+    name, _, arguments = text[1:].partition(" ")
+    if "\n" in name:
+        name, _, rest = name.partition("\n")
+        arguments = f"{rest} {arguments}"
+    return name, arguments.strip()
+
+
+def plain_text(text: str) -> str:
+    """Return what a text that is no command says: of two slashes one is sent."""
+    return text[1:] if text.startswith("//") else text

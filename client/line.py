@@ -1,0 +1,315 @@
+"""Line mode: a prompt at the bottom, and everything else printed above it.
+
+The terminal's own scrollback, selection and search go on working, since nothing is
+drawn but the prompt. One application runs from beginning to end; a line that is entered
+is taken by the buffer's handler, so that there is never a moment without a prompt in
+which keys could be lost.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TextIO
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import Application
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.data_structures import Size
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.input import Input, create_input
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import ColorDepth, Output
+from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.styles import Style
+
+from client.changes import Change
+from client.colours import THEME, Line, colour_depth
+from client.commands import Registry, complete, make_registry, run
+from client.link import Link, LinkState
+from client.narrator import Narrator
+from client.printer import Printer
+from client.reflow import follow_resizes, is_reflowing
+from client.settings import Settings
+from client.text import display, pad, width
+from client.workspace import Workspace
+
+ESCAPE_SECONDS = 0.05
+KEYS_SECONDS = 0.3
+QUIT_SECONDS = 3.0
+
+MakeLink = Callable[[Callable[[Change], None], Callable[[LinkState], None]], Link]
+"""Makes a link that tells of changes and of its state."""
+
+_DEPTHS = {
+    1: ColorDepth.DEPTH_1_BIT,
+    4: ColorDepth.DEPTH_4_BIT,
+    8: ColorDepth.DEPTH_8_BIT,
+    24: ColorDepth.DEPTH_24_BIT,
+}
+
+
+def make_output(stdout: TextIO, environment: Mapping[str, str]) -> Output:
+    """Return the terminal as an output that never asks where the cursor is.
+
+    The answer would take a round trip over ssh, and each print would wait for it.
+    """
+
+    def size() -> Size:
+        try:
+            columns, rows = os.get_terminal_size(stdout.fileno())
+        except OSError:
+            columns, rows = 80, 24
+        return Size(rows=rows or 24, columns=columns or 80)
+
+    return Vt100_Output(stdout, size, term=environment.get("TERM"), enable_cpr=False)
+
+
+class LineMode:
+    """The face: a prompt, and lines above it.
+
+    Args:
+        make_link: Makes the link, which is started and closed here.
+        server: The server's address as settings know it.
+        settings: Of this device.
+        room: A room to be entered once online, as a join link asks for.
+        input: Where keys come from.
+        output: Where to draw.
+        environment: Says which colours the terminal takes.
+
+    Attributes:
+        workspace: What is in front of the person.
+        buffer: What is being typed.
+    """
+
+    def __init__(
+        self,
+        make_link: MakeLink,
+        server: str,
+        settings: Settings,
+        *,
+        room: str | None = None,
+        input: Input | None = None,
+        output: Output | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        environment = os.environ if environment is None else environment
+        self._link = make_link(self._changed, self._state_changed)
+        self._room = room
+        self.workspace = Workspace(self._link, server, settings, self)
+        self._registry: Registry = make_registry()
+        self._narrator = Narrator(
+            self.workspace, lambda s, f: asyncio.get_running_loop().call_later(s, f)
+        )
+        session: PromptSession[None] = PromptSession(
+            self._prompt,
+            multiline=True,
+            prompt_continuation=self._continuation,
+            style=Style.from_dict(THEME),
+            color_depth=_DEPTHS[colour_depth(environment)],
+            key_bindings=self._bindings(),
+            erase_when_done=True,
+            enable_suspend=True,
+            enable_open_in_editor=True,
+            include_default_pygments_style=False,
+            input=input or create_input(sys.stdin),
+            output=output or make_output(sys.stdout, environment),
+        )
+        self._session = session
+        self._app: Application[None] = session.app
+        self._app.ttimeoutlen = ESCAPE_SECONDS
+        self._app.timeoutlen = KEYS_SECONDS
+        if is_reflowing(environment):
+            follow_resizes(self._app)
+        self._printer = Printer(self._app)
+        self.buffer: Buffer = session.default_buffer
+        self.buffer.accept_handler = self._accept
+        self.buffer.on_text_changed += self._typed
+        self._entered: asyncio.Queue[str] = asyncio.Queue()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._interrupted_at = -QUIT_SECONDS
+        self._error: Exception | None = None
+        self._state = ""
+
+    # What a workspace needs of its face -----------------------------------------------
+
+    @property
+    def columns(self) -> int:
+        """How many cells a line may have."""
+        return self._app.output.get_size().columns
+
+    @property
+    def rows(self) -> int:
+        """How many lines there are to see."""
+        return self._app.output.get_size().rows
+
+    def show(self, lines: Iterable[Line]) -> None:
+        """Write lines above the prompt."""
+        self._printer.write(lines)
+
+    def opened(self, address: str) -> None:
+        """Show the chat that is open now."""
+        self._open(address, is_read=True)
+
+    def clear(self) -> None:
+        """Empty the screen."""
+        self._app.renderer.clear()
+
+    def quit(self) -> None:
+        """End the program, in good order."""
+        if self._app.is_running and not self._app.is_done:
+            if any(item.state == "waiting" for item in self._link.outbox_items()):
+                self.workspace.say("what waits in the outbox is sent at the next start")
+            self._app.exit()
+
+    # Running --------------------------------------------------------------------------
+
+    async def run(self) -> Exception | None:
+        """Run until the person quits; return what stopped the link, if that was why."""
+        self._open_last()
+        self._link.start()
+        worker = asyncio.create_task(self._work())
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError, ValueError):
+            # Else the terminal would be left as it is while one types.
+            loop.add_signal_handler(signal.SIGTERM, self.quit)
+        try:
+            await self._session.prompt_async()
+        except EOFError:
+            pass
+        finally:
+            with contextlib.suppress(NotImplementedError, ValueError):
+                loop.remove_signal_handler(signal.SIGTERM)
+            worker.cancel()
+            for task in (worker, *self._opening):
+                task.cancel()
+            await asyncio.gather(worker, *self._opening, return_exceptions=True)
+            await self._link.close()
+            await self._printer.drain()
+        return self._error
+
+    def _open_last(self) -> None:
+        ws = self.workspace
+        last = self._room or ws.settings.last_chat(ws.server, ws.model.me)
+        chats = ws.model.chats
+        if last is None or (last.startswith("#") and last not in chats):
+            return
+        ws.current = last
+        self._link.load_cached(last)
+        if chats.get(last) and chats[last].entries:
+            self._open(last, is_read=False)
+
+    async def _work(self) -> None:
+        # One after the other, so that what is typed after /join goes to that room.
+        while True:
+            text = await self._entered.get()
+            await run(self.workspace, self._registry, text)
+
+    def _open(self, address: str, is_read: bool) -> None:
+        task = asyncio.get_running_loop().create_task(
+            self._narrator.open(address, is_read)
+        )
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+        self._app.invalidate()
+
+    def _changed(self, change: Change) -> None:
+        self._narrator.changed(change)
+
+    def _state_changed(self, state: LinkState) -> None:
+        if state.name != self._state:
+            # A round trip that was measured is no news: nothing is drawn while idle.
+            self._state = state.name
+            self._app.invalidate()
+        self._narrator.state_changed(state)
+        if state.name == "stopped" and state.error is not None:
+            self._error = state.error
+            self.quit()
+        elif state.name == "online" and self._room is not None:
+            self._entered.put_nowait(f"/join {self._room}")
+            self._room = None
+
+    # The prompt -----------------------------------------------------------------------
+
+    def _prompt(self) -> StyleAndTextTuples:
+        parts: StyleAndTextTuples = []
+        if not self.workspace.is_online:
+            parts.append(("class:prompt.offline", "(offline) "))
+        chat = display(self.workspace.current or "")
+        parts.append(("class:prompt", f"{chat}> "))
+        return parts
+
+    def _continuation(
+        self, size: int, line_number: int, wrap_count: int
+    ) -> StyleAndTextTuples:
+        if wrap_count or size < 2:
+            return [("", " " * size)]
+        return [("class:notice", " " * (size - 2) + "| ")]
+
+    def _accept(self, buffer: Buffer) -> bool:
+        if buffer.text.strip():
+            self._entered.put_nowait(buffer.text)
+        return False
+
+    def _typed(self, buffer: Buffer) -> None:
+        self._narrator.seen()
+        text, current = buffer.text, self.workspace.current
+        if current and text and not text.startswith("/"):
+            self._link.typing(current)
+
+    # Keys -----------------------------------------------------------------------------
+
+    def _bindings(self) -> KeyBindings:
+        keys = KeyBindings()
+        is_empty = Condition(lambda: not self.buffer.text)
+        keys.add("enter")(lambda event: event.current_buffer.validate_and_handle())
+        keys.add("escape", "enter")(_insert_newline)
+        keys.add("c-j")(_insert_newline)
+        keys.add("tab")(self._complete)
+        keys.add("c-c")(self._interrupt)
+        keys.add("c-d", filter=is_empty)(lambda event: self.quit())
+        return keys
+
+    def _interrupt(self, event: KeyPressEvent) -> None:
+        if self.buffer.text:
+            self.buffer.reset()
+            return
+        now = time.monotonic()
+        if now - self._interrupted_at < QUIT_SECONDS:
+            self.quit()
+        else:
+            self._interrupted_at = now
+            self.workspace.say("Ctrl+C again quits")
+
+    def _complete(self, event: KeyPressEvent) -> None:
+        before = self.buffer.document.text_before_cursor
+        found = complete(self.workspace, self._registry, before)
+        if len(found.words) == 1:
+            insertion = found.words[0] + found.suffix
+        else:
+            insertion = found.common
+        typed = before[len(before) - found.length :]
+        if insertion and insertion != typed:
+            self.buffer.delete_before_cursor(found.length)
+            self.buffer.insert_text(insertion)
+        elif len(found.words) > 1:
+            self.show(_in_columns(found.words, self.columns))
+
+
+def _insert_newline(event: KeyPressEvent) -> None:
+    event.current_buffer.insert_text("\n")
+
+
+def _in_columns(words: Iterable[str], columns: int) -> list[Line]:
+    shown = [display(word) for word in words]
+    size = max(map(width, shown)) + 2
+    per_row = max(1, (columns - 1) // size)
+    rows = [shown[i : i + per_row] for i in range(0, len(shown), per_row)]
+    return [
+        [("class:notice", "".join(pad(word, size) for word in row).rstrip())]
+        for row in rows
+    ]

@@ -1,0 +1,110 @@
+"""Where the client keeps things; how it writes them: private, never by halves."""
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Self
+
+import platformdirs
+from msgspec import Struct
+
+_UNSAFE = re.compile(r"[^\w.-]+")
+
+
+class Paths(Struct, frozen=True):
+    """The client's folders; ``CHAT_HOME`` puts all of them under one.
+
+    Attributes:
+        config: What people write: settings.
+        state: What must not be lost: pins, logins, the outbox.
+        cache: What can be fetched again: messages seen.
+    """
+
+    config: Path
+    state: Path
+    cache: Path
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Return the folders of this user on this platform; none is made yet."""
+        home = os.environ.get("CHAT_HOME")
+        if home:
+            return cls.under(Path(home))
+        found = platformdirs.PlatformDirs("chat", appauthor=False)
+        return cls(found.user_config_path, found.user_state_path, found.user_cache_path)
+
+    @classmethod
+    def under(cls, home: Path) -> Self:
+        """Return folders that are all in one."""
+        home = home.expanduser().absolute()
+        return cls(home / "config", home / "state", home / "cache")
+
+    @property
+    def pins(self) -> Path:
+        """The file of the servers' keys."""
+        return self.state / "servers.json"
+
+    @property
+    def logins(self) -> Path:
+        """The file of the remembered logins."""
+        return self.state / "logins.json"
+
+    def outbox(self, server: str, user: str) -> Path:
+        """Return the outbox of a user at a server."""
+        return self.state / "outbox" / f"{_file_name(server, user)}.db"
+
+    def messages(self, server: str, user: str) -> Path:
+        """Return the cache of a user at a server."""
+        return self.cache / "messages" / f"{_file_name(server, user)}.db"
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and those above it, for this user alone (mode 0700)."""
+    if folder.is_dir():
+        return
+    make_private_folder(folder.parent)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+
+
+def make_private_file(path: Path) -> None:
+    """Make a file for this user alone (mode 0600) if there is none."""
+    make_private_folder(path.parent)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def replace_private(path: Path, data: bytes) -> None:
+    """Replace a file by another of mode 0600, so that it is the old or the new one."""
+    make_private_folder(path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _file_name(server: str, user: str) -> str:
+    # Readable for people, and different for each pair whatever is in the names.
+    digest = hashlib.sha256(f"{user}\0{server}".encode()).hexdigest()[:12]
+    readable = _UNSAFE.sub("-", f"{user}-{server.partition('://')[2] or server}")
+    return f"{readable[:80]}-{digest}"

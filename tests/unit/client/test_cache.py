@@ -1,0 +1,126 @@
+"""The cache: what was seen is there again, and damage never stops anybody."""
+
+from pathlib import Path
+
+import pytest
+
+from chatd.protocol.messages import ChatRecord
+from client.cache import Cache
+from client.changes import Entry
+
+
+def entry(seq: int, text: str = "", chat: str = "#ops", **more: object) -> Entry:
+    members = {"prev": seq - 1, "sender": "bob", "time_ms": seq, "kind": "text"}
+    return Entry(chat=chat, seq=seq, text=text, **(members | more))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "cache.db"
+
+
+def test_entries_come_back_as_they_were(path: Path) -> None:
+    full = entry(3, "héllo", reply_to=1, by="eve", edited_ms=9, is_deleted=True, rev=2)
+    cache = Cache(path)
+    cache.store([entry(1, "one"), full])
+    cache.close()
+    again = Cache(path)
+    assert again.newest("#ops", 10) == [entry(1, "one"), full]
+    again.close()
+
+
+def test_pages_are_the_newest_below_a_seq() -> None:
+    cache = Cache(None)
+    cache.store([entry(seq) for seq in range(1, 10)])
+    assert [e.seq for e in cache.newest("#ops", 3)] == [7, 8, 9]
+    assert [e.seq for e in cache.older("#ops", 7, 2)] == [5, 6]
+    assert cache.older("#other", 7, 2) == []
+    cache.close()
+
+
+def test_of_two_versions_the_higher_rev_stays() -> None:
+    cache = Cache(None)
+    cache.store([entry(1, "new", rev=5)])
+    cache.store([entry(1, "old", rev=2)])
+    assert [e.text for e in cache.newest("#ops", 1)] == ["new"]
+    cache.close()
+
+
+def test_chats_and_what_is_held_come_back() -> None:
+    cache = Cache(None)
+    ops = ChatRecord(chat="#ops", last=9, read=4, first=1, unread=2, topic="t")
+    bob = ChatRecord(chat="@bob", last=0, read=0, first=1, unread=0)
+    cache.store([entry(7)], [ops, bob])
+    assert sorted(cache.chats(), key=lambda r: r.chat) == [ops, bob]
+    assert cache.held() == {"#ops": 7}
+    cache.close()
+
+
+def test_a_removed_chat_leaves_nothing() -> None:
+    cache = Cache(None)
+    ops = ChatRecord(chat="#ops", last=9, read=4, first=1, unread=2)
+    cache.store([entry(7)], [ops])
+    cache.store(removed=["#ops"])
+    assert (cache.chats(), cache.newest("#ops", 9)) == ([], [])
+    cache.close()
+
+
+def test_another_log_empties_it() -> None:
+    cache = Cache(None)
+    cache.store([entry(7)])
+    cache.reset("log-2")
+    assert (cache.log(), cache.newest("#ops", 9)) == ("log-2", [])
+    cache.close()
+
+
+def test_the_file_is_for_its_owner_alone(path: Path) -> None:
+    Cache(path).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_damaged_file_is_moved_aside_and_said(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"garbage" * 1_000)
+    notices: list[str] = []
+    cache = Cache(path, notices.append)
+    cache.store([entry(1)])
+    assert [e.seq for e in cache.newest("#ops", 1)] == [1]
+    assert len(notices) == 1
+    assert "moved" in notices[0]
+    cache.close()
+
+
+def test_a_file_damaged_while_in_use_is_replaced(path: Path) -> None:
+    cache = Cache(path)
+    cache.store([entry(seq, "x" * 500) for seq in range(1, 500)])
+    cache.close()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(size // 4)
+        file.write(b"\xff" * (size // 2))
+    notices: list[str] = []
+    cache = Cache(path, notices.append)
+    cache.newest("#ops", 500)
+    cache.store([entry(900)])
+    assert [e.seq for e in cache.newest("#ops", 1)] == [900]
+    assert len(notices) == 1
+    cache.close()
+
+
+def test_a_file_of_a_newer_version_is_moved_aside(path: Path) -> None:
+    cache = Cache(path)
+    cache._db.execute("PRAGMA user_version = 99")
+    cache.close()
+    notices: list[str] = []
+    Cache(path, notices.append).close()
+    assert "newer version" in notices[0]
+
+
+def test_two_processes_share_it(path: Path) -> None:
+    one, other = Cache(path), Cache(path)
+    one.store([entry(1)])
+    other.store([entry(2)])
+    assert [e.seq for e in one.newest("#ops", 9)] == [1, 2]
+    one.close()
+    other.close()
