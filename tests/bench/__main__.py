@@ -1,0 +1,110 @@
+"""Command line of the benchmarks: ``python -m tests.bench``.
+
+It prints figures and judges none of them; it fails only if a message was lost or
+doubled, or a server did not work. Data folders are made where temporary files go
+(``TMPDIR``): figures of durable sends mean nothing where that is memory, not a disk.
+"""
+
+import dataclasses
+import gc
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+from tests.bench.big import Sizes
+from tests.bench.growth import run_growth
+from tests.bench.process import BenchError, cores
+from tests.bench.report import NOTE, growth_table, heading, workload_table
+from tests.bench.results import Result
+from tests.bench.runs import WORKLOADS, Plan, run_workload
+
+FULL_SECONDS = 15.0
+FULL_SIZES = Sizes(chat=1_000_000, total=10_000_000)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--only",
+    "names",
+    multiple=True,
+    type=click.Choice([*WORKLOADS, "growth"]),
+    help="Run only this; may be given several times.",
+)
+@click.option("--seconds", type=float, help="Length of a run (default: 4).")
+@click.option("--full", is_flag=True, help="Runs of 15 s, and 10,000,000 entries.")
+@click.option("--no-tls", is_flag=True, help="Leave TLS out.")
+@click.option("--no-yardstick", is_flag=True, help="Leave miniircd out.")
+@click.option("--no-growth", is_flag=True, help="Leave out how cost grows.")
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="Where the big database is kept (default: the temporary folder).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def main(
+    names: tuple[str, ...],
+    seconds: float | None,
+    full: bool,
+    no_tls: bool,
+    no_yardstick: bool,
+    no_growth: bool,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure the daemon, beside miniircd doing the same work."""
+    plan = Plan(tls=not no_tls, yardstick=not no_yardstick)
+    if full:
+        plan = dataclasses.replace(plan, seconds=FULL_SECONDS)
+    if seconds is not None:
+        plan = dataclasses.replace(plan, seconds=seconds)
+    os.sched_setaffinity(0, {cores()[1]})
+    # The load keeps nothing that has cycles; its collector would only add to latencies.
+    gc.disable()
+    start = time.monotonic()
+    try:
+        results = _run_workloads(names or tuple(WORKLOADS), plan)
+        growth: list[Result] = []
+        sizes = FULL_SIZES if full else Sizes()
+        if "growth" in names or not (names or no_growth):
+            growth = _run_growth(sizes, cache)
+    except BenchError as error:
+        sys.exit(f"bench: {error}")
+    if as_json:
+        every = [dataclasses.asdict(result) for result in results + growth]
+        print(json.dumps({"machine": heading(), "results": every}, indent=1))
+        return
+    print(heading(), end="\n\n")
+    if results:
+        print(workload_table(results), NOTE, sep="\n\n", end="\n\n")
+    if growth:
+        print(growth_table(growth, sizes), end="\n\n")
+    print(f"every count was exact; {time.monotonic() - start:.0f} s in all")
+
+
+def _run_workloads(names: tuple[str, ...], plan: Plan) -> list[Result]:
+    results = []
+    for name in names:
+        if name in WORKLOADS:
+            for result in run_workload(name, plan):
+                _progress(f"{result.workload} on {result.server}: done")
+                results.append(result)
+    return results
+
+
+def _run_growth(sizes: Sizes, cache: Path | None) -> list[Result]:
+    _progress(f"how cost grows, with {sizes.total:,} entries (made once, then kept)")
+    with tempfile.TemporaryDirectory(prefix="chatd-bench-") as folder:
+        return run_growth(Path(folder), sizes, cache)
+
+
+def _progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

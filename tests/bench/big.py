@@ -1,0 +1,156 @@
+"""A data folder with a long past, made once by the store's own writer and kept.
+
+- a direct chat of two users, each of whose entries was committed alone: the costliest
+  shape that a log can have;
+- a user who is in many rooms, three of which have news, with the rest of the entries.
+
+It lies in the temporary folder, under a name that follows from the schema and the
+sizes; a run adds a few entries, which changes nothing that is measured.
+"""
+
+import hashlib
+import os
+import secrets
+import shutil
+import sqlite3
+import tempfile
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from chatd.protocol.entries import Draft, encode_tail, encode_text
+from chatd.store.base import AddMember, Append
+from chatd.store.sqlite import changes
+from chatd.store.sqlite.database import connect
+from chatd.store.sqlite.log import LogWriter
+from chatd.store.sqlite.migrations import prepare
+from tests.bench.target import TEXT
+from tests.bench.users import make_users, user_name
+
+# Who is who, by number.
+ALICE, BOB, MANY, WRITER = range(4)
+USERS = 4
+NEWS_ROOMS = 3
+NEWS_ENTRIES = 5
+
+_TIME_MS = 1_790_000_000_000
+_ROOM_BLOCK = 100
+_VERSION = b"2"
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much there is: entries of the long chat and in all, rooms of the user."""
+
+    chat: int = 1_000_000
+    total: int = 3_000_000
+    rooms: int = 1_000
+
+
+def big_folder(sizes: Sizes, parent: Path | None = None) -> Path:
+    """Return the data folder of these sizes, made if it is not there yet."""
+    parent = Path(tempfile.gettempdir()) if parent is None else parent
+    schema = files("chatd.store.sqlite").joinpath("schema.sql").read_bytes()
+    layout = hashlib.sha256(_VERSION + schema).hexdigest()[:12]
+    size = f"{sizes.chat}-{sizes.total}-{sizes.rooms}"
+    name = f"chatd-bench-{os.getuid()}-{size}"
+    folder = parent / f"{name}-{layout}"
+    if not folder.is_dir():
+        for outdated in parent.glob(f"{name}-*"):
+            shutil.rmtree(outdated)
+        # Whatever a killed run left is not taken for whole.
+        unfinished = Path(tempfile.mkdtemp(prefix="chatd-bench-", dir=parent))
+        try:
+            _make(unfinished, sizes)
+            unfinished.rename(folder)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+    return folder
+
+
+def drop_page_cache(folder: Path) -> None:
+    """Let the kernel forget a folder's files, as after a restart of the machine."""
+    for path in folder.glob("chatd.db*"):
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
+
+
+def _make(folder: Path, sizes: Sizes) -> None:
+    make_users(folder, USERS)
+    path = folder / "chatd.db"
+    connection = connect(path)
+    try:
+        prepare(connection, path)
+        # Until it is whole nobody needs it; the daemon sets its own.
+        connection.execute("PRAGMA synchronous = OFF")
+        writer = LogWriter(connection)
+        _write_chat(connection, writer, sizes.chat)
+        _write_rooms(connection, writer, sizes)
+    finally:
+        connection.close()
+    descriptor = os.open(path, os.O_RDWR)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def _write_chat(connection: sqlite3.Connection, writer: LogWriter, count: int) -> None:
+    connection.execute("BEGIN")
+    chat = changes.open_direct(connection, user_name(ALICE), user_name(BOB)).id
+    key = secrets.token_urlsafe(16)
+    for number in range(count):
+        writer.add(_message(chat, ALICE, f"{key}-{number}"))
+        writer.write()
+    changes.write_cursors(
+        connection, [(chat, user_name(user), count) for user in (ALICE, BOB)]
+    )
+    connection.execute("COMMIT")
+
+
+def _write_rooms(
+    connection: sqlite3.Connection, writer: LogWriter, sizes: Sizes
+) -> None:
+    each = max(1, (sizes.total - sizes.chat) // sizes.rooms)
+    for number in range(sizes.rooms):
+        connection.execute("BEGIN")
+        room = changes.insert_room(connection, f"room-{number}", "public", "").id
+        for user in (WRITER, MANY):
+            change = AddMember(user_name(user))
+            draft = Draft(change.user, "join", _TIME_MS, _join_tail(user))
+            writer.add(Append(room, draft, _nothing, change))
+        writer.write()
+        key = secrets.token_urlsafe(16)
+        for index in range(each):
+            writer.add(_message(room, WRITER, f"{key}-{index}"))
+            if index % _ROOM_BLOCK == _ROOM_BLOCK - 1:
+                writer.write()
+        writer.write()
+        cursor = writer.head(room)
+        if number < NEWS_ROOMS:
+            cursor -= NEWS_ENTRIES
+        changes.write_cursors(connection, [(room, user_name(MANY), cursor)])
+        connection.execute("COMMIT")
+
+
+def _message(chat: int, user: int, key: str) -> Append:
+    draft = Draft(user_name(user), "text", _TIME_MS, _TAILS[user], key)
+    return Append(chat, draft, _nothing)
+
+
+def _tail(user: int) -> bytes:
+    return encode_text(user_name(user), "text", _TIME_MS, TEXT.decode())
+
+
+def _join_tail(user: int) -> bytes:
+    return encode_tail(user_name(user), "join", _TIME_MS, {})
+
+
+_TAILS = {user: _tail(user) for user in range(USERS)}
+
+
+def _nothing(_: Append) -> None:
+    pass

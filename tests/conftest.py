@@ -1,0 +1,31 @@
+"""Options and fixtures for all tests."""
+
+import pytest
+
+pytest.register_assert_rewrite(
+    "tests.helpers",
+    "tests.service.store_conformance",
+    "tests.service.store_conformance_chats",
+    "tests.service.store_conformance_keys",
+    "tests.service.store_model",
+    "tests.system.crash",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the long runs."""
+    group = parser.getgroup("chatd")
+    group.addoption(
+        "--crash-kills",
+        type=int,
+        default=20,
+        metavar="N",
+        help="how often the crash test kills the daemon (default: 20)",
+    )
+    group.addoption(
+        "--seed",
+        type=int,
+        default=None,
+        metavar="N",
+        help="the seed of the tests with chance in them (default: a new one, printed)",
+    )
