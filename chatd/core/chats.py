@@ -114,7 +114,7 @@ class Chats:
         session: Session,
         request: Send,
         now_ms: int,
-        on_sent: Callable[[Append], None],
+        on_sent: Callable[[list[Append]], None],
     ) -> bool:
         """Take a send that needs no second look; return whether it was taken.
 
@@ -162,7 +162,7 @@ class Chats:
         return True
 
     async def send(
-        self, session: Session, request: Send, on_sent: Callable[[Append], None]
+        self, session: Session, request: Send, on_sent: Callable[[list[Append]], None]
     ) -> None:
         """Take a send, whatever it takes to decide about it.
 
@@ -192,7 +192,7 @@ class Chats:
         except ChatError as error:
             try:
                 if await self._is_known(sending):
-                    on_sent(sending)
+                    on_sent([sending])
                     return
                 _remember_refusal(session, address, request.key, error)
                 raise

@@ -116,14 +116,16 @@ Change = AddMember | RemoveMember | SetTopic
 class Append(Struct, gc=False):
     """An entry on its way into a log; the store fills in the second half.
 
-    ``on_done`` is called once, on the loop, after the follower was handed the entry:
-    then either ``error`` is set, or ``seq`` (and ``time_ms``) of the entry that the
-    key stands for, which is an earlier one if ``duplicate``.
+    ``on_done`` is called on the loop, after the follower was handed the entry, with a
+    list of appends: those of one commit that share it (the same object) and were taken
+    one after the other come together. Then either ``error`` is set, or ``seq`` (and
+    ``time_ms``) of the entry that the key stands for, which is an earlier one if
+    ``duplicate``.
     """
 
     chat: int
     draft: Draft
-    on_done: Callable[["Append"], None]
+    on_done: Callable[[list["Append"]], None]
     change: Change | None = None
     seq: int = 0
     time_ms: int = 0

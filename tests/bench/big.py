@@ -152,5 +152,5 @@ def _join_tail(user: int) -> bytes:
 _TAILS = {user: _tail(user) for user in range(USERS)}
 
 
-def _nothing(_: Append) -> None:
+def _nothing(_: list[Append]) -> None:
     pass

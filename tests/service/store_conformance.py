@@ -78,7 +78,7 @@ async def append_each(
     appends = []
     outcomes = []
     for chat, draft, change in wanted:
-        outcome: asyncio.Future[Append] = loop.create_future()
+        outcome: asyncio.Future[list[Append]] = loop.create_future()
         append = Append(chat, draft, outcome.set_result, change)
         store.append_nowait(append)
         appends.append(append)
@@ -142,9 +142,9 @@ class Recorder:
             self.handed.setdefault(group.chat, []).extend(group.entries)
             self.events += [("handed", entry.seq) for entry in group.entries]
 
-    def done(self, append: Append) -> None:
+    def done(self, appends: list[Append]) -> None:
         """Serve as ``on_done``."""
-        self.events.append(("done", append.seq))
+        self.events += [("done", append.seq) for append in appends]
 
 
 class LogRules:

@@ -318,12 +318,12 @@ async def test_an_io_error_is_unavailable_and_everything_queued_fails(
         raise error
 
     monkeypatch.setattr(database, "_commit", fail)
-    done: asyncio.Queue[Append] = asyncio.Queue()
+    done: asyncio.Queue[list[Append]] = asyncio.Queue()
     for n in range(3):
         draft = text("alice", str(n), f"k{n}")
         store.append_nowait(Append(chat, draft, done.put_nowait))
         await asyncio.sleep(0)
-    failed = [await done.get() for _ in range(3)]
+    failed = [append for _ in range(3) for append in await done.get()]
     assert [a.error.code for a in failed if a.error] == ["unavailable"] * 3
     monkeypatch.setattr(database, "_commit", commit)
     again = await append_all(

@@ -39,7 +39,6 @@ from chatd.protocol.messages import (
     Request,
     Send,
     ServerMessage,
-    are_shallow,
     encode_message,
     parse_request,
 )
@@ -211,10 +210,8 @@ class Connection:
             if not data:
                 return
             self.heard_at = monotonic()
-            has_rest = decoder.buffered_bytes > 0
             try:
-                bodies = decoder.feed(data)
-                await self._take(bodies, has_rest, are_shallow(data, len(bodies)))
+                await self._take(decoder.feed(data))
                 if decoder.is_broken and self._closing is None:
                     decoder.feed(b"")
             except FrameError as error:
@@ -222,28 +219,18 @@ class Connection:
                 self._refuse(None, BadFrameError(str(error)))
                 self._closing = Closing(code="bad_frame", reason=str(error))
 
-    async def _take(
-        self, bodies: list[bytes], has_rest: bool, is_shallow: bool
-    ) -> None:
-        """Handle what one read has brought; sends are not waited for.
-
-        Args:
-            bodies: The bodies of the frames.
-            has_rest: The first body began in an earlier read.
-            is_shallow: What came in this read is not nested too deeply.
-        """
+    async def _take(self, bodies: list[bytes]) -> None:
+        """Handle what one read has brought; sends are not waited for."""
         service = self.listener.service
         send_nowait = service.chats.send_nowait
         now_ms = service.clock.now_ms()
         on_sent = self._on_sent
         in_flight = self.listener.limits.in_flight
-        for index, body in enumerate(bodies):
+        for body in bodies:
             if self._unanswered >= in_flight:
                 await self._pause(self._room(in_flight))
             try:
-                request = parse_request(
-                    body, is_shallow=is_shallow and (index > 0 or not has_rest)
-                )
+                request = parse_request(body)
             except InvalidBodyError as error:
                 await self.settle()
                 self._refuse(error.re, error.error)
@@ -336,15 +323,24 @@ class Connection:
         await self.settle()
         self.push(message)
 
-    def _on_sent(self, sending: Append) -> None:
-        assert type(sending) is Sending
-        self._unanswered -= 1
-        if sending.error is not None or sending.live is not None:
+    def _on_sent(self, sendings: list[Append]) -> None:
+        self._unanswered -= len(sendings)
+        stored: list[Sending] = []
+        for sending in sendings:
+            assert type(sending) is Sending
+            if sending.error is None and sending.live is None:
+                stored.append(sending)
+                continue
             self.listener.service.chats.settle(sending)
-        if sending.error is not None:
-            self._refuse(sending.request_id, sending.error)
-        else:
-            self._outbox.write(encode_sent(sending))
+            if sending.error is None:
+                stored.append(sending)
+            else:
+                if stored:
+                    self._outbox.write(encode_sent(stored))
+                    stored = []
+                self._refuse(sending.request_id, sending.error)
+        if stored:
+            self._outbox.write(encode_sent(stored))
         settled = self._settled
         if settled is not None:
             self._settled = None

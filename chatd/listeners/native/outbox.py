@@ -170,21 +170,27 @@ class _PlainSent(msgspec.Struct, tag="sent", gc=False):
     time: int
 
 
-def encode_sent(sending: Sending) -> bytes:
-    """Return ``sent`` as a frame."""
-    re = sending.request_id
-    if re is None or sending.duplicate:
-        message = Sent(
-            re=re,
-            chat=sending.address,
-            seq=sending.seq,
-            time=sending.time_ms,
-            duplicate=sending.duplicate,
-        )
-        body = _encode(message)
-        return _pack(len(body)) + body
-    body = _encode(_PlainSent(re, sending.address, sending.seq, sending.time_ms))
-    return _pack(len(body)) + body
+def encode_sent(sendings: list[Sending]) -> bytes:
+    """Return ``sent`` for each, as frames."""
+    parts: list[bytes] = []
+    for sending in sendings:
+        re = sending.request_id
+        if re is None or sending.duplicate:
+            message = Sent(
+                re=re,
+                chat=sending.address,
+                seq=sending.seq,
+                time=sending.time_ms,
+                duplicate=sending.duplicate,
+            )
+            body = _encode(message)
+        else:
+            body = _encode(
+                _PlainSent(re, sending.address, sending.seq, sending.time_ms)
+            )
+        parts.append(_pack(len(body)))
+        parts.append(body)
+    return b"".join(parts)
 
 
 def encode_history(

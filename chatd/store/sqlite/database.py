@@ -214,16 +214,9 @@ class Database:
         if committed:
             try:
                 self._on_committed(committed)
-            except Exception:  # noqa: BLE001 - see above
+            except Exception:  # noqa: BLE001 - as above
                 _log.exception("passing on what was committed failed")
-        for job in batch:
-            try:
-                if isinstance(job, Append):
-                    job.on_done(job)
-                else:
-                    _resolve(job)
-            except Exception:  # noqa: BLE001 - see above
-                _log.exception("telling of a commit failed")
+        _tell_all(batch)
 
     @staticmethod
     def _fail(batch: Batch, error: ChatError) -> None:
@@ -232,9 +225,7 @@ class Database:
             if isinstance(job, Append):
                 job.seq = 0
                 job.duplicate = False
-                job.on_done(job)
-            else:
-                _resolve(job)
+        _tell_all(batch)
 
     # Writing, in the writer's thread ------------------------------------------------
 
@@ -330,6 +321,31 @@ class _Read:
     ) -> None:
         self.function = function
         self.future = future
+
+
+def _tell_all(batch: Batch) -> None:
+    run: list[Append] = []
+    on_done = None
+    for job in batch:
+        if isinstance(job, Append):
+            if job.on_done is on_done:
+                run.append(job)
+            else:
+                _tell_run(run)
+                on_done = job.on_done
+                run = [job]
+        else:
+            _resolve(job)
+    _tell_run(run)
+
+
+def _tell_run(run: list[Append]) -> None:
+    if not run:
+        return
+    try:
+        run[0].on_done(run)
+    except Exception:  # noqa: BLE001 - a bug in one must not leave others unanswered
+        _log.exception("telling of a commit failed")
 
 
 def _resolve(job: Transaction) -> None:
