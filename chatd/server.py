@@ -189,10 +189,10 @@ class Server:
         )
         if links:
             lines += [f"join link    {link}" for link in links]
-        else:
+        elif all(endpoint.is_loopback for endpoint in self.endpoints):
             lines.append(
-                "there is no address with TLS for others: to let them in, set"
-                ' [server] listen = ["tls://0.0.0.0:4747"]'
+                "only this machine can connect: to let others in, set [server] listen"
+                ' = ["tls://0.0.0.0:4747"]'
             )
         lines.append("ready " + " ".join(map(str, self.endpoints)))
         sys.stdout.write("\n".join(lines) + "\n")
