@@ -29,6 +29,7 @@ import msgspec
 from msgspec import Struct
 
 from chatd import __version__
+from chatd.accounts.replace import sync_folder
 from chatd.accounts.table import TABLE_FILE
 from chatd.datadir import (
     DATABASE_FILE,
@@ -135,7 +136,7 @@ def _pack(
         os.fsync(file.fileno())
         size = file.tell()
     _give_name(packed, target)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
     return size
 
 
@@ -269,13 +270,13 @@ def _extract(name: str, content: IO[bytes], work: Path) -> FileEntry:
 def _put_in_place(work: Path, folder: Path) -> None:
     for name in (TLS_FOLDER, "."):
         if (work / name).exists():
-            _sync_folder(work / name)
+            sync_folder(work / name)
     for name in _PLACES:
         if (work / name).exists():
             (work / name).rename(folder / name)
-    _sync_folder(folder)
+    sync_folder(folder)
     work.rmdir()
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
 def _remove(path: Path) -> None:
@@ -301,11 +302,3 @@ def _errors(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise BackupError(f"{error.filename or path}: {reason}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -80,7 +80,7 @@ class LimitSettings(Struct, frozen=True):
     address_messages_burst: _Some = 5_000
     registrations_per_hour: _Rate = 20.0
     user_rooms: _Some = 1_000
-    invitations: _Some = 200
+    invitations: Annotated[int, Meta(ge=1, le=1_000)] = 200
 
 
 class LogSettings(Struct, frozen=True):

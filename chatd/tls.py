@@ -6,7 +6,6 @@ expire.
 """
 
 import datetime
-import hashlib
 import os
 import socket
 import ssl
@@ -25,6 +24,7 @@ from cryptography.x509.oid import NameOID
 from msgspec import Struct
 
 from chatd.accounts.replace import replace_file
+from chatd.accounts.scram import tls_server_end_point
 from chatd.config import TlsSettings
 from chatd.datadir import TLS_FOLDER
 from chatd.protocol.errors import ChatError
@@ -113,26 +113,12 @@ def read_tls(certificate_path: Path, key_path: Path, *, is_own: bool) -> TlsMate
         context=context,
         fingerprint=fingerprint_of_key(_spki(certificate.public_key())),
         certificate_der=certificate.public_bytes(serialization.Encoding.DER),
-        end_point_binding=end_point_binding(certificate),
+        end_point_binding=tls_server_end_point(
+            certificate.public_bytes(serialization.Encoding.DER)
+        ),
         expires=certificate.not_valid_after_utc,
         is_own=is_own,
     )
-
-
-def end_point_binding(certificate: x509.Certificate) -> bytes | None:
-    """Return the certificate's hash for ``tls-server-end-point`` (RFC 5929, 4.1)."""
-    try:
-        algorithm = certificate.signature_hash_algorithm
-    except UnsupportedAlgorithm:
-        return None
-    if algorithm is None:
-        return None
-    name = "sha256" if algorithm.name in ("md5", "sha1") else algorithm.name
-    der = certificate.public_bytes(serialization.Encoding.DER)
-    try:
-        return hashlib.new(name.replace("-", "_"), der).digest()
-    except ValueError:
-        return None
 
 
 # Our own key and certificate --------------------------------------------------------

@@ -64,7 +64,7 @@ def replace_file(
         ) from error
     try:
         before_step("sync_folder")
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         logger.warning("cannot sync the folder of %s: %s", path, error.strerror)
         raise UnavailableError(
@@ -93,7 +93,12 @@ def _write_and_rename(
     temporary.replace(path)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed or made in a folder survive a loss of power.
+
+    Raises:
+        OSError: It may not have been made so.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from msgspec import Meta, Struct
 from scramp import ScramMechanism
 from scramp.utils import ScramException
@@ -78,13 +79,13 @@ def tls_server_end_point(certificate_der: bytes) -> bytes | None:
     try:
         certificate = x509.load_der_x509_certificate(certificate_der)
         algorithm = certificate.signature_hash_algorithm
-    except (ValueError, TypeError, LookupError):
+    except (ValueError, TypeError, LookupError, UnsupportedAlgorithm):
         return None
     if algorithm is None:
         return None
     name = "sha256" if algorithm.name in ("md5", "sha1") else algorithm.name
     try:
-        return hashlib.new(name, certificate_der).digest()
+        return hashlib.new(name.replace("-", "_"), certificate_der).digest()
     except ValueError:
         return None
 

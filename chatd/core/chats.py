@@ -30,7 +30,7 @@ from chatd.protocol.errors import (
     TooLargeError,
 )
 from chatd.protocol.messages import ReadPush, Send, TypingPush
-from chatd.protocol.names import parse_address
+from chatd.protocol.names import canonical_address
 from chatd.store.base import Append, Store
 
 TYPING_SECONDS = 1.0
@@ -136,9 +136,10 @@ class Chats:
             return False
         if self.has_rates:
             now = self._clock.monotonic()
-            if self._user_rate.wait_ms(online.name, now) or (
+            # What is refused here is asked again by `send`, the user's rate first.
+            if (
                 session.address and self._address_rate.wait_ms(session.address, now)
-            ):
+            ) or self._user_rate.wait_ms(online.name, now):
                 return False
         kind = request.kind
         begun = session.begun
@@ -171,22 +172,12 @@ class Chats:
         Raises:
             ChatError: It was not taken; the key is none of an earlier message.
         """
-        address, live = await self._find(session, request.chat)
-        user = session.user
-        now_ms = self._clock.now_ms()
-        members: dict[str, object] = {"text": request.text}
-        if request.reply_to is not None:
-            members["reply_to"] = request.reply_to
-        tail = encode_tail(user, request.kind, now_ms, members)
-        draft = Draft(user, request.kind, now_ms, tail, request.key)
-        sending = Sending(
-            live.id,
-            draft,
-            on_sent,
-            session=session,
-            address=address,
-            request_id=request.id,
-        )
+        address = canonical_address(request.chat)
+        if address.startswith("@") and address not in session.online.seats:
+            await self._send_first(session, address, request, on_sent)
+            return
+        live = await self._hold(session, address)
+        sending = self._sending(session, address, live, request, on_sent)
         try:
             await self._check(session, address, live, request)
         except ChatError as error:
@@ -198,30 +189,74 @@ class Chats:
                 raise
             finally:
                 self._hub.release(live)
+        self._append(sending, live)
+
+    async def _send_first(
+        self,
+        session: Session,
+        address: str,
+        request: Send,
+        on_sent: Callable[[list[Append]], None],
+    ) -> None:
+        """Take the first send of a direct chat that the user does not have.
+
+        It is checked before the chat is made, and can have no earlier key.
+        """
+        if not self._directory.is_user(address[1:]):
+            raise NoSuchUserError(f"there is no user '{address[1:]}'")
+        try:
+            self._check_order(session, address, request.key)
+            self._check_text(request.text)
+            self._take(session)
+            if request.reply_to is not None:
+                raise _no_such_message(request.reply_to, address)
+        except ChatError as error:
+            _remember_refusal(session, address, request.key, error)
+            raise
+        info = await self._store.open_direct(session.user, address[1:])
+        live = self._hub.hold(info)
+        sending = self._sending(session, address, live, request, on_sent)
+        self._append(sending, live)
+
+    def _sending(
+        self,
+        session: Session,
+        address: str,
+        live: LiveChat,
+        request: Send,
+        on_sent: Callable[[list[Append]], None],
+    ) -> Sending:
+        members: dict[str, object] = {"text": request.text}
+        if request.reply_to is not None:
+            members["reply_to"] = request.reply_to
+        user, now_ms = session.user, self._clock.now_ms()
+        tail = encode_tail(user, request.kind, now_ms, members)
+        return Sending(
+            live.id,
+            Draft(user, request.kind, now_ms, tail, request.key),
+            on_sent,
+            session=session,
+            address=address,
+            request_id=request.id,
+        )
+
+    def _append(self, sending: Sending, live: LiveChat) -> None:
         # From here on the store's answer decides; the hold ends with it.
         sending.live = live
-        if address not in session.online.seats:
-            live.gaining.setdefault(user, (session, None))
+        session = sending.session
+        if sending.address not in session.online.seats:
+            live.gaining.setdefault(session.user, (session, None))
         self._store.append_nowait(sending)
 
-    async def _find(self, session: Session, chat: str) -> tuple[str, LiveChat]:
-        """Return the canonical address and the chat, held."""
-        seat = session.online.seats.get(chat)
-        if seat is None:
-            kind, name = parse_address(chat)
-            address = f"@{name}" if kind == "direct" else f"#{name}"
-            seat = session.online.seats.get(address)
-            if seat is None:
-                if kind == "direct":
-                    if not self._directory.is_user(name):
-                        raise NoSuchUserError(f"there is no user '{name}'")
-                    info = await self._store.open_direct(session.user, name)
-                    return address, self._hub.hold(info)
-                found = await self._store.find_room(name)
-                if found is None:
-                    raise NoSuchRoomError(f"there is no room #{name}")
-                return address, self._hub.hold(found)
-        return seat.address, self._hub.hold(seat.live.info)
+    async def _hold(self, session: Session, address: str) -> LiveChat:
+        """Return a chat, held, that the user has or that is a room."""
+        seat = session.online.seats.get(address)
+        if seat is not None:
+            return self._hub.hold(seat.live.info)
+        found = await self._store.find_room(address[1:])
+        if found is None:
+            raise NoSuchRoomError(f"there is no room {address}")
+        return self._hub.hold(found)
 
     async def _check(
         self, session: Session, address: str, live: LiveChat, request: Send
@@ -236,26 +271,29 @@ class Chats:
                 raise MutedError(f"you may read {address}, but not write to it")
         elif not self._directory.is_user(address[1:]):
             raise NoSuchUserError(f"there is no user '{address[1:]}' any more")
-        if session.refused:
-            key, _ = session.refused.get(address, (None, False))
-            if key is not None and request.key is not None:
-                if key != request.key:
-                    raise OutOfOrderError(
-                        f"an earlier message to {address} has to be sent again first"
-                    )
-                del session.refused[address]
+        self._check_order(session, address, request.key)
         self._check_text(request.text)
-        now = self._clock.monotonic()
-        self._user_rate.take(session.user, now)
-        if session.address:
-            self._address_rate.take(session.address, now)
+        self._take(session)
         if request.reply_to is not None:
             first = seat.first if seat is not None else 1
             found = await self._store.read(live.id, request.reply_to - 1, 1)
             if not found or found[0].seq != request.reply_to or found[0].seq < first:
-                raise NoSuchMessageError(
-                    f"there is no message {request.reply_to} in {address}"
-                )
+                raise _no_such_message(request.reply_to, address)
+
+    @staticmethod
+    def _check_order(session: Session, address: str, key: str | None) -> None:
+        refused = (session.refused or {}).get(address)
+        if refused is None or key is None or session.refused is None:
+            return
+        if refused[0] != key:
+            raise _out_of_order(address)
+        del session.refused[address]
+
+    def _take(self, session: Session) -> None:
+        now = self._clock.monotonic()
+        self._user_rate.take(session.user, now)
+        if session.address:
+            self._address_rate.take(session.address, now)
 
     def _check_text(self, text: str) -> None:
         if not text:
@@ -298,10 +336,7 @@ class Chats:
                     session, sending.address, key, sending.error, was_taken=True
                 )
             else:
-                sending.error = OutOfOrderError(
-                    f"an earlier message to {sending.address} has to be sent again"
-                    " first"
-                )
+                sending.error = _out_of_order(sending.address)
 
     # Reading ------------------------------------------------------------------------
 
@@ -392,13 +427,12 @@ class Chats:
         """
         seat = session.online.seats.get(chat)
         if seat is None:
-            kind, name = parse_address(chat)
-            address = f"@{name}" if kind == "direct" else f"#{name}"
+            address = canonical_address(chat)
             seat = session.online.seats.get(address)
+            if seat is None and address.startswith("@"):
+                raise NoSuchUserError(f"you have no chat with '{address[1:]}'")
             if seat is None:
-                if kind == "direct":
-                    raise NoSuchUserError(f"you have no chat with '{name}'")
-                info = await self._store.find_room(name)
+                info = await self._store.find_room(address[1:])
                 if info is None or info.visibility == "private":
                     raise NoSuchRoomError(f"there is no room {address}")
                 raise NotAMemberError(f"you are not a member of {address}")
@@ -408,6 +442,16 @@ class Chats:
         if seat.live.info.kind != "direct" or seat.address[1:] == user:
             return None
         return self._hub.users.get(seat.address[1:])
+
+
+def _out_of_order(address: str) -> OutOfOrderError:
+    return OutOfOrderError(
+        f"an earlier message to {address} has to be sent again first"
+    )
+
+
+def _no_such_message(seq: int, address: str) -> NoSuchMessageError:
+    return NoSuchMessageError(f"there is no message {seq} in {address}")
 
 
 def _remember_refusal(

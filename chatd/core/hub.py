@@ -32,7 +32,7 @@ from chatd.store.base import (
 )
 
 # Entries that change who is a member or what the chat is.
-_CHANGES = frozenset({"create", "join", "leave", "topic"})
+_CHANGES = frozenset({"join", "leave", "topic"})
 
 
 # The connection whose request gains a chat, and what answers it (see LiveChat).
@@ -394,7 +394,10 @@ class Hub:
                     online, live, entry.seq, Left(chat=address, code="left")
                 )
         else:
-            role: Role = "owner" if entry.kind == "create" else "member"
+            # Who joins a room that everybody has left owns it.
+            role: Role = "member"
+            if decode_members(entry.tail).get("role") == "owner":
+                role = "owner"
             first = entry.seq if live.info.visibility == "private" else 1
             membership = Membership(live.info, online.name, role, first, entry.seq)
             self.gain(online, membership, entry.seq)

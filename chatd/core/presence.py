@@ -13,8 +13,8 @@ from chatd.core.hub import Hub, LiveChat, OnlineUser, Session
 from chatd.protocol.messages import Presence, PresenceOf
 
 PUSH_SECONDS = 1.0
-# Users in one push: far below what a frame can carry.
-MAX_USERS_PER_PUSH = 2_000
+# Users in one push: with the longest names and texts they fit a frame.
+MAX_USERS_PER_PUSH = 500
 _MAX_SEEN = 100_000
 
 

@@ -38,6 +38,8 @@ from chatd.store.base import (
 )
 
 MAX_TOPIC_BYTES = 1_024
+# With the longest topics, escaped to six times their size, these fit a frame.
+MAX_ROOMS_PER_PAGE = 100
 
 Answer = Callable[[ChatRecord], None]
 
@@ -137,7 +139,8 @@ class Rooms:
         live = self._hub.hold(info)
         try:
             live.gaining.setdefault(session.user, (session, answer))
-            draft = self._draft(session, "join")
+            members: dict[str, object] = {"role": role} if is_empty else {}
+            draft = self._draft(session, "join", members)
             await self._store.append(info.id, draft, AddMember(session.user, role))
         except NameTakenError:
             seat = self._seat(session, room)
@@ -210,6 +213,7 @@ class Rooms:
     async def rooms(self, after: str | None, limit: int) -> RoomsPage:
         """Return public rooms by name."""
         start = after.removeprefix("#") if after else None
+        limit = min(limit, MAX_ROOMS_PER_PAGE)
         found = await self._store.rooms(start, limit + 1)
         return RoomsPage(
             rooms=[

@@ -25,7 +25,7 @@ from chatd.protocol.messages import (
 from chatd.protocol.messages import (
     Chats as ChatsPush,
 )
-from chatd.protocol.names import parse_address, parse_user_name
+from chatd.protocol.names import canonical_address, parse_user_name
 from chatd.store.base import ChatState, Store
 from chatd.store.base import Invitation as StoredInvitation
 
@@ -230,9 +230,11 @@ class Service:
             raise NotAllowedError("sync is for connections that logged in with 'ask'")
         if session.have is None:
             session.have = {}
-        for address, seq in have.items():
-            kind, name = parse_address(address)
-            session.have[f"@{name}" if kind == "direct" else f"#{name}"] = seq
+        for given, seq in have.items():
+            address = canonical_address(given)
+            # Of chats that one does not have there is nothing to remember.
+            if address in session.online.seats:
+                session.have[address] = seq
         if more:
             return
         held, session.have = session.have, None

@@ -353,6 +353,7 @@ class Message(ServerMessage, kw_only=True, tag="message", rename={"from_": "from
     by: str | None = None
     topic: str | None = None
     visibility: str | None = None
+    role: str | None = None
     key: str | None = None
     edited: int | None = None
     deleted: bool = False

@@ -55,6 +55,16 @@ def parse_address(address: str) -> tuple[ChatKind, str]:
     raise BadNameError("the address of a chat is @user or #room")
 
 
+def canonical_address(address: str) -> str:
+    """Return an address with the canonical form of the name in it.
+
+    Raises:
+        BadNameError: It is neither ``@user`` nor ``#room``.
+    """
+    kind, name = parse_address(address)
+    return f"@{name}" if kind == "direct" else f"#{name}"
+
+
 def parse_room_address(address: str) -> str:
     """Return the canonical name of the room that ``#room`` means.
 

@@ -1,1 +1,5 @@
-"""Where chats are kept: the interface, and its implementations."""
+"""Where chats are kept.
+
+``base`` is the interface, with its rules; ``sqlite`` the implementation that needs
+nothing but the data folder. Nothing above knows which one it has.
+"""

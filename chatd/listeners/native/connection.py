@@ -78,6 +78,7 @@ class Connection:
         "login",
         "number",
         "opened_at",
+        "plus_binding",
         "session",
         "task",
     )
@@ -99,6 +100,11 @@ class Connection:
         self.login: str | None = None
         self.handshake: Handshake | None = Handshake(self)
         self.opened_at = self.heard_at = listener.service.clock.monotonic()
+        # What binds SCRAM to this TLS connection (RFC 5929), if anything does: of the
+        # certificate that it was shown, whatever is loaded later.
+        self.plus_binding: bytes | None = None
+        if writer.get_extra_info("ssl_object") is not None:
+            self.plus_binding = listener.end_point_binding
         self.is_reading = True
         self.task: asyncio.Task[None] | None = None
         self._reader = reader
@@ -109,7 +115,7 @@ class Connection:
         self._settled: asyncio.Future[None] | None = None
         self._closing: Closing | None = None
         self._is_waiting = False
-        self._bad_bodies = 0
+        self._bad_bodies = 0.0
         self._bad_since = 0.0
 
     def __repr__(self) -> str:
@@ -170,13 +176,6 @@ class Connection:
         # In the middle of a request the loop sees it afterwards.
         if self._is_waiting and self.task is not None:
             self.task.cancel()
-
-    @property
-    def plus_binding(self) -> bytes | None:
-        """What binds SCRAM to this TLS connection (RFC 5929), if anything does."""
-        if self._writer.get_extra_info("ssl_object") is None:
-            return None
-        return self.listener.end_point_binding
 
     @property
     def is_private(self) -> bool:
@@ -371,7 +370,7 @@ class Connection:
     def _count_bad_body(self) -> None:
         now = self.listener.service.clock.monotonic()
         passed = now - self._bad_since
-        self._bad_bodies = max(0, self._bad_bodies - int(passed / BAD_BODY_SECONDS)) + 1
+        self._bad_bodies = max(0.0, self._bad_bodies - passed / BAD_BODY_SECONDS) + 1
         self._bad_since = now
         if self._bad_bodies > MAX_BAD_BODIES:
             self._closing = Closing(

@@ -53,7 +53,7 @@ class Outbox:
     Args:
         writer: The connection's stream.
         flusher: The loop's flusher.
-        limit: More bytes than this waiting make it full; set anew by reloading.
+        limit: More bytes than this waiting make it full.
     """
 
     __slots__ = (
