@@ -262,9 +262,8 @@ class RawClient:
         )
         assert challenge["type"] == "challenge"
         scram.set_server_first(challenge["data"])
-        ready = await self.ask(
-            "auth", mechanism=mechanism, data=scram.get_client_final()
-        )
+        # The mechanism has been said: protocol README, section 4.
+        ready = await self.ask("auth", data=scram.get_client_final())
         scram.set_server_final(ready["data"])
         self.user = ready["user"]
         return ready

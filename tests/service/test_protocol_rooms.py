@@ -1,5 +1,7 @@
 """Sections 6 and 7 of the protocol: rooms, presence and people."""
 
+import json
+
 import pytest
 
 from tests.helpers import Json, RawClient, fresh_name, logged_in, texts
@@ -48,6 +50,34 @@ async def test_a_room_name_is_taken_once(
     await alice.ask("create", room=room)
     for client in (alice, bob):
         assert await client.refusal("create", room=room.upper()) == "name_taken"
+
+
+async def test_the_first_to_join_an_empty_room_owns_it(
+    alice: RawClient, bob: RawClient, room: str
+) -> None:
+    await alice.ask("create", room=room)
+    await alice.ask("leave", room=room)
+    joined = (await bob.ask("join", room=room))["chat"]
+    assert joined["role"] == "owner"
+    assert (await bob.ask("topic", room=room, topic="mine"))["type"] == "ok"
+    assert (await alice.ask("join", room=room))["chat"]["role"] == "member"
+
+
+async def test_a_page_of_rooms_with_the_longest_topics_fits_a_frame(
+    alice: RawClient, room: str
+) -> None:
+    names = [f"{room}-{n:03}" for n in range(150)]
+    for name in names:
+        await alice.ask("create", room=name, topic="\x01" * 1024)
+    after, found = room, []
+    while True:
+        page = await alice.ask("rooms", after=after)
+        assert len(json.dumps(page)) < 1 << 20
+        found += [item["room"] for item in page["rooms"]]
+        after = found[-1]
+        if not page["more"]:
+            break
+    assert [name for name in found if name.startswith(room)] == names
 
 
 async def test_joining_twice_and_leaving_twice_say_so(
