@@ -1,6 +1,7 @@
 """What one may do with a log: send, read, page through it, say that one is typing."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from msgspec import Struct
@@ -34,6 +35,8 @@ from chatd.protocol.names import canonical_address
 from chatd.store.base import Append, Store
 
 TYPING_SECONDS = 1.0
+# Of a page's entries as they are stored; the listener cuts to what a frame can carry.
+MAX_PAGE_BYTES = 1_000_000
 _MAX_TYPED = 64
 
 
@@ -176,17 +179,18 @@ class Chats:
         if address.startswith("@") and address not in session.online.seats:
             await self._send_first(session, address, request, on_sent)
             return
-        live = await self._hold(session, address)
+        with _remembering(session, address, request.key):
+            live = await self._hold(session, address)
         sending = self._sending(session, address, live, request, on_sent)
         try:
             await self._check(session, address, live, request)
         except ChatError as error:
             try:
-                if await self._is_known(sending):
-                    on_sent([sending])
-                    return
-                _remember_refusal(session, address, request.key, error)
-                raise
+                with _remembering(session, address, request.key):
+                    if not await self._is_known(sending):
+                        raise error
+                on_sent([sending])
+                return
             finally:
                 self._hub.release(live)
         self._append(sending, live)
@@ -204,16 +208,13 @@ class Chats:
         """
         if not self._directory.is_user(address[1:]):
             raise NoSuchUserError(f"there is no user '{address[1:]}'")
-        try:
+        with _remembering(session, address, request.key):
             self._check_order(session, address, request.key)
             self._check_text(request.text)
             self._take(session)
             if request.reply_to is not None:
                 raise _no_such_message(request.reply_to, address)
-        except ChatError as error:
-            _remember_refusal(session, address, request.key, error)
-            raise
-        info = await self._store.open_direct(session.user, address[1:])
+            info = await self._store.open_direct(session.user, address[1:])
         live = self._hub.hold(info)
         sending = self._sending(session, address, live, request, on_sent)
         self._append(sending, live)
@@ -387,11 +388,15 @@ class Chats:
         live = seat.live
         if after is not None:
             entries = await self._store.read(
-                live.id, max(after, seat.first - 1), limit + 1
+                live.id, max(after, seat.first - 1), limit, MAX_PAGE_BYTES
             )
-            return Page(seat.address, entries[:limit], len(entries) > limit)
-        entries = await self._store.history(live.id, before, limit + 1, seat.first)
-        return Page(seat.address, entries[-limit:], len(entries) > limit)
+            more = bool(entries) and entries[-1].seq < live.last
+            return Page(seat.address, entries, more)
+        entries = await self._store.history(
+            live.id, before, limit, seat.first, MAX_PAGE_BYTES
+        )
+        more = bool(entries) and entries[0].prev >= max(seat.first, 1)
+        return Page(seat.address, entries, more)
 
     async def typing(self, session: Session, chat: str) -> None:
         """Tell the others in a chat that the user is typing.
@@ -452,6 +457,15 @@ def _out_of_order(address: str) -> OutOfOrderError:
 
 def _no_such_message(seq: int, address: str) -> NoSuchMessageError:
     return NoSuchMessageError(f"there is no message {seq} in {address}")
+
+
+@contextlib.contextmanager
+def _remembering(session: Session, address: str, key: str | None) -> Iterator[None]:
+    try:
+        yield
+    except ChatError as error:
+        _remember_refusal(session, address, key, error)
+        raise
 
 
 def _remember_refusal(

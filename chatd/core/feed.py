@@ -16,14 +16,18 @@ chat was followed, has reached what the fan-out has passed.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from chatd.protocol.entries import Entry
 from chatd.protocol.errors import TemporaryError
 from chatd.protocol.messages import ServerMessage, Synced
 from chatd.store.base import Store
 
+T = TypeVar("T")
+
+# What is passed on at once: a slow reader costs little more than the outbox's limit.
 PAGE = 100
+PAGE_BYTES = 262_144
 RETRY_SECONDS = 1.0
 _MAX_LATEST = 10_000
 
@@ -187,21 +191,20 @@ class Feed:
             lag.farewell = farewell
         self._settle()
 
-    async def sync(
-        self, limit: int, first_of: Callable[[int], int], re: int | None
-    ) -> None:
+    async def sync(self, limit: int, re: int | None) -> None:
         """Pass on the backlog, the newest ``limit`` of each chat, then ``synced``."""
         try:
             for lag in self._backlog:
-                chat = lag.chat
-                first = max(lag.position + 1, first_of(chat.id))
-                entries = await self._newest(chat.id, limit, first)
-                if self._sink.is_full:
-                    await self._sink.drained()
-                if self._closed:
-                    return
-                if self._lagging.get(chat.id) is lag:
-                    self._pass_on(lag, entries)
+                chat = lag.chat.id
+                start = await self._tail(chat, limit)
+                lag.position = max(lag.position, start)
+                until = lag.end
+                while lag.position < until and self._lagging.get(chat) is lag:
+                    if self._sink.is_full:
+                        await self._sink.drained()
+                    await self._pump_page(lag)
+                    if self._closed:
+                        return
         except ConnectionError:
             self._closed = True
             return
@@ -280,13 +283,15 @@ class Feed:
 
     async def _pump_page(self, lag: _Lag) -> None:
         chat = lag.chat.id
-        entries = await _patiently(lambda: self._store.read(chat, lag.position, PAGE))
+        entries = await _patiently(
+            lambda: self._store.read(chat, lag.position, PAGE, PAGE_BYTES)
+        )
         # The user may have left meanwhile, and come back.
         if not self._closed and self._lagging.get(chat) is lag:
             self._pass_on(lag, entries)
 
-    async def _newest(self, chat: int, limit: int, first: int) -> list[Entry]:
-        return await _patiently(lambda: self._store.history(chat, None, limit, first))
+    async def _tail(self, chat: int, limit: int) -> int:
+        return await _patiently(lambda: self._store.tail(chat, limit))
 
     def _pass_on(self, lag: _Lag, entries: list[Entry]) -> None:
         end = lag.end
@@ -304,7 +309,7 @@ class Feed:
             self._sink.push(lag.farewell)
 
 
-async def _patiently(read: Callable[[], Awaitable[list[Entry]]]) -> list[Entry]:
+async def _patiently(read: Callable[[], Awaitable[T]]) -> T:
     # A read that fails for the moment must not cost a connection its entries.
     while True:
         try:

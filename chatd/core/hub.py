@@ -147,7 +147,7 @@ class Session:
         self.feed: Feed | None = None
         self.refused: dict[str, tuple[str, bool]] | None = None
         self.have: dict[str, int] | None = None
-        self.missed: list[ServerMessage] | None = None
+        self.missed: dict[str, ServerMessage] | None = None
         self.typed: dict[str, float] | None = None
         # The beginning of the entries that it sends at one moment: ms, kind, bytes.
         self.begun: tuple[int, str, bytes] | None = None
@@ -161,9 +161,24 @@ class Session:
         """Push something to this connection, if it wants pushes (by now)."""
         if self.feed is not None:
             self.sink.push(message)
-        elif self.mode == "ask" and isinstance(message, Joined | Left | Invited):
-            # What has changed since `ready` is told when it says what it has.
-            self.missed = [*(self.missed or ()), message]
+        elif self.mode != "none":
+            self._note_missed(message)
+
+    def _note_missed(self, message: ServerMessage) -> None:
+        # What has changed since `ready` is told when the feed starts: the newest about
+        # each chat.
+        match message:
+            case Joined():
+                subject = message.chat.chat
+            case Left():
+                subject = message.chat
+            case Invited():
+                subject = f"invited {message.room}"
+            case _:
+                return
+        if self.missed is None:
+            self.missed = {}
+        self.missed[subject] = message
 
     def push_latest(self, subject: tuple[str, ...], message: ServerMessage) -> None:
         """Push something of which only the newest about a subject counts."""

@@ -121,9 +121,14 @@ class PresenceBoard:
                         sources.setdefault(session, []).append(changed)
         self._dirty.clear()
         fresh, self._fresh = self._fresh, {}
+        everybody: dict[LiveChat, dict[str, PresenceOf]] = {}
         for session, chats in fresh.items():
-            if session.feed is not None:
-                sources.setdefault(session, []).extend(map(self._everybody, chats))
+            if session.feed is None:
+                continue
+            for live in chats:
+                if live not in everybody:
+                    everybody[live] = self._everybody(live)
+                sources.setdefault(session, []).append(everybody[live])
         for session, parts in sources.items():
             self._push_to(session, parts)
 

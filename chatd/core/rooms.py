@@ -15,6 +15,7 @@ from chatd.protocol.errors import (
     NotAMemberError,
     TooLargeError,
     TooManyError,
+    UnavailableError,
 )
 from chatd.protocol.messages import (
     ChatRecord,
@@ -144,8 +145,11 @@ class Rooms:
             await self._store.append(info.id, draft, AddMember(session.user, role))
         except NameTakenError:
             seat = self._seat(session, room)
-            if seat is not None:
-                await self._answer_member(session, seat, answer)
+            if seat is None:
+                raise UnavailableError(
+                    "you are just leaving that room; try again"
+                ) from None
+            await self._answer_member(session, seat, answer)
         finally:
             if live.gaining.get(session.user, (None, None))[0] is session:
                 del live.gaining[session.user]

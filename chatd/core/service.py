@@ -1,5 +1,6 @@
 """The front of the core: what listeners call for a logged-in connection."""
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ from chatd.core.hub import Hub, OnlineUser, Session, address_for, chat_record
 from chatd.core.limits import RateLimit
 from chatd.core.presence import PresenceBoard
 from chatd.core.rooms import Rooms
-from chatd.protocol.errors import NoSuchUserError, NotAllowedError
+from chatd.protocol.errors import NoSuchUserError, NotAllowedError, TemporaryError
 from chatd.protocol.messages import (
     ChatRecord,
     Invitation,
@@ -174,6 +175,8 @@ class Service:
         )
         answer(session, ready)
         for number, page in enumerate(pages[1:], 2):
+            if sink.is_full:
+                await sink.drained()
             sink.push(ChatsPush(chats=page, more=number < len(pages)))
         if mode == "unread":
             await self._start_feed(session, {}, None)
@@ -249,7 +252,7 @@ class Service:
         feed.begin_sync()
         session.feed = feed
         missed, session.missed = session.missed, None
-        for message in missed or ():
+        for message in (missed or {}).values():
             session.sink.push(message)
         # The fan-out may be a step behind what a client holds: only then it is asked.
         beyond = [
@@ -257,18 +260,19 @@ class Service:
             for address, seat in online.seats.items()
             if have.get(address, seat.read) > seat.live.last
         ]
-        heads = await self._store.heads(beyond) if beyond else {}
-        firsts: dict[int, int] = {}
+        heads: dict[int, int] = {}
+        if beyond:
+            # Without an answer, what it holds is sent again, which clients drop.
+            with contextlib.suppress(TemporaryError):
+                heads = await self._store.heads(beyond)
+        is_behind = False
         for address, seat in online.seats.items():
             last = max(seat.live.last, heads.get(seat.live.id, 0))
             position = max(min(have.get(address, seat.read), last), seat.first - 1)
             feed.add(seat.live, position)
-            if position < seat.live.last:
-                firsts[seat.live.id] = seat.first
-        if firsts:
-            _ = self.hub.start_task(
-                feed.sync(self.limits.sync, lambda chat: firsts.get(chat, 0), re)
-            )
+            is_behind = is_behind or position < seat.live.last
+        if is_behind:
+            _ = self.hub.start_task(feed.sync(self.limits.sync, re))
         else:
             feed.end_sync(re)
 

@@ -194,17 +194,32 @@ class Store(ABC):
         """Return the entry that the sender's key stands for in the chat."""
 
     @abstractmethod
-    async def read(self, chat: int, after: int, limit: int) -> list[Entry]:
-        """Return the oldest entries with a seq over ``after``, oldest first."""
+    async def read(
+        self, chat: int, after: int, limit: int, max_bytes: int | None = None
+    ) -> list[Entry]:
+        """Return the oldest entries with a seq over ``after``, oldest first.
+
+        With ``max_bytes``, no more than come to so many bytes of tails, but at least
+        one if there is any.
+        """
 
     @abstractmethod
     async def history(
-        self, chat: int, before: int | None, limit: int, first: int = 0
+        self,
+        chat: int,
+        before: int | None,
+        limit: int,
+        first: int = 0,
+        max_bytes: int | None = None,
     ) -> list[Entry]:
         """Return the newest entries below ``before`` (None: of all), oldest first.
 
-        Entries below ``first`` are left out.
+        Entries below ``first`` are left out; ``max_bytes`` is as for ``read``.
         """
+
+    @abstractmethod
+    async def tail(self, chat: int, count: int) -> int:
+        """Return after which seq the newest ``count`` entries begin, for ``read``."""
 
     @abstractmethod
     async def count(self, chat: int, after: int, user: str, cap: int) -> int:

@@ -150,6 +150,31 @@ class Recorder:
 class LogRules:
     """Appending, reading both ways, counting."""
 
+    async def test_tail_is_after_which_seq_the_newest_entries_begin(
+        self, store: Store
+    ) -> None:
+        chat = (await store.open_direct("alice", "bob")).id
+        assert await store.tail(chat, 3) == 0
+        for n in range(7):
+            await store.append(chat, text("alice", str(n)))
+        newest = await store.history(chat, None, 3)
+        assert await store.read(chat, await store.tail(chat, 3), 10) == newest
+        assert len(await store.read(chat, await store.tail(chat, 7), 10)) == 7
+        assert await store.tail(chat, 8) == 0
+
+    async def test_a_read_bounded_in_bytes_has_one_entry_at_least(
+        self, store: Store
+    ) -> None:
+        chat = (await store.open_direct("alice", "bob")).id
+        for n in range(5):
+            await store.append(chat, text("alice", str(n)))
+        everything = await store.read(chat, 0, 10)
+        size = len(everything[0].tail)
+        assert await store.read(chat, 0, 10, max_bytes=1) == everything[:1]
+        assert await store.read(chat, 0, 10, max_bytes=2 * size) == everything[:2]
+        newest = await store.history(chat, None, 10, max_bytes=2 * size)
+        assert newest == everything[-2:]
+
     async def test_a_seq_increases_within_its_chat(self, store: Store) -> None:
         chat = (await store.open_direct("alice", "bob")).id
         seqs = [(await store.append(chat, text("alice", "x"))).seq for _ in range(5)]

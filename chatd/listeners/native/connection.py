@@ -11,6 +11,7 @@ import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from chatd.accounts.throttle import network_of
 from chatd.core.chats import Sending
 from chatd.core.feed import Delivery
 from chatd.core.hub import Session
@@ -71,6 +72,7 @@ class Connection:
         "_unanswered",
         "_writer",
         "address",
+        "candidate",
         "handshake",
         "heard_at",
         "is_reading",
@@ -98,6 +100,8 @@ class Connection:
         self.session: Session | None = None
         # The id of the token that it logged in with or was given.
         self.login: str | None = None
+        # Whose login is under way.
+        self.candidate: str | None = None
         self.handshake: Handshake | None = Handshake(self)
         self.opened_at = self.heard_at = listener.service.clock.monotonic()
         # What binds SCRAM to this TLS connection (RFC 5929), if anything does: of the
@@ -166,7 +170,18 @@ class Connection:
         finally:
             if self.session is not None:
                 self.listener.service.logout(self.session)
-            self._writer.close()
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        # Whoever does not read what waits must not keep the socket for ever.
+        self._writer.close()
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._writer.wait_closed()
+        except (OSError, TimeoutError) as error:
+            _log.debug("%r was cut off: %s", self, error)
+        finally:
+            self._writer.transport.abort()
 
     def close_soon(self, closing: Closing) -> None:
         """Hang up as soon as what was taken is answered; safe to call from outside."""
@@ -207,6 +222,9 @@ class Connection:
             data = await self._reader.read(READ_BYTES)
             self._is_waiting = False
             if not data:
+                # It may have closed only its side, and wait for the answers.
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    await self.settle()
                 return
             self.heard_at = monotonic()
             try:
@@ -241,6 +259,9 @@ class Connection:
                     if send_nowait(session, request, now_ms, on_sent):
                         continue
                     self._unanswered -= 1
+                if self._outbox.is_full:
+                    # One read can ask for more than may ever wait.
+                    await self._pause(self._outbox.drained())
                 await self._handle(request)
             if self._closing is not None:
                 return
@@ -309,7 +330,7 @@ class Connection:
             listener.accounts.role(user) or "member",
             self,
             request.sync,
-            self.address or "",
+            network_of(self.address) if self.address is not None else "",
             answer,
         )
         _log.info("%r logged in from %s", self, self.address or "a local socket")

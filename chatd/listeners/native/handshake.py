@@ -110,15 +110,18 @@ class Handshake:
     async def _token(self, request: Auth) -> None:
         self._require_privacy("TOKEN")
         token = _given(request.token, "token")
+        # Before anything is waited for: the login may be ended meanwhile.
+        self._connection.login = token_id_of(token)
+        self._connection.candidate = token.partition(".")[0]
         user = await self._connection.listener.accounts.check_token(
             token, self._connection.address
         )
-        self._connection.login = token_id_of(token)
         await self._begin(user, request, request, None)
 
     async def _begin(
         self, user: str, request: Auth, first: Auth, final: str | None
     ) -> None:
+        self._connection.candidate = user
         token = None
         if first.remember:
             self._require_privacy("remember")

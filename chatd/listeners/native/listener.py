@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 from chatd.accounts.accounts import Accounts
+from chatd.accounts.throttle import network_of
 from chatd.config import ConfigError, LimitSettings
 from chatd.core.limits import RateLimit
 from chatd.core.service import Service
@@ -26,6 +27,8 @@ from chatd.tls import TlsMaterial
 
 BACKLOG = 1_024
 WATCH_SECONDS = 1.0
+# For those who are cut off at the end.
+LAST_SECONDS = 0.5
 # Clients are asked to come back at a random time within this, not all at once.
 RETURN_MS = (500, 5_000)
 
@@ -160,13 +163,18 @@ class NativeListener:
             _, late = await asyncio.wait(tasks, timeout=seconds)
             for task in late:
                 task.cancel()
+            if late:
+                _, late = await asyncio.wait(late, timeout=LAST_SECONDS)
+            for task in late:
+                task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
     def close_user(self, user: str, closing: Closing, login: str | None = None) -> None:
         """Hang up on a user's connections, or on those of one login."""
         for connection in list(self.connections):
             session = connection.session
-            if session is None or session.user != user:
+            name = session.user if session is not None else connection.candidate
+            if name != user:
                 continue
             if login is None or connection.login == login:
                 connection.close_soon(closing)
@@ -182,7 +190,8 @@ class NativeListener:
             RateLimitedError: There were too many from that address.
         """
         now = self.service.clock.monotonic()
-        self._registrations.take(address or "local", now)
+        network = network_of(address) if address is not None else "local"
+        self._registrations.take(network, now)
 
     # Connections --------------------------------------------------------------------
 
@@ -198,18 +207,22 @@ class NativeListener:
         if refusal is not None:
             connection.close_soon(refusal)
         self.connections.add(connection)
-        if address is not None:
-            self._per_address[address] += 1
+        network = network_of(address) if address is not None else None
+        if network is not None:
+            self._per_address[network] += 1
         try:
             await connection.run()
+        except asyncio.CancelledError:
+            if self._stopping is None:
+                raise
         except Exception:  # noqa: BLE001 - a bug here must not end the others
             _log.exception("%r failed", connection)
         finally:
             self.connections.discard(connection)
-            if address is not None:
-                self._per_address[address] -= 1
-                if not self._per_address[address]:
-                    del self._per_address[address]
+            if network is not None:
+                self._per_address[network] -= 1
+                if not self._per_address[network]:
+                    del self._per_address[network]
 
     def _refusal(self, address: str | None) -> Closing | None:
         if self._stopping is not None:
@@ -222,7 +235,11 @@ class NativeListener:
                 retry_after=RETURN_MS[1],
             )
         bound = limits.connections_per_address
-        if bound and address is not None and self._per_address[address] >= bound:
+        if (
+            bound
+            and address is not None
+            and self._per_address[network_of(address)] >= bound
+        ):
             return Closing(
                 code="too_many",
                 reason="there are too many connections from your address",

@@ -28,6 +28,10 @@ _encode = msgspec.json.Encoder().encode
 MAX_PAGE_BYTES = 1_000_000
 
 
+# More than one request can add to an outbox that was not full.
+MAX_REPLY_BYTES = 2_097_152
+
+
 class Flusher:
     """Writes the outboxes that have something, once per turn of the loop."""
 
@@ -103,8 +107,14 @@ class Outbox:
             return
         self._chunks = []
         self._queued = 0
-        if not self._transport.is_closing():
-            self._transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        transport = self._transport
+        if transport.is_closing():
+            return
+        transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        if transport.get_write_buffer_size() > 2 * self.limit + MAX_REPLY_BYTES:
+            # Only what may not be left out was still queued, and it does not read even
+            # that. The log has everything: it can come back for it.
+            transport.abort()
 
     def end(self) -> None:
         """Write what is queued, and nothing from now on: the last word was said."""

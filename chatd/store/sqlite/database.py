@@ -295,6 +295,8 @@ class Database:
             if read is None:
                 connection.close()
                 return
+            if read.future.cancelled():
+                continue
             result: Any = None
             failure: Exception | None = None
             try:

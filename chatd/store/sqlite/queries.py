@@ -1,7 +1,8 @@
 """Reading logs and memberships; each function runs in a reader's thread."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice, takewhile
 
 from chatd.protocol.entries import TALK, Entry
 from chatd.store.base import (
@@ -22,22 +23,23 @@ _LAST = (
 
 
 def read(
-    connection: sqlite3.Connection, chat: int, after: int, limit: int
+    connection: sqlite3.Connection,
+    chat: int,
+    after: int,
+    limit: int,
+    max_bytes: int | None = None,
 ) -> list[Entry]:
     """Return the oldest entries after a seq, oldest first."""
-    entries: list[Entry] = []
     rows = connection.execute(
         "SELECT data FROM blocks WHERE chat = ?1 AND first >= coalesce("
         "(SELECT max(first) FROM blocks WHERE chat = ?1 AND first <= ?2), 0)"
         " ORDER BY first",
         (chat, after),
     )
-    for row in rows:
-        entries += [entry for entry in unpack_block(row[0]) if entry.seq > after]
-        if len(entries) >= limit:
-            break
+    found = (e for row in rows for e in unpack_block(row[0]) if e.seq > after)
+    entries = _cut(found, limit, max_bytes)
     rows.close()
-    return entries[:limit]
+    return entries
 
 
 def history(
@@ -46,25 +48,45 @@ def history(
     before: int | None,
     limit: int,
     first: int,
+    max_bytes: int | None = None,
 ) -> list[Entry]:
     """Return the newest entries below a seq, oldest first."""
     bound = 1 << 62 if before is None else before
-    newest_first: list[Entry] = []
     rows = connection.execute(
-        "SELECT first, data FROM blocks WHERE chat = ? AND first < ?"
-        " ORDER BY first DESC",
+        "SELECT data FROM blocks WHERE chat = ? AND first < ? ORDER BY first DESC",
         (chat, bound),
     )
-    for row in rows:
-        newest_first += [
-            entry
-            for entry in reversed(unpack_block(row[1]))
-            if first <= entry.seq < bound
-        ]
-        if len(newest_first) >= limit or row[0] <= first:
-            break
+    newest_first = (e for row in rows for e in reversed(unpack_block(row[0])))
+    below = (e for e in newest_first if e.seq < bound)
+    entries = _cut(takewhile(lambda e: e.seq >= first, below), limit, max_bytes)
     rows.close()
-    return newest_first[limit - 1 :: -1] if limit else []
+    return entries[::-1]
+
+
+def tail(connection: sqlite3.Connection, chat: int, count: int) -> int:
+    """Return after which seq the newest entries begin."""
+    rows = connection.execute(
+        "SELECT first, count FROM blocks WHERE chat = ? ORDER BY first DESC", (chat,)
+    )
+    start = 0
+    for first, number in rows:
+        if number >= count:
+            start = first + number - count - 1
+            break
+        count -= number
+    rows.close()
+    return start
+
+
+def _cut(found: Iterator[Entry], limit: int, max_bytes: int | None) -> list[Entry]:
+    entries: list[Entry] = []
+    size = 0
+    for entry in islice(found, limit):
+        size += len(entry.tail)
+        if max_bytes is not None and size > max_bytes and entries:
+            break
+        entries.append(entry)
+    return entries
 
 
 def count(
@@ -132,13 +154,14 @@ def chats_of(
 
     The loop changes ``moved`` meanwhile: only single look-ups in it are safe.
     """
+    # Looked at before the database: what is written meanwhile is then in one or both.
+    mine = dict(moved.get(user, {}))
     rows = connection.execute(
         f"SELECT {_CHAT}, m.role, m.first, m.read, {_LAST}"  # noqa: S608 - constants
         " FROM members m JOIN chats c ON c.id = m.chat WHERE m.user = ?1"
         " AND (?2 IS NULL OR m.chat = ?2)",
         (user, only),
     ).fetchall()
-    mine = moved.get(user, {})
     states = []
     for id_, kind, name, visibility, topic, role, first, cursor, last in rows:
         if last == 0 and only is None:
@@ -241,11 +264,12 @@ def list_records(
 ) -> list[tuple[str, bytes]]:
     """Return the records of a kind whose keys begin with a prefix."""
     rows = connection.execute(
-        "SELECT key, value FROM records WHERE kind = ?1"
-        " AND substr(key, 1, length(?2)) = ?2 ORDER BY key",
+        "SELECT key, value FROM records WHERE kind = ? AND key >= ? ORDER BY key",
         (kind, prefix),
     )
-    return [(key, value) for key, value in rows]
+    found = list(takewhile(lambda row: row[0].startswith(prefix), rows))
+    rows.close()
+    return found
 
 
 def check(connection: sqlite3.Connection) -> list[str]:

@@ -121,18 +121,33 @@ class SqliteStore(Store):
             after_appends=True,
         )
 
-    async def read(self, chat: int, after: int, limit: int) -> list[Entry]:
+    async def read(
+        self, chat: int, after: int, limit: int, max_bytes: int | None = None
+    ) -> list[Entry]:
         """Return the oldest entries after a seq, oldest first."""
         return await self._database.read(
-            lambda connection: queries.read(connection, chat, after, limit)
+            lambda connection: queries.read(connection, chat, after, limit, max_bytes)
         )
 
     async def history(
-        self, chat: int, before: int | None, limit: int, first: int = 0
+        self,
+        chat: int,
+        before: int | None,
+        limit: int,
+        first: int = 0,
+        max_bytes: int | None = None,
     ) -> list[Entry]:
         """Return the newest entries below a seq, oldest first."""
         return await self._database.read(
-            lambda connection: queries.history(connection, chat, before, limit, first)
+            lambda connection: queries.history(
+                connection, chat, before, limit, first, max_bytes
+            )
+        )
+
+    async def tail(self, chat: int, count: int) -> int:
+        """Return after which seq the newest entries begin."""
+        return await self._database.read(
+            lambda connection: queries.tail(connection, chat, count)
         )
 
     async def count(self, chat: int, after: int, user: str, cap: int) -> int:
