@@ -148,7 +148,10 @@ class ChatAdded(Change, frozen=True, kw_only=True):
 
 
 class ChatRemoved(Change, frozen=True, kw_only=True):
-    """A chat is one's own no more; ``code`` says why (left, removed, deleted …)."""
+    """A chat is one's own no more; ``code`` says why (left, removed, deleted …).
+
+    ``discarded`` is a chat that was only ever an address of something in the outbox.
+    """
 
     chat: str
     code: str

@@ -7,7 +7,11 @@ is asked (``UnknownKeyError``). The key is checked before anything is sent.
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
+import os
+import re
+import socket
 import ssl
 from typing import Any
 
@@ -153,7 +157,24 @@ def _connection(streams: _Streams) -> Connection:
 def _unreachable(address: ServerAddress, error: OSError) -> ConnectError:
     if isinstance(error, ssl.SSLError):
         return ConnectError(f"{address} does not speak TLS as expected: {error}")
-    return ConnectError(f"{address} cannot be reached: {error.strerror or error}")
+    return ConnectError(f"{address} cannot be reached: {_reason(error)}")
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        if error.errno == socket.EAI_AGAIN:
+            return "names cannot be looked up just now"
+        return "there is no host of that name"
+    # Of a host with several addresses the text alone has the numbers.
+    found = re.findall(r"\[Errno (\d+)\]", str(error))
+    numbers = {int(number) for number in found}
+    if error.errno is not None:
+        numbers.add(error.errno)
+    if numbers == {errno.ECONNREFUSED}:
+        return "no server is running there"
+    if len(numbers) == 1:
+        return os.strerror(numbers.pop())
+    return error.strerror or str(error)
 
 
 def _is_loopback(peer: object) -> bool:

@@ -257,3 +257,16 @@ def _compose(
     if mark:
         lines[-1].append(("class:mark", f"  {mark}"))
     return lines
+
+
+def typing_text(names: Sequence[str]) -> str:
+    """Return who is typing, in few words; nothing for nobody."""
+    match [clean(name) for name in names]:
+        case []:
+            return ""
+        case [name]:
+            return f"{name} is typing"
+        case [one, two]:
+            return f"{one} and {two} are typing"
+        case many:
+            return f"{len(many)} people are typing"

@@ -6,6 +6,8 @@ import platform
 import sys
 from collections.abc import Callable
 
+import msgspec
+
 from chatd.protocol.errors import AuthFailedError
 from client.changes import Change
 from client.errors import NoLoginError, UnknownKeyError
@@ -34,10 +36,14 @@ def chat(paths: Paths, wishes: Wishes) -> None:
     setup = Setup(paths, wishes, TerminalQuestions())
     login = setup.remembered() or setup.run()
     error = _chat_as(paths, login, wishes)
-    if isinstance(error, AuthFailedError | NoLoginError | UnknownKeyError):
-        # The remembered login is not valid any more: ask, and go on.
+    has_token = Logins(paths.logins).token(str(login.address), login.user)
+    is_over = isinstance(error, AuthFailedError | NoLoginError) and not has_token
+    if is_over or isinstance(error, UnknownKeyError):
+        # The remembered login is not valid any more: ask, and go on where one was.
         setup.questions.say(f"{error}.")
-        error = _chat_as(paths, setup.run(), wishes)
+        again = msgspec.structs.replace(wishes, address=login.address, user=login.user)
+        login = Setup(paths, again, setup.questions).run()
+        error = _chat_as(paths, login, wishes)
     if error is not None:
         raise error
 

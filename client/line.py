@@ -27,9 +27,11 @@ from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Style
 
-from client.changes import Change
+from client.changes import Change, TypingSeen
+from client.chat import TYPING_SECONDS
 from client.colours import THEME, Line, colour_depth
 from client.commands import Registry, complete, make_registry, run
+from client.formatting import typing_text
 from client.link import Link, LinkState
 from client.narrator import Narrator
 from client.printer import Printer
@@ -109,6 +111,7 @@ class LineMode:
             self._prompt,
             multiline=True,
             prompt_continuation=self._continuation,
+            rprompt=self._typing,
             style=Style.from_dict(THEME),
             color_depth=_DEPTHS[colour_depth(environment)],
             key_bindings=self._bindings(),
@@ -219,6 +222,11 @@ class LineMode:
 
     def _changed(self, change: Change) -> None:
         self._narrator.changed(change)
+        if isinstance(change, TypingSeen) and change.chat == self.workspace.current:
+            self._app.invalidate()
+            # It is to go away again, also if nothing else happens meanwhile.
+            loop = asyncio.get_running_loop()
+            loop.call_later(TYPING_SECONDS, self._app.invalidate)
 
     def _state_changed(self, state: LinkState) -> None:
         if state.name != self._state:
@@ -242,6 +250,14 @@ class LineMode:
         chat = display(self.workspace.current or "")
         parts.append(("class:prompt", f"{chat}> "))
         return parts
+
+    def _typing(self) -> StyleAndTextTuples:
+        chat = self.workspace.chat
+        names = chat.typing(asyncio.get_running_loop().time()) if chat else []
+        text = display(typing_text(names))
+        # The narrower the window, the more it would be in the way.
+        fits = 2 * len(text) < self.columns
+        return [("class:notice", text)] if text and fits else []
 
     def _continuation(
         self, size: int, line_number: int, wrap_count: int

@@ -26,11 +26,10 @@ from chatd.protocol.messages import (
     MemberInfo,
     Members,
     MembersPage,
-    Read,
     Ready,
     Request,
     ServerMessage,
-    Typing,
+    SetStatus,
 )
 from chatd.protocol.names import parse_user_name
 from client.address import ServerAddress, parse_server_address
@@ -61,11 +60,9 @@ from client.runner import AskPassword, LinkState, Runner
 from client.sender import Kind, Sender, new_waiter
 from client.session import Session, Timing
 from client.streams import EventStream, Inbox
+from client.telling import Teller
 
 __all__ = ["Link", "LinkState", "Timing"]
-
-READ_DELAY_SECONDS = 0.05
-"""For so long the moves of a cursor are gathered before the server is told."""
 
 
 class Link:
@@ -167,8 +164,7 @@ class Link:
         self._can_send = asyncio.Event()
         # What a batch of messages changed, until it is handed over as a whole.
         self._batch: list[Change] = []
-        self._reads: dict[str, int] = {}
-        self._typed_at: dict[str, float] = {}
+        self._teller = Teller(self._tell, self._timing.typing)
 
     @property
     def state(self) -> LinkState:
@@ -214,7 +210,7 @@ class Link:
 
     async def close(self) -> None:
         """Hang up and close the files; the outbox stays for the next time."""
-        self._say_reads()
+        self._teller.flush()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -262,6 +258,8 @@ class Link:
         if session is None:
             raise NotConnectedError("there is no connection to the server just now")
         reply = await session.request(request)
+        if isinstance(request, SetStatus):
+            self._teller.keep_status(request)
         self._emit(self.model.apply(reply, self._now()))
         return reply
 
@@ -342,18 +340,11 @@ class Link:
         changes = self.model.mark_read(chat, seq)
         self._emit(changes)
         if changes and self._runner.session is not None:
-            if not self._reads:
-                loop = asyncio.get_running_loop()
-                loop.call_later(READ_DELAY_SECONDS, self._say_reads)
-            self._reads[chat] = self.model.chats[chat].read
+            self._teller.read(chat, self.model.chats[chat].read)
 
     def typing(self, chat: str) -> None:
         """Say that one is typing; at most every few seconds goes to the server."""
-        now = self._now()
-        last = self._typed_at.get(chat)
-        if last is None or now - last >= self._timing.typing:
-            self._typed_at[chat] = now
-            self._tell(Typing(chat=chat))
+        self._teller.typing(chat, self._now())
 
     # Loading --------------------------------------------------------------------------
 
@@ -454,7 +445,7 @@ class Link:
     def handle_logout(self) -> None:
         """Take in that the connection is over."""
         self._can_send.clear()
-        self._reads.clear()
+        self._teller.disconnected()
         self.handle_batch()
         self._emit(self.model.go_offline())
 
@@ -480,9 +471,7 @@ class Link:
             room = session.connection.max_body_bytes
             for request in sync_requests(self.model.have(), room):
                 session.post(request, self.handle_message)
-        for chat in self.model.chats.values():
-            if chat.read > chat.read_at_server:
-                self._tell(Read(chat=chat.address, seq=chat.read))
+        self._teller.logged_in(self.model.chats.values())
         self._can_send.set()
 
     async def _pump(self, session: Session) -> None:
@@ -492,11 +481,6 @@ class Link:
     def _tell(self, request: Request) -> None:
         if self._runner.session is not None:
             self._runner.session.tell(request)
-
-    def _say_reads(self) -> None:
-        reads, self._reads = self._reads, {}
-        for chat, seq in reads.items():
-            self._tell(Read(chat=chat, seq=seq))
 
     def _emit(self, changes: list[Change]) -> None:
         """Keep changes in the cache, then pass them on."""

@@ -194,6 +194,7 @@ class Model:
                 return [ItemChanged(item=item, is_discarded=True)]
             chat = self._add_chat(_blank_record(item.chat))
             changes.append(ChatAdded(chat=item.chat))
+        was_local = chat.is_local
         at = next((i for i, o in enumerate(chat.outbox) if o.id == item.id), None)
         has_entry = item.seq is not None and chat.entry(item.seq) is not None
         is_sent = item.state == "sent" and not self.keeps_sent
@@ -204,7 +205,11 @@ class Model:
             chat.outbox.append(item)
         else:
             chat.outbox[at] = item
-        return [*changes, ItemChanged(item=item, is_discarded=is_discarded)]
+        changes.append(ItemChanged(item=item, is_discarded=is_discarded))
+        if is_discarded and was_local and not chat.outbox:
+            # There is nobody of that name, say.
+            changes += self._remove_chat(item.chat, "discarded")
+        return changes
 
     def set_members(self, chat: str, members: Iterable[MemberInfo]) -> list[Change]:
         """Take in the complete list of a room's members."""

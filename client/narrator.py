@@ -138,6 +138,8 @@ class Narrator:
         return head + self._ws.lines_of(entry)
 
     def _removed(self, change: ChatRemoved) -> None:
+        if change.code == "discarded":
+            return  # it may be open all the same, to be written to
         if change.code != "left":
             self._ws.say(f"you are not in {change.chat} any more ({change.code})")
         if change.chat == self._ws.current:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from client import pipes
-from client.changes import Change
+from client.changes import Change, ItemChanged
 from client.formatting import Look
 from client.link import Link, LinkState
 from client.paths import Paths
@@ -39,7 +39,8 @@ def run_send(
     async def work(link: Link) -> None:
         await pipes.send(link, chat, texts, timeout_seconds)
 
-    asyncio.run(_with_link(paths, login, work, is_waiting=False))
+    told = _WaitsOnStderr().changed
+    asyncio.run(_with_link(paths, login, work, is_waiting=False, on_change=told))
 
 
 def run_history(
@@ -180,6 +181,20 @@ class _StateOnStderr:
         elif state.name == "online" and self._is_told:
             self._is_told = False
             _say(f"chat: {self._server} is back")
+
+
+class _WaitsOnStderr:
+    """Says on stderr, once, why the server lets a message wait."""
+
+    def __init__(self) -> None:
+        self._is_told = False
+
+    def changed(self, change: Change) -> None:
+        if self._is_told or not isinstance(change, ItemChanged):
+            return
+        if change.item.state == "waiting" and change.item.reason:
+            self._is_told = True
+            _say(f"chat: {change.item.reason}; the rest is sent as soon as it may be")
 
 
 def _say(text: str) -> None:

@@ -131,8 +131,7 @@ class Setup:
             LinkError: The server cannot be reached, or is not the one it should be.
             ChatError: The server refused, and asking again would not help.
         """
-        address = self._wishes.address or self._ask_address()
-        hello = self._meet(address)
+        address, hello = self._find_server()
         self.questions.say(f"This is {hello.name}.")
         if self._is_new(address, hello):
             return self._register(address, hello)
@@ -140,13 +139,24 @@ class Setup:
 
     # The server -----------------------------------------------------------------------
 
+    def _find_server(self) -> tuple[ServerAddress, Hello]:
+        if self._wishes.address is not None:
+            return self._wishes.address, self._meet(self._wishes.address)
+        for _ in range(MAX_TRIES):
+            address = self._ask_address()
+            try:
+                return address, self._meet(address)
+            except ConnectError as error:
+                self.questions.say(f"{error}.")
+        raise NobodyToAskError("no server could be reached")
+
     def _ask_address(self) -> ServerAddress:
         last = self._logins.last()
         return ask_until(
             self.questions,
-            "Which server? (its address, or the join link that you were given)",
+            "Which server? (its address, or a join link)",
             parse_server_address,
-            last[0] if last else "localhost",
+            _name(parse_server_address(last[0])) if last else "localhost",
         )
 
     def _meet(self, address: ServerAddress) -> Hello:
@@ -182,14 +192,16 @@ class Setup:
     def _is_new(self, address: ServerAddress, hello: Hello) -> bool:
         if self._wishes.is_new:
             return True
-        if hello.registration == "closed" or self._wishes.user is not None:
+        known, user = self._logins.users(str(address)), self._wishes.user
+        if hello.registration == "closed" or (user and self._wishes.password):
             return False
+        question = "Do you want to make a new account?"
         if self._wishes.invite or address.invite:
-            question = "You were invited. Do you want to make a new account?"
-        elif self._logins.users(str(address)):
+            question = f"You were invited. {question}"
+        elif user is not None and parse_user_name(user) not in known:
+            question = f"{user} is not known on this device. {question}"
+        elif known:
             return False
-        else:
-            question = "Do you want to make a new account?"
         return ask_yes_or_no(self.questions, question)
 
     def _register(self, address: ServerAddress, hello: Hello) -> Login:

@@ -40,6 +40,7 @@ from chatd.protocol.messages import (
     Joined,
     Limits,
     Message,
+    Ok,
     Ping,
     Pong,
     Read,
@@ -51,6 +52,7 @@ from chatd.protocol.messages import (
     Send,
     Sent,
     ServerMessage,
+    SetStatus,
     Sync,
     Synced,
     encode_message,
@@ -308,6 +310,8 @@ class FakeConnection:
                                 chat=request.chat, seq=request.seq, user=server.user
                             )
                         )
+            case SetStatus():
+                self.reply(request, Ok())
             case Join():
                 server.logs.setdefault(request.room, [])
                 self.reply(request, Joined(chat=server.record(request.room)))

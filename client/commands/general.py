@@ -27,7 +27,10 @@ async def _outbox(ws: Workspace, _: str) -> None:
 
 
 async def _retry(ws: Workspace, args: str) -> None:
-    for item in _chosen(ws, args):
+    refused = [item for item in _chosen(ws, args) if item.state == "refused"]
+    if not refused:
+        raise CommandError("that was not refused: it waits, and is sent by itself")
+    for item in refused:
         await ws.link.retry(item.id)
 
 
@@ -82,8 +85,10 @@ async def _server(ws: Workspace, _: str) -> None:
         trip = "" if ms is None else f", round trip {max(1.0, ms):.0f} ms"
         ws.say(f"online as {ws.model.me} at {name}, {ws.server}{trip}")
         return
-    reason = f": {state.reason}" if state.reason else ""
-    ws.say(f"not connected to {ws.server}{reason}")
+    reason = "" if ws.server in state.reason else f" to {ws.server}"
+    if state.reason:
+        reason += f": {state.reason}"
+    ws.say(f"not connected{reason}")
 
 
 async def _reconnect(ws: Workspace, _: str) -> None:
@@ -99,7 +104,9 @@ async def _quit(ws: Workspace, _: str) -> None:
 def _help_of(registry: Registry) -> Handler:
     async def show_help(ws: Workspace, args: str) -> None:
         if args:
-            command = registry.find(args.split()[0].removeprefix("/"))
+            name = args.split()[0].removeprefix("/")
+            if (command := registry.get(name)) is None:
+                raise CommandError(registry.missing(name))
             ws.say(f"{command.title}  {command.help}")
             if command.aliases:
                 ws.say("also " + ", ".join(f"/{name}" for name in command.aliases))

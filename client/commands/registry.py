@@ -84,13 +84,21 @@ class Registry:
         Raises:
             CommandError: There is none; the text names those that come close.
         """
-        name = name.lower()
-        if name in self._names:
-            return self._names[name]
-        raise CommandError(
-            f"there is no command /{name}: {self._hint(name)} "
-            "(nothing was sent; a text that begins with / is written with two: //)"
-        )
+        command = self.get(name)
+        if command is None:
+            raise CommandError(
+                f"{self.missing(name)} (nothing was sent; a text that begins with / "
+                "is written with two: //)"
+            )
+        return command
+
+    def get(self, name: str) -> Command | None:
+        """Return the command of that name, None if there is none."""
+        return self._names.get(name.lower())
+
+    def missing(self, name: str) -> str:
+        """Say that there is no such command, and which come close."""
+        return f"there is no command /{name.lower()}: {self._hint(name.lower())}"
 
     def _hint(self, name: str) -> str:
         close = [each for each in self.names() if name and each.startswith(name)]

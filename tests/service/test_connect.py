@@ -1,6 +1,7 @@
 """Connecting and logging in: which keys are trusted, and what is sent to whom."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from client.errors import (
 from client.login import Introduction, log_in, log_in_by_token, register
 from client.pins import AUTHORITY, PinStore
 from tests.fake_server import FakeServer, make_tls
+from tests.system.daemon import free_ports
 
 PASSWORD = "correct horse"
 OTHER_KEY = "A" * 43
@@ -291,3 +293,35 @@ def _unchecked() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+# What cannot be reached ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls"])
+async def test_where_nobody_listens_it_is_said_in_plain_words(
+    scheme: str, pins: PinStore
+) -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(ConnectError, match="reached: no server is running there"):
+        await connect(parse_server_address(f"{scheme}://localhost:{port}"), pins)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "x"), "there is no host of that name"),
+        (socket.gaierror(socket.EAI_AGAIN, "x"), "cannot be looked up just now"),
+        (OSError("Multiple exceptions: [Errno 111] a, [Errno 111] b"), "no server is"),
+        (OSError(113, "Connect call failed ('10.0.0.1', 1)"), "No route to host"),
+    ],
+)
+async def test_why_a_host_cannot_be_reached_is_said_without_numbers(
+    error: OSError, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(asyncio, "open_connection", fail)
+    with pytest.raises(ConnectError, match=said):
+        await connect(parse_server_address("tcp://lab:1"), PinStore(None))

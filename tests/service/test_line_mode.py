@@ -15,6 +15,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.input.base import PipeInput
 from prompt_toolkit.output.vt100 import Vt100_Output
 
+from chatd.protocol.messages import TypingPush
 from client.changes import Change
 from client.line import LineMode
 from client.link import Link, LinkState
@@ -299,3 +300,43 @@ async def test_quitting_with_something_in_the_outbox_says_what_becomes_of_it() -
         await terminal.shows("hello  (waiting)")
         terminal.type("/quit\r")
         await terminal.shows("sent at the next start")
+
+
+def let_type(fake: FakeRunningLink, user: str, chat: str = "#ops") -> None:
+    """Let somebody else be typing."""
+    now = asyncio.get_running_loop().time()
+    for change in fake.model.apply(TypingPush(chat=chat, user=user), now):
+        fake.on_change(change)
+
+
+async def test_who_is_typing_is_shown_beside_the_prompt_until_it_is_said() -> None:
+    async with at_terminal() as terminal:
+        terminal.type("half")
+        let_type(terminal.link, "bob")
+        await terminal.until(lambda: terminal.out.lines[-1].endswith("bob is typing"))
+        assert terminal.out.lines[-1].startswith("#ops> half")
+        terminal.link.take(message("here it is"))
+        await terminal.prompts("#ops> half")
+        assert not any("is typing" in line for line in terminal.out.lines)
+
+
+async def test_who_types_elsewhere_is_not_shown() -> None:
+    async with at_terminal() as terminal:
+        let_type(terminal.link, "bob", "#lab")
+        terminal.link.take(message("in here"))
+        await terminal.shows("in here")
+        await terminal.prompts("#ops>")
+
+
+async def test_who_stops_typing_is_not_shown_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("client.chat.TYPING_SECONDS", 0.1)
+    monkeypatch.setattr("client.line.TYPING_SECONDS", 0.1)
+    async with at_terminal() as terminal:
+        let_type(terminal.link, "bob")
+        let_type(terminal.link, "carol")
+        await terminal.until(
+            lambda: terminal.out.lines[-1].endswith("bob and carol are typing")
+        )
+        await terminal.prompts("#ops>")

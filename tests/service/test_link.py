@@ -15,7 +15,7 @@ from chatd.protocol.errors import (
     StorageFullError,
     TooLargeError,
 )
-from chatd.protocol.messages import Auth, History, Read, Send, Sync
+from chatd.protocol.messages import Auth, History, Read, Send, SetStatus, Sync
 from client.changes import Change, EntriesAdded, ItemChanged, Notice, Reset, SyncDone
 from client.errors import NoLoginError, NotConnectedError, SendTimeoutError
 from client.link import Link, LinkState, Timing
@@ -616,3 +616,27 @@ async def test_a_link_without_sync_gets_nothing_pushed(
         await link.send_and_wait("#ops", "two", 5)
         assert texts(link, "#ops") == []
         assert not any(isinstance(change, SyncDone) for change in watch.changes)
+
+
+async def test_who_is_away_is_away_again_after_a_cut(
+    server: FakeServer, watch: Watch
+) -> None:
+    away = SetStatus(status="away", text="lunch")
+    async with Link.open(server.address, "alice", **options(watch)) as link:
+        await link.request(away)
+        server.cut()
+        await server.until(lambda: server.count(SetStatus) == 2)
+        assert server.last(SetStatus) == away
+
+
+async def test_who_came_back_is_not_away_after_a_cut(
+    server: FakeServer, watch: Watch
+) -> None:
+    async with Link.open(server.address, "alice", **options(watch)) as link:
+        await link.request(SetStatus(status="away"))
+        await link.request(SetStatus(status="online"))
+        server.cut()
+        await watch.until_is("waiting")
+        await link.wait_online()
+        await link.send_and_wait("#ops", "later than any status")
+        assert server.count(SetStatus) == 2

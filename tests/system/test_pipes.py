@@ -271,3 +271,20 @@ async def test_pipes_do_not_load_the_library_of_the_screen(tmp_path: Path) -> No
         sys.executable, "-c", code, env=chat_environment(tmp_path)
     )
     assert await process.wait() == 0
+
+
+async def test_lines_that_the_server_lets_wait_all_arrive_and_it_is_said_why(
+    make_daemon: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    slow = {"limits": {"messages_per_second": 20, "messages_burst": 5}}
+    daemon = await make_daemon(slow).start()
+    (pin,) = (line.split()[-1] for line in daemon.lines if "fingerprint" in line)
+    alice = Person(tmp_path / "alice", daemon, "alice")
+    await alice.register(pin)
+    async with logged_in(daemon.tcp, "bob") as (bob,):
+        given = "".join(f"{n}\n" for n in range(12))
+        status, _, errors = await alice.run("send", "@bob", "--lines", given=given)
+        assert status == 0
+        assert "too many messages" in errors
+        got = [(await bob.expect("message", chat="@alice"))["text"] for _ in range(12)]
+        assert got == [str(n) for n in range(12)]

@@ -1,12 +1,14 @@
 """Two people at two real terminals, with the real daemon between them."""
 
+import asyncio
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import PASSWORD
-from tests.system.daemon import Daemon
+from tests.system.daemon import Daemon, free_ports
 from tests.system.terminal import Terminal
 
 pytestmark = pytest.mark.system
@@ -30,6 +32,17 @@ def at(tmp_path: Path) -> Iterator[MakeTerminal]:
 
 def address_of(daemon: Daemon) -> str:
     return f"{daemon.tls[0]}:{daemon.tls[1]}"
+
+
+async def administer(daemon: Daemon, *arguments: str) -> str:
+    """Run a command of ``chatd`` beside the daemon; return what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "chatd", "--config", str(daemon.config), *arguments),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    return output.decode()
 
 
 async def first_run(terminal: Terminal, name: str) -> None:
@@ -199,3 +212,66 @@ async def test_a_wrong_password_is_asked_again(
     await other.answer("Your name [alice]", "")
     await other.answer("Password", PASSWORD)
     await other.shows("online as alice")
+
+
+async def test_a_second_person_on_the_same_machine_can_make_an_account(
+    daemon: Daemon, at: MakeTerminal
+) -> None:
+    alice = at("home", address_of(daemon))
+    await first_run(alice, "alice")
+    bob = at("home", "--user", "bob")
+    await bob.answer("Which server?", "")
+    await bob.answer("bob is not known on this device. Do you want to make a", "yes")
+    await bob.answer("Password (at least", PASSWORD)
+    await bob.answer("The same password again", PASSWORD)
+    await bob.shows("online as bob")
+
+
+async def test_a_name_that_was_here_before_is_asked_for_its_password_alone(
+    daemon: Daemon, at: MakeTerminal
+) -> None:
+    alice = at("home", address_of(daemon))
+    await first_run(alice, "alice")
+    alice.type("/quit\r")
+    await alice.ended()
+    assert await at("home", "logout").ended() == 0
+    again = at("home", address_of(daemon), "--user", "Alice")
+    await again.answer("Password:", PASSWORD)
+    await again.shows("online as alice")
+
+
+async def test_who_is_disabled_is_told_so_and_asked_nothing(
+    daemon: Daemon, at: MakeTerminal
+) -> None:
+    alice = at("alice", address_of(daemon))
+    await first_run(alice, "alice")
+    await administer(daemon, "user", "disable", "alice")
+    assert await alice.ended() == 1
+    assert "Error: the server ended this login: the account was disabled" in alice.lines
+
+
+async def test_who_is_logged_out_by_the_server_is_asked_for_the_password_alone(
+    daemon: Daemon, at: MakeTerminal
+) -> None:
+    alice = at("alice", address_of(daemon))
+    await first_run(alice, "alice")
+    listed = await administer(daemon, "user", "logins", "alice")
+    login_id = listed.splitlines()[1].split()[0]
+    await administer(daemon, "user", "logins", "alice", "--revoke", login_id)
+    await alice.answer("Password:", PASSWORD)
+    await alice.until(lambda: "".join(alice.lines).count("online as alice") == 2)
+    assert "Which server" not in alice.transcript
+
+
+async def test_a_server_that_is_not_there_is_asked_for_again(
+    daemon: Daemon, at: MakeTerminal
+) -> None:
+    alice = at("alice")
+    (port,) = free_ports(1)
+    question = "Which server? (its address, or a join link) [localhost]"
+    await alice.prompts(question)
+    alice.type(f"localhost:{port}\r")
+    await alice.shows("cannot be reached: no server is running there.")
+    await alice.prompts(question)
+    alice.type(f"{address_of(daemon)}\r")
+    await first_run(alice, "alice")

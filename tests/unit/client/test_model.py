@@ -393,3 +393,20 @@ def test_an_item_for_a_new_chat_makes_the_chat() -> None:
     assert ChatAdded(chat="@eve") in changes
     model.apply(ready())
     assert "@eve" in model.chats
+
+
+def test_a_chat_that_only_a_discarded_item_had_is_gone_with_it() -> None:
+    model = model_with()
+    item = OutboxItem(id=1, chat="@nobody", text="hi", key="k", state="refused")
+    model.apply_item(item)
+    changes = model.apply_item(item, is_discarded=True)
+    assert ChatRemoved(chat="@nobody", code="discarded") in changes
+    assert "@nobody" not in model.chats
+
+
+def test_a_chat_that_the_server_knows_stays_when_its_item_is_discarded() -> None:
+    model = model_with(record(last=1))
+    item = OutboxItem(id=1, chat=OPS, text="hi", key="k", state="refused")
+    model.apply_item(item)
+    model.apply_item(item, is_discarded=True)
+    assert OPS in model.chats

@@ -24,6 +24,7 @@ from client.changes import OutboxItem
 from client.commands import Registry, make_registry, run
 from client.commands.registry import Command
 from client.errors import NotConnectedError
+from client.link import LinkState
 from tests.unit.client_face.fakes import Stage, message, room
 
 
@@ -352,3 +353,23 @@ async def test_names_of_others_cannot_act_on_the_terminal(ops: Stage) -> None:
     shown = await type_in(ops, "/rooms")
     assert "\x1b" not in shown
     assert "a␛[2Jb c" in shown
+
+
+async def test_help_for_a_command_that_is_not_there_names_one_that_is(
+    ops: Stage,
+) -> None:
+    said = await type_in(ops, "/help jion")
+    assert "did you mean /join?" in said
+    assert "nothing was sent" not in said
+
+
+async def test_retry_leaves_alone_what_waits(ops: Stage) -> None:
+    await ops.fake.send("#ops", "under way")
+    assert "is sent by itself" in await type_in(ops, "/retry all")
+    assert len(ops.fake.items) == 1
+
+
+async def test_the_server_is_named_once_where_it_cannot_be_reached(ops: Stage) -> None:
+    reason = "tls://lab:4747 cannot be reached: no server is running there"
+    ops.fake.state = LinkState(name="waiting", reason=reason)
+    assert (await type_in(ops, "/server")).count("tls://lab:4747") == 1

@@ -12,7 +12,7 @@ from chatd.protocol.messages import (
     PresenceOf,
     Synced,
 )
-from client.changes import OutboxItem
+from client.changes import ChatRemoved, OutboxItem
 from client.link import LinkState
 from client.narrator import Narrator
 from tests.unit.client_face.fakes import NOON_MS, Stage, message, room
@@ -265,3 +265,13 @@ async def test_news_of_an_outage_are_summed_up(scene: Scene) -> None:
     shown = scene.shown()
     assert "unread: #lab 2" in shown
     assert "one" not in shown
+
+
+async def test_a_chat_stays_open_when_its_only_message_is_thrown_away(
+    scene: Scene,
+) -> None:
+    scene.ws.current = "@nobody"
+    before = len(scene.face.lines)
+    scene.narrator.changed(ChatRemoved(chat="@nobody", code="discarded"))
+    assert scene.ws.current == "@nobody"
+    assert len(scene.face.lines) == before
