@@ -283,7 +283,7 @@ def _salvage(damaged: Path, db: sqlite3.Connection) -> int:
             )
             saved += 1
     except sqlite3.Error:
-        pass
+        pass  # what lies behind the damage cannot be read
     finally:
         old.close()
     return saved
