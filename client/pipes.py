@@ -138,7 +138,7 @@ async def tail(
     printer: Printer,
     wake: asyncio.Event,
     *,
-    count: int = 10,
+    count: int | None = None,
     since_ms: int | None = None,
 ) -> None:
     """Write the end of a chat and then what comes, each entry once, until cancelled.
@@ -148,11 +148,12 @@ async def tail(
         chat: The address.
         printer: Where to.
         wake: Set when there may be something new, or the link is back.
-        count: How much of what there is.
-        since_ms: If given, all of it that is not older instead.
+        count: How much of what there is, at most; None is 10, or with ``since_ms`` all.
+        since_ms: Only what is not older.
     """
-    wanted = None if since_ms is not None else count
-    entries = await _newest(link, chat, wanted, None, since_ms)
+    if count is None and since_ms is None:
+        count = 10
+    entries = await _newest(link, chat, count, None, since_ms)
     found = link.model.chats.get(chat)
     last = entries[-1].seq if entries else (found.last if found else 0)
     log = link.model.log

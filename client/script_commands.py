@@ -90,16 +90,15 @@ def _printing(function: Callable[..., Any]) -> Callable[..., Any]:
     "-n",
     "count",
     type=click.IntRange(min=0),
-    default=10,
-    show_default=True,
+    default=None,
     metavar="COUNT",
-    help="Begin with so many of what is there.",
+    help="Begin with at most so many of what is there (10, with --since all).",
 )
 @_printing
 @for_pipes
 def tail(
     chat: str,
-    count: int,
+    count: int | None,
     since: int | None,
     is_json: bool,
     server: ServerAddress | None,

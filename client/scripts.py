@@ -60,7 +60,7 @@ def run_tail(
     chat: str,
     *,
     is_json: bool,
-    count: int,
+    count: int | None,
     since_ms: int | None,
 ) -> None:
     """Print the end of a chat, and what comes, until interrupted."""

@@ -169,6 +169,18 @@ async def test_send_waits_for_a_daemon_that_is_away(
         assert await process.wait() == 0
 
 
+async def test_tail_begins_with_what_count_and_since_both_allow(
+    alice: Person, bob: RawClient
+) -> None:
+    for n in range(5):
+        await bob.say("#ops", str(n))
+    tail = await alice.start("tail", "#ops", "--since", "1h", "-n", "2", "--json")
+    texts = [json.loads(line)["text"] for line in await lines_of(tail, 2)]
+    tail.send_signal(signal.SIGINT)
+    await tail.communicate()
+    assert texts == ["3", "4"]
+
+
 async def test_tail_goes_on_over_a_restart_without_doubling_or_losing(
     alice: Person, bob: RawClient, daemon: Daemon
 ) -> None:
