@@ -78,7 +78,7 @@ class LimitSettings(Struct, frozen=True):
     messages_burst: _Some = 500
     address_messages_per_second: _Rate = 500.0
     address_messages_burst: _Some = 5_000
-    registrations_per_hour: _Rate = 20.0
+    registrations_per_hour: _Rate = 100.0
     user_rooms: _Some = 1_000
     invitations: Annotated[int, Meta(ge=1, le=1_000)] = 200
 
