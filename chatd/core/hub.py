@@ -434,7 +434,7 @@ class Hub:
         if online.name == live.address_for(online.name)[1:]:
             peer_read = None  # a note to self has no other user
         is_known = live.address_for(online.name) in online.seats
-        seat = self.seat(online, membership, peer_read)
+        seat = self.seat(online, membership, peer_read, last)
         record = chat_record(ChatState(membership, last, 0, peer_read))
         asking, answer = live.gaining.get(online.name, (None, None))
         for session in online.sessions:

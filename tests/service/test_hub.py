@@ -1,0 +1,112 @@
+"""The hub without a network: who is told what, and when a chat is live."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from chatd.core.feed import Delivery
+from chatd.core.service import Service, ServiceLimits
+from chatd.protocol.messages import ChatRecord, Ready, ServerMessage
+from chatd.store.sqlite import SqliteStore
+
+LIMITS = ServiceLimits(
+    frame=131_072,
+    text=16_384,
+    in_flight=256,
+    sync=200,
+    messages_per_second=0.0,
+    messages_burst=1,
+    address_messages_per_second=0.0,
+    address_messages_burst=1,
+    user_rooms=10,
+    invitations=10,
+)
+
+
+class Everybody:
+    """A directory in which everybody has an account."""
+
+    def is_user(self, name: str) -> bool:
+        """Whether there is such a user."""
+        return True
+
+
+class Recorder:
+    """A connection that keeps what it is sent."""
+
+    is_full = False
+
+    def __init__(self) -> None:
+        self.seqs: list[int] = []
+        self.pushed: list[ServerMessage] = []
+
+    async def drained(self) -> None:
+        """There is always room."""
+
+    def deliver(self, address: str, delivery: Delivery) -> None:
+        """Keep the seqs."""
+        self.seqs += [entry.seq for entry in delivery.entries]
+
+    def push(self, message: ServerMessage) -> None:
+        """Keep the message."""
+        self.pushed.append(message)
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    store = await SqliteStore.open(tmp_path / "chatd.db")
+    service = Service(store, Everybody(), LIMITS)
+    yield service
+    await service.close()
+    await store.close()
+
+
+def ignore(_: object, __: Ready) -> None:
+    """Take no notice of a login's record."""
+
+
+async def test_a_new_room_is_live_for_who_made_it_at_once(service: Service) -> None:
+    sink = Recorder()
+    session = await service.login("alice", "member", sink, "unread", "", ignore)
+    records: list[ChatRecord] = []
+    await service.rooms.create(session, "#lab", "", "public", records.append)
+    (live,) = service.hub.chats.values()
+    assert live.last == records[0].last == records[0].read
+    assert session.feed is not None
+    assert session.feed.is_plain
+
+
+async def test_nothing_is_left_of_a_user_who_is_gone(service: Service) -> None:
+    session = await service.login("alice", "member", Recorder(), "unread", "", ignore)
+    await service.rooms.create(session, "#lab", "", "public", lambda _: None)
+    service.logout(session)
+    assert service.hub.users == {}
+    assert service.hub.chats == {}
+
+
+async def test_a_login_that_is_broken_off_leaves_nothing(service: Service) -> None:
+    login = asyncio.create_task(
+        service.login("alice", "member", Recorder(), "unread", "", ignore)
+    )
+    await asyncio.sleep(0)
+    login.cancel()
+    await asyncio.wait([login])
+    assert login.cancelled()
+    assert service.hub.users == {}
+
+
+async def test_what_others_say_reaches_each_device_once(service: Service) -> None:
+    sinks = [Recorder(), Recorder()]
+    alice, _ = [
+        await service.login("alice", "member", sink, "unread", "", ignore)
+        for sink in sinks
+    ]
+    await service.rooms.create(alice, "#lab", "", "public", lambda _: None)
+    bob = await service.login("bob", "member", Recorder(), "unread", "", ignore)
+    await service.rooms.join(bob, "#lab", lambda _: None)
+    await service.rooms.leave(bob, "#lab")
+    joined, left = sinks[0].seqs
+    assert joined < left
+    assert sinks[1].seqs == [joined, left]
