@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chatd.store.base import Append, Store, StoreError
-from chatd.store.sqlite import SqliteStore, migrations, renew_log_id
+from chatd.store.sqlite import SqliteStore, migrations, queries, renew_log_id
 from tests.helpers import fill_up, small_disk
 from tests.service.store_conformance import (
     DurabilityRules,
@@ -354,4 +354,34 @@ async def test_a_commit_whose_answer_was_lost_is_found_by_its_key(
     again = await append_all(store, wanted)
     assert all(append.duplicate for append in again)
     assert [e.seq for e in await read_all(store, chat)] == [a.seq for a in again]
+    await store.close()
+
+
+async def test_unread_is_counted_on_from_where_it_was_counted_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[int] = []
+    count = queries.count
+
+    def counting(
+        connection: sqlite3.Connection, chat: int, after: int, user: str, cap: int
+    ) -> int:
+        starts.append(after)
+        return count(connection, chat, after, user, cap)
+
+    monkeypatch.setattr(queries, "count", counting)
+    store = await SqliteStore.open(tmp_path / "chatd.db")
+    chat = (await store.open_direct("alice", "bob")).id
+    last = 0
+    for n in range(5):
+        last = (await store.append(chat, text("alice", str(n)))).seq
+    unread = [(await store.chats_of("bob"))[0].unread]
+    last_but_one = last
+    last = (await store.append(chat, text("alice", "more"))).seq
+    unread.append((await store.chats_of("bob"))[0].unread)
+    store.advance(chat, "bob", last_but_one)
+    unread.append((await store.chats_of("bob"))[0].unread)
+    unread.append((await store.chats_of("bob"))[0].unread)
+    assert unread == [5, 6, 1, 1]
+    assert starts == [0, last_but_one, last_but_one]
     await store.close()

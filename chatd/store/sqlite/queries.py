@@ -146,9 +146,41 @@ def heads(connection: sqlite3.Connection, chats: Iterable[int]) -> dict[int, int
 
 Cursors = Mapping[str, Mapping[int, int]]
 
+# By chat and user: after which seq, up to which, and how many others wrote in between.
+Counted = dict[tuple[int, str], tuple[int, int, int]]
+MAX_COUNTED = 20_000
+
+
+def count_on(
+    connection: sqlite3.Connection,
+    counted: Counted,
+    chat: int,
+    user: str,
+    after: int,
+    last: int,
+) -> int:
+    """Return what is unread after a seq, going on from where it was counted before.
+
+    Who writes a lot and never reads would else be counted from the start each time.
+    """
+    start, found = after, 0
+    known = counted.get((chat, user))
+    if known is not None and known[0] == after:
+        start, found = known[1:]
+    if start < last and found < UNREAD_CAP:
+        found += count(connection, chat, start, user, UNREAD_CAP - found)
+    if len(counted) >= MAX_COUNTED:
+        counted.clear()
+    counted[chat, user] = (after, last, found)
+    return found
+
 
 def chats_of(
-    connection: sqlite3.Connection, user: str, moved: Cursors, only: int | None = None
+    connection: sqlite3.Connection,
+    user: str,
+    moved: Cursors,
+    counted: Counted,
+    only: int | None = None,
 ) -> list[ChatState]:
     """Return a user's chats; ``moved`` holds cursors that are not written yet.
 
@@ -170,7 +202,7 @@ def chats_of(
         unread = 0
         if last > read_up_to:
             after = max(read_up_to, first - 1)
-            unread = count(connection, id_, after, user, UNREAD_CAP)
+            unread = count_on(connection, counted, id_, user, after, last)
         peer_read = None
         if kind == "direct":
             peer = _peer(name, user)

@@ -46,6 +46,7 @@ class SqliteStore(Store):
         self._followed: Counter[int] = Counter()
         # Cursors not written yet, by user and chat.
         self._moved: dict[str, dict[int, int]] = {}
+        self._counted: queries.Counted = {}
         self._cursor_timer: asyncio.TimerHandle | None = None
         self._cursor_task: asyncio.Task[None] | None = None
         self._database = Database(path, self._hand_over)
@@ -195,13 +196,17 @@ class SqliteStore(Store):
     async def chats_of(self, user: str) -> list[ChatState]:
         """Return all of a user's chats that have entries."""
         return await self._database.read(
-            lambda connection: queries.chats_of(connection, user, self._moved)
+            lambda connection: queries.chats_of(
+                connection, user, self._moved, self._counted
+            )
         )
 
     async def chat_of(self, user: str, chat: int) -> ChatState | None:
         """Return one chat as the user has it; None for one who is not a member."""
         found = await self._database.read(
-            lambda connection: queries.chats_of(connection, user, self._moved, chat)
+            lambda connection: queries.chats_of(
+                connection, user, self._moved, self._counted, chat
+            )
         )
         return found[0] if found else None
 
