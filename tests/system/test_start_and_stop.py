@@ -379,3 +379,30 @@ async def test_sighup_with_a_wrong_configuration_changes_nothing(
         await alice.say("@alice", "still here")
         async with await RawClient.connect(daemon.tcp) as client:
             assert (await client.expect("hello"))["registration"] == "open"
+
+
+async def test_ipv6_is_served_like_ipv4(make_daemon: Callable[..., Daemon]) -> None:
+    daemon = make_daemon()
+    port = int(daemon.tcp[1])
+    listen = [*daemon.settings["server"]["listen"], f"tcp://[::1]:{port}"]
+    daemon.configure({"server": {"listen": listen}})
+    await daemon.start()
+    async with await RawClient.connect(("::1", port)) as client:
+        hello = await client.expect("hello")
+        # It is a loopback address, so secrets may be sent.
+        assert "PLAIN" in hello["auth"]
+
+
+async def test_an_ipv6_address_that_the_machine_lacks_is_only_warned_of(
+    make_daemon: Callable[..., Daemon],
+) -> None:
+    daemon = make_daemon()
+    served = daemon.settings["server"]["listen"]
+    missing = f"tls://[2001:db8::1]:{daemon.tls[1]}"
+    daemon.configure({"server": {"listen": [*served, missing]}})
+    await daemon.start()
+    assert "this machine does not have that address" in daemon.errors()
+    assert missing not in daemon.lines[-1]
+    assert await daemon.terminate() == 0
+    daemon.configure({"server": {"listen": [missing]}})
+    assert "[server] listen" in await refused(daemon)
