@@ -4,8 +4,10 @@ import pytest
 
 pytest.register_assert_rewrite(
     "tests.helpers",
+    "tests.service.blobs_conformance",
     "tests.service.store_conformance",
     "tests.service.store_conformance_chats",
+    "tests.service.store_conformance_files",
     "tests.service.store_conformance_keys",
     "tests.service.store_model",
     "tests.system.crash",
@@ -21,6 +23,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=20,
         metavar="N",
         help="how often the crash test kills the daemon (default: 20)",
+    )
+    group.addoption(
+        "--transfer-kills",
+        type=int,
+        default=15,
+        metavar="N",
+        help="how often the test of files kills the daemon or a client (default: 15)",
     )
     group.addoption(
         "--seed",

@@ -87,6 +87,42 @@ class Invitation(Struct, frozen=True, gc=False):
     by: str
 
 
+class FileRecord(Struct, frozen=True, gc=False, kw_only=True):
+    """A file that is being uploaded, or stored: what is known of it besides its bytes.
+
+    ``id`` is random and names the file to clients; ``sha256`` names the content, which
+    several files may share. ``seq`` is that of the entry which the file came with, 0 as
+    long as the upload is not complete; ``time_ms`` is when it was begun, then when it
+    was stored.
+    """
+
+    id: str
+    chat: int
+    owner: str
+    key: str
+    name: str
+    size: int
+    sha256: str
+    time_ms: int
+    text: str = ""
+    seq: int = 0
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether it is complete and in the log."""
+        return self.seq > 0
+
+
+class FileUsage(Struct, frozen=True, gc=False):
+    """Bytes of files, uploads begun with their whole size.
+
+    ``user`` counts each file of one user; ``total`` counts the same content once.
+    """
+
+    user: int
+    total: int
+
+
 class AddMember(Struct, frozen=True, gc=False):
     """Make ``user`` a member, as of the entry that says so.
 
@@ -110,7 +146,16 @@ class SetTopic(Struct, frozen=True, gc=False):
     topic: str
 
 
-Change = AddMember | RemoveMember | SetTopic
+class SealFile(Struct, frozen=True, gc=False):
+    """Make a begun file a stored one, as of the entry that says so.
+
+    The append fails with NotAllowedError if the upload was dropped meanwhile.
+    """
+
+    file: str
+
+
+Change = AddMember | RemoveMember | SetTopic | SealFile
 
 
 class Append(Struct, gc=False):
@@ -305,6 +350,55 @@ class Store(ABC):
     async def invitations_of(self, user: str) -> list[Invitation]:
         """Return the user's invitations, by room."""
 
+    # Files (their contents are elsewhere, see ``chatd.store.blobs``) -----------------
+
+    @abstractmethod
+    async def begin_file(self, file: FileRecord, cap: int) -> FileRecord:
+        """Keep a begun upload; if its chat, owner and key have one, return that.
+
+        Raises:
+            TooManyError: The owner has begun ``cap`` uploads and ended none of them.
+        """
+
+    @abstractmethod
+    async def find_file(self, file: str) -> FileRecord | None:
+        """Return a file by its id, stored or begun."""
+
+    @abstractmethod
+    async def drop_file(self, file: str) -> bool:
+        """Forget a begun upload; False if there is none, also if it is stored."""
+
+    @abstractmethod
+    async def files_of(
+        self, chat: int, before: int | None, limit: int, first: int = 0
+    ) -> list[FileRecord]:
+        """Return stored files of a chat below a seq (None: of all), newest first.
+
+        Those with a seq below ``first`` are left out.
+        """
+
+    @abstractmethod
+    async def file_usage(self, user: str) -> FileUsage:
+        """Return how much files take."""
+
+    @abstractmethod
+    async def expire_files(
+        self, begun_before_ms: int, stored_before_ms: int, limit: int
+    ) -> list[FileRecord]:
+        """Forget at most ``limit`` files that are older than that; return them."""
+
+    @abstractmethod
+    async def begun_files(self) -> list[FileRecord]:
+        """Return all uploads that were begun and are not complete."""
+
+    @abstractmethod
+    async def is_content_used(self, sha256: str) -> bool:
+        """Whether a stored file has that content."""
+
+    @abstractmethod
+    async def contents(self) -> dict[str, int]:
+        """Return the SHA-256 of every stored file's content, with its size."""
+
     # Small records ------------------------------------------------------------------
 
     @abstractmethod
@@ -335,7 +429,10 @@ class Store(ABC):
 
     @abstractmethod
     async def forget_user(self, user: str) -> None:
-        """Remove a deleted user's memberships and invitations; entries stay."""
+        """Remove a deleted user's memberships, invitations and begun uploads.
+
+        Entries and stored files stay.
+        """
 
     @abstractmethod
     async def backup(self, path: Path) -> None:

@@ -9,8 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from chatd.store.base import Append, Store, StoreError
-from chatd.store.sqlite import SqliteStore, migrations, queries, renew_log_id
+from chatd.store.base import Append, SealFile, Store, StoreError
+from chatd.store.sqlite import (
+    SqliteStore,
+    changes,
+    files,
+    migrations,
+    queries,
+    renew_log_id,
+)
+from chatd.store.sqlite.log import LogWriter
 from tests.helpers import fill_up, small_disk
 from tests.service.store_conformance import (
     DurabilityRules,
@@ -29,6 +37,7 @@ from tests.service.store_conformance_chats import (
     InvitationRules,
     RecordRules,
 )
+from tests.service.store_conformance_files import FileRules, a_file, file_entry
 from tests.service.store_conformance_keys import KeyRules
 
 
@@ -121,6 +130,10 @@ class TestInvitations(InvitationRules):
 
 
 class TestRecords(RecordRules):
+    """Against SQLite."""
+
+
+class TestFiles(FileRules):
     """Against SQLite."""
 
 
@@ -241,17 +254,116 @@ async def test_check_finds_a_broken_chain(tmp_path: Path) -> None:
     assert any("ops" in sentence for sentence in found)
 
 
+async def with_a_file(path: Path) -> Path:
+    """Return ``path``, with a database that has a room with a stored file."""
+    store = await SqliteStore.open(path)
+    room = await make_room(store)
+    file = await store.begin_file(a_file(room.id), 9)
+    await store.append(room.id, file_entry(file), SealFile(file.id))
+    assert await store.check() == []
+    await store.close()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        ("UPDATE files SET seq = seq + 1", "not there"),
+        ("UPDATE files SET chat = 99", "not there"),
+        ("UPDATE contents SET files = 7", "sums"),
+        ("DELETE FROM contents", "sums"),
+        ("UPDATE file_sums SET bytes = 1 WHERE owner = 'alice'", "sums"),
+        ("UPDATE file_sums SET bytes = 1 WHERE owner = ''", "sums"),
+    ],
+)
+async def test_check_finds_damaged_records_of_files(
+    tmp_path: Path, harm: str, words: str
+) -> None:
+    path = await with_a_file(tmp_path / "chatd.db")
+    connection = sqlite3.connect(path)
+    connection.execute(harm)
+    connection.commit()
+    connection.close()
+    store = await SqliteStore.open(path)
+    (sentence,) = await store.check()
+    await store.close()
+    assert words in sentence
+
+
+async def test_no_question_about_files_looks_at_all_of_them(tmp_path: Path) -> None:
+    path = await made(tmp_path / "chatd.db")
+    connection = sqlite3.connect(path)
+    asked: list[str] = []
+    connection.set_trace_callback(asked.append)
+    files.begin(connection, a_file(1), 9)
+    files.find(connection, "f-1")
+    files.seal(connection, 1, 1, 1_000, "f-1")
+    files.files_of(connection, 1, None, 50, 0)
+    files.usage(connection, "alice")
+    files.is_content_used(connection, "00")
+    files.drop(connection, "f-1")
+    files.expire(connection, 500, 500, 50)
+    files.forget_begun(connection, "alice")
+    connection.set_trace_callback(None)
+    plans = [
+        row[3]
+        for question in asked
+        if not question.startswith(("BEGIN", "--"))
+        for row in connection.execute(f"EXPLAIN QUERY PLAN {question}")
+    ]
+    connection.close()
+    assert len(plans) > len(asked) / 2
+    assert [plan for plan in plans if plan.startswith("SCAN files")] == []
+
+
+SCHEMAS = Path(__file__).parent / "schemas"
+
+
+def add_migration(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Let the newest schema be one migration further."""
+    monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, script])
+    monkeypatch.setattr(migrations, "VERSION", migrations.VERSION + 1)
+
+
 async def test_an_upgraded_old_schema_equals_a_fresh_one(tmp_path: Path) -> None:
     path = await made(tmp_path / "fresh.db")
     assert len(migrations.MIGRATIONS) + 1 == migrations.VERSION
-    old = Path(__file__).parent / "schemas"
     for version in range(1, migrations.VERSION):
         upgraded = tmp_path / f"{version}.db"
         connection = sqlite3.connect(upgraded)
-        connection.executescript((old / f"{version}.sql").read_text())
+        connection.executescript((SCHEMAS / f"{version}.sql").read_text())
         connection.close()
         await (await SqliteStore.open(upgraded)).close()
         assert schema_of(upgraded) == schema_of(path)
+
+
+async def test_a_database_of_version_1_is_upgraded_with_all_it_holds(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "chatd.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript((SCHEMAS / "1.sql").read_text())
+    connection.execute("BEGIN")
+    room = changes.insert_room(connection, "ops", "public", "the topic")
+    writer = LogWriter(connection)
+    drafts = [text("alice", str(n), f"key-{n}") for n in range(300)]
+    for draft in drafts:
+        writer.add(Append(room.id, draft, lambda _: None))
+    writer.write()
+    connection.execute("COMMIT")
+    log_id = connection.execute("SELECT value FROM meta WHERE key = 'log'").fetchone()
+    connection.close()
+    for _ in range(2):
+        store = await SqliteStore.open(path)
+        assert (store.log_id,) == log_id
+        assert await store.find_room("ops") == room
+        entries = await read_all(store, room.id)
+        assert [(e.tail, e.key) for e in entries] == [(d.tail, d.key) for d in drafts]
+        assert await store.find_key(room.id, "alice", "key-7") == entries[7]
+        assert await store.check() == []
+        file = a_file(room.id)
+        assert await store.begin_file(file, 9) == file
+        await store.close()
 
 
 async def test_a_migration_that_fails_leaves_the_old_schema(
@@ -260,8 +372,7 @@ async def test_a_migration_that_fails_leaves_the_old_schema(
     path = await made(tmp_path / "chatd.db")
     schema = schema_of(path)
     script = "CREATE TABLE more (x);\nCREATE TABLE broken (;\n"
-    monkeypatch.setattr(migrations, "MIGRATIONS", [script])
-    monkeypatch.setattr(migrations, "VERSION", 2)
+    add_migration(monkeypatch, script)
     with pytest.raises(StoreError):
         await SqliteStore.open(path)
     assert schema_of(path) == schema
@@ -272,8 +383,7 @@ async def test_a_migration_is_run_once_and_keeps_the_data(
 ) -> None:
     path = await made(tmp_path / "chatd.db")
     script = "CREATE TABLE more (\n  x\n);\nINSERT INTO more VALUES (1);\n"
-    monkeypatch.setattr(migrations, "MIGRATIONS", [script])
-    monkeypatch.setattr(migrations, "VERSION", 2)
+    add_migration(monkeypatch, script)
     for _ in range(2):
         store = await SqliteStore.open(path)
         room = await store.find_room("ops")

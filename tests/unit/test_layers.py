@@ -15,7 +15,6 @@ RANKS = {
     "chatd.protocol": 0,
     "chatd.store": 1,
     "chatd.accounts": 1,
-    "chatd.files": 1,
     "chatd.core": 2,
     "chatd.listeners": 3,
 }

@@ -2,7 +2,8 @@
 
 ``database`` owns the connections and the two kinds of threads; ``migrations`` makes and
 upgrades the schema; ``log`` writes what one commit appends; ``queries`` reads logs and
-memberships; ``store`` puts them together behind ``chatd.store.base.Store``.
+memberships; ``files`` keeps the records of files; ``store`` (with ``file_records``)
+puts them together behind ``chatd.store.base.Store``.
 """
 
 from chatd.store.sqlite.migrations import renew_log_id

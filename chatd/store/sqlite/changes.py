@@ -12,19 +12,22 @@ from chatd.store.base import (
     Change,
     ChatInfo,
     RemoveMember,
+    SealFile,
     SetTopic,
     Visibility,
 )
+from chatd.store.sqlite import files
 
 
 def apply_change(
-    connection: sqlite3.Connection, chat: int, seq: int, change: Change
+    connection: sqlite3.Connection, chat: int, seq: int, time_ms: int, change: Change
 ) -> None:
     """Carry out what the entry at ``seq`` says.
 
     Raises:
         NameTakenError: The user is a member already.
         NotAMemberError: The user is no member.
+        NotAllowedError: The upload is not there any more.
     """
     match change:
         case AddMember():
@@ -39,6 +42,8 @@ def apply_change(
             connection.execute(
                 "UPDATE chats SET topic = ? WHERE id = ?", (change.topic, chat)
             )
+        case SealFile():
+            files.seal(connection, chat, seq, time_ms, change.file)
 
 
 def _add_member(

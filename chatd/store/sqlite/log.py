@@ -197,7 +197,9 @@ class _Block:
             return
         if append.change is not None:
             seq = self._writer.next_seq + len(self._waiting)
-            apply_change(self._connection, self._chat, seq, append.change)
+            apply_change(
+                self._connection, self._chat, seq, draft.time_ms, append.change
+            )
         if key is not None and is_loose:
             self._insert_key(append, key)
         self._waiting.append(append)

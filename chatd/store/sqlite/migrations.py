@@ -12,7 +12,71 @@ from pathlib import Path
 from chatd.store.base import StoreError
 
 # SQL that turns version n + 1 into n + 2; the newest schema is schema.sql itself.
-MIGRATIONS: list[str] = []
+MIGRATIONS: list[str] = [
+    # 2: files
+    """
+CREATE TABLE files (
+    id      TEXT NOT NULL UNIQUE,
+    chat    INTEGER NOT NULL,
+    owner   TEXT NOT NULL,
+    key     TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    size    INTEGER NOT NULL,
+    sha256  TEXT NOT NULL,
+    time_ms INTEGER NOT NULL,
+    text    TEXT NOT NULL,
+    seq     INTEGER NOT NULL,
+    UNIQUE (chat, owner, key)
+);
+
+CREATE INDEX stored_files_by_chat ON files (chat, seq) WHERE seq > 0;
+
+CREATE INDEX stored_files_by_time ON files (time_ms) WHERE seq > 0;
+
+CREATE INDEX begun_files_by_time ON files (time_ms) WHERE seq = 0;
+
+CREATE INDEX begun_files_by_owner ON files (owner) WHERE seq = 0;
+
+CREATE TABLE contents (
+    sha256 TEXT PRIMARY KEY,
+    size   INTEGER NOT NULL,
+    files  INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE file_sums (
+    owner TEXT PRIMARY KEY,
+    bytes INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TRIGGER file_begun AFTER INSERT ON files
+BEGIN
+    INSERT INTO file_sums (owner, bytes)
+        VALUES (new.owner, new.size), ('', new.size)
+        ON CONFLICT (owner) DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+
+CREATE TRIGGER file_stored AFTER UPDATE OF seq ON files
+    WHEN old.seq = 0 AND new.seq > 0
+BEGIN
+    UPDATE file_sums SET bytes = bytes - new.size
+        WHERE owner = '' AND EXISTS
+        (SELECT 1 FROM contents WHERE sha256 = new.sha256);
+    INSERT INTO contents (sha256, size, files) VALUES (new.sha256, new.size, 1)
+        ON CONFLICT (sha256) DO UPDATE SET files = files + 1;
+END;
+
+CREATE TRIGGER file_removed AFTER DELETE ON files
+BEGIN
+    UPDATE contents SET files = files - 1
+        WHERE sha256 = old.sha256 AND old.seq > 0;
+    UPDATE file_sums SET bytes = bytes - old.size
+        WHERE owner = old.owner OR (owner = '' AND (old.seq = 0 OR EXISTS
+        (SELECT 1 FROM contents WHERE sha256 = old.sha256 AND files = 0)));
+    DELETE FROM contents WHERE sha256 = old.sha256 AND files = 0;
+    DELETE FROM file_sums WHERE owner = old.owner AND bytes = 0;
+END;
+""",
+]
 
 VERSION = 1 + len(MIGRATIONS)
 

@@ -13,6 +13,7 @@ from chatd.store.base import (
     Membership,
     RoomSummary,
 )
+from chatd.store.sqlite import files
 from chatd.store.sqlite.log import unpack_block
 
 _CHAT = "c.id, c.kind, c.name, c.visibility, c.topic"
@@ -319,6 +320,7 @@ def check(connection: sqlite3.Connection) -> list[str]:
         " FROM blocks b LEFT JOIN chats c ON c.id = b.chat)"
         " WHERE prev <> expected LIMIT 20"
     )
-    return [
+    found = [
         f"the log of '{name}' is broken before entry {first}" for name, first in broken
     ]
+    return found + files.check(connection)

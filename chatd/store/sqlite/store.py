@@ -21,12 +21,12 @@ from chatd.store.base import (
     Invitation,
     Membership,
     RoomSummary,
-    Store,
     StoreError,
     Visibility,
 )
-from chatd.store.sqlite import changes, log, queries
+from chatd.store.sqlite import changes, files, log, queries
 from chatd.store.sqlite.database import Database, connect
+from chatd.store.sqlite.file_records import FileRecords
 from chatd.store.sqlite.log import LogWriter
 from chatd.store.sqlite.migrations import prepare
 
@@ -36,7 +36,7 @@ CURSOR_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
-class SqliteStore(Store):
+class SqliteStore(FileRecords):
     """All of the store's state in one file; made by ``open``."""
 
     def __init__(self, path: Path, log_id: str) -> None:
@@ -352,11 +352,12 @@ class SqliteStore(Store):
     # Operations ---------------------------------------------------------------------
 
     async def forget_user(self, user: str) -> None:
-        """Remove a deleted user's memberships and invitations; entries stay."""
+        """Remove a deleted user's memberships, invitations and begun uploads."""
 
         def forget(connection: sqlite3.Connection, _: LogWriter) -> None:
             connection.execute("DELETE FROM members WHERE user = ?", (user,))
             connection.execute("DELETE FROM invitations WHERE user = ?", (user,))
+            files.forget_begun(connection, user)
 
         await self._database.transact(forget)
         self._moved.pop(user, None)

@@ -1,0 +1,207 @@
+"""What is done to files and folders; all of it may wait for the disk."""
+
+import contextlib
+import errno
+import hashlib
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from chatd.protocol.errors import (
+    StorageFullError,
+    TemporaryError,
+    UnavailableError,
+)
+
+# Between two of them one may stop; large enough not to matter otherwise.
+PIECE_BYTES = 1 << 20
+
+_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EXDEV)
+
+_log = logging.getLogger(__name__)
+
+
+class Hashed:
+    """The SHA-256 of a file up to ``offset``."""
+
+    __slots__ = ("_hash", "offset")
+
+    def __init__(self) -> None:
+        self.offset = 0
+        self._hash = hashlib.sha256()
+
+    def add(self, data: bytes | memoryview) -> None:
+        """Count the bytes that come next."""
+        self._hash.update(data)
+        self.offset += len(data)
+
+    def copy(self) -> "Hashed":
+        """Return one that goes its own way from here."""
+        other = Hashed()
+        other.offset = self.offset
+        other._hash = self._hash.copy()
+        return other
+
+    @property
+    def sha256(self) -> str:
+        """Return it in hexadecimal."""
+        return self._hash.hexdigest()
+
+    def read_piece(self, fd: int, end: int) -> int:
+        """Add a piece of a file, but nothing from ``end`` on; return how many bytes.
+
+        Raises:
+            OSError: The disk says so.
+        """
+        data = os.pread(fd, min(PIECE_BYTES, end - self.offset), self.offset)
+        self.add(data)
+        return len(data)
+
+
+def write_error(error: OSError) -> TemporaryError:
+    """Return what a failed write is answered with; the operator is told more."""
+    _log.warning("writing a file failed: %s", error)
+    if error.errno in _FULL:
+        return StorageFullError(
+            "the server's disk is full; what came of the file is kept, try again later"
+        )
+    return UnavailableError("the server could not store that file; try again")
+
+
+def read_error(error: OSError) -> TemporaryError:
+    """Return what a failed read is answered with; the operator is told more."""
+    _log.warning("reading a file failed: %s", error)
+    return UnavailableError("the server could not read that file; try again")
+
+
+@contextlib.contextmanager
+def opened(path: Path, flags: int) -> Iterator[int]:
+    """Open a file, close it at the end."""
+    fd = open_file(path, flags)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def open_file(path: Path, flags: int) -> int:
+    """Open a file, and nothing but a file.
+
+    Raises:
+        OSError: It cannot be opened, or is a folder, a link or a device.
+    """
+    # Not to wait for the other end, should it be a pipe.
+    fd = os.open(path, flags | _FLAGS | os.O_NONBLOCK, 0o600)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a file", os.fspath(path))
+    return fd
+
+
+def size_of(path: Path) -> int | None:
+    """Return the size of a file, None if there is none.
+
+    Raises:
+        OSError: It is no file, or cannot be looked at.
+    """
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a file", os.fspath(path))
+    return status.st_size
+
+
+def remove_file(path: Path) -> bool:
+    """Remove a file; False if there was none."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def make_folder(folder: Path) -> None:
+    """Make a private folder, on stable storage, unless it is there."""
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def sync_data(fd: int) -> None:
+    """Bring what was written to a file to stable storage."""
+    # Not every system can leave out the times of a file.
+    if hasattr(os, "fdatasync"):
+        os.fdatasync(fd)
+    else:
+        os.fsync(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to stable storage."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def unshare(path: Path) -> None:
+    """Make a file one of its own that so far has other names as well."""
+    passing = _passing(path)
+    remove_file(passing)
+    _copy(path, passing)
+    passing.replace(path)
+
+
+def publish(source: Path, target: Path) -> None:
+    """Give a file that is on stable storage a second name, in place of what has it.
+
+    A file that stands there already is replaced even if it looks the same: it may be
+    damaged, and the new one was just checked. On a file system without links the file
+    is copied. ``source.new`` is left behind by a crash.
+    """
+    passing = _passing(source)
+    remove_file(passing)
+    try:
+        os.link(source, passing, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _copy(source, passing)
+    make_folder(target.parent)
+    passing.replace(target)
+    # Renaming a file to another name of the same file leaves both.
+    remove_file(passing)
+    sync_folder(target.parent)
+    sync_folder(source.parent)
+
+
+def remove_passing(path: Path) -> None:
+    """Remove what ``publish`` or ``unshare`` may have left beside a file."""
+    remove_file(_passing(path))
+
+
+def _passing(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        with (
+            opened(source, os.O_RDONLY) as old,
+            opened(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as new,
+        ):
+            while data := os.read(old, PIECE_BYTES):
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(new, view) :]
+            os.fsync(new)
+    except OSError:
+        remove_file(target)
+        raise
