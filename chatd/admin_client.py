@@ -15,13 +15,16 @@ import msgspec
 
 from chatd import commands
 from chatd.accounts.accounts import Accounts
+from chatd.accounts.settings import wall_clock_ms
 from chatd.administration import Administration
-from chatd.checks import Checked, check_files
+from chatd.checks import Checked, check_no_database, check_small, check_stored
 from chatd.config import Settings
-from chatd.datadir import DATABASE_FILE, DataFolder, LockedError
+from chatd.core.sweep import Sweeper
+from chatd.datadir import DataFolder, LockedError
 from chatd.protocol.errors import FrameError
 from chatd.protocol.frames import FrameDecoder, encode_frame
 from chatd.store.base import StoreError
+from chatd.store.disk import DiskBlobs
 from chatd.store.sqlite import SqliteStore
 from chatd.tls import load_tls
 
@@ -91,42 +94,59 @@ async def ask_daemon(path: Path, command: commands.AnyCommand) -> Any:
 @contextlib.asynccontextmanager
 async def open_administration(settings: Settings) -> AsyncIterator[Administration]:
     """Open the data folder without a daemon, for the time of the context."""
-    with DataFolder.open(settings.data) as folder:
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(DataFolder.open(settings.data))
         tls = await asyncio.to_thread(load_tls, folder.path, settings.tls)
-        store = await SqliteStore.open(folder.database)
-        try:
-            accounts = await Accounts.open(folder.path, store, settings.accounts)
-            try:
-                yield Administration(
-                    folder.path, accounts, store, settings, tls.fingerprint
-                )
-            finally:
-                await accounts.close()
-        finally:
-            await store.close()
+        store = await _open_store(stack, folder)
+        blobs = await _open_blobs(stack, folder)
+        accounts = await Accounts.open(folder.path, store, settings.accounts)
+        stack.push_async_callback(accounts.close)
+        yield Administration(
+            folder.path,
+            accounts,
+            store,
+            blobs,
+            Sweeper(store, blobs, wall_clock_ms),
+            settings,
+            tls.fingerprint,
+        )
 
 
 async def check_without_daemon(settings: Settings) -> list[Checked]:
     """Check a data folder that no daemon uses, also one that cannot be opened."""
     if not settings.data.exists():
         return [Checked("data folder", "none yet: made at the first start", [])]
-    with DataFolder.open(settings.data) as folder:
-        checked = await asyncio.to_thread(check_files, folder.path, settings.tls)
-        database = folder.path / DATABASE_FILE
-        if not database.exists():
-            summary = "none yet: made at the first start"
-            return [*checked, Checked("database", summary, [])]
-        problems: list[str]
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(DataFolder.open(settings.data))
+        checked = await asyncio.to_thread(check_small, folder.path, settings.tls)
+        if not folder.database.exists():
+            return [*checked, await asyncio.to_thread(check_no_database, folder.path)]
         try:
-            store = await SqliteStore.open(database)
+            store = await _open_store(stack, folder)
         except StoreError as error:
-            problems = [str(error)]
-        else:
-            try:
-                problems = list(await store.check())
-            finally:
-                await store.close()
-        return [*checked, Checked("database", str(database), problems)]
+            return [*checked, Checked("database", str(folder.database), [str(error)])]
+        try:
+            blobs = await _open_blobs(stack, folder)
+        except StoreError as error:
+            return [*checked, Checked("files", str(folder.blobs), [str(error)])]
+        sweeper = Sweeper(store, blobs, wall_clock_ms)
+        return [*checked, *await check_stored(folder.path, store, blobs, sweeper)]
+
+
+async def _open_store(
+    stack: contextlib.AsyncExitStack, folder: DataFolder
+) -> SqliteStore:
+    store = await SqliteStore.open(folder.database)
+    stack.push_async_callback(store.close)
+    return store
+
+
+async def _open_blobs(
+    stack: contextlib.AsyncExitStack, folder: DataFolder
+) -> DiskBlobs:
+    blobs = await asyncio.to_thread(DiskBlobs, folder.blobs)
+    stack.push_async_callback(blobs.close)
+    return blobs
 
 
 async def _connect(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -16,8 +16,8 @@ from chatd import commands
 from chatd.accounts.accounts import Accounts
 from chatd.accounts.settings import wall_clock_ms
 from chatd.accounts.table import UserRole
-from chatd.backup import write_backup
-from chatd.checks import check_all
+from chatd.backup import BackupReport, write_backup
+from chatd.checks import Upkeep, check_all
 from chatd.config import Settings
 from chatd.endpoints import Endpoint, join_links
 from chatd.protocol.errors import (
@@ -28,6 +28,7 @@ from chatd.protocol.errors import (
 )
 from chatd.protocol.names import parse_user_name
 from chatd.store.base import Store
+from chatd.store.blobs import Blobs
 
 MS_PER_DAY = 86_400_000
 
@@ -51,6 +52,8 @@ class Administration:
         data: The data folder.
         accounts: Whose users are administered.
         store: Where their messages are.
+        blobs: Where the contents of their files are.
+        upkeep: Removes what is left over of files, and keeps it while that is asked.
         settings: The configuration; see ``reconfigure``.
         fingerprint: Of the server's key, for join links.
         endpoints: Where the daemon listens, with the real ports; None: as configured.
@@ -63,6 +66,8 @@ class Administration:
         data: Path,
         accounts: Accounts,
         store: Store,
+        blobs: Blobs,
+        upkeep: Upkeep,
         settings: Settings,
         fingerprint: str,
         *,
@@ -73,6 +78,8 @@ class Administration:
         self._data = data
         self._accounts = accounts
         self.store = store
+        self.blobs = blobs
+        self._upkeep = upkeep
         self._settings = settings
         self.fingerprint = fingerprint
         self._endpoints = endpoints
@@ -228,15 +235,23 @@ class Administration:
 
     # Operations ---------------------------------------------------------------------
 
-    async def backup(self, command: commands.Backup) -> int:
-        """Write a backup into a new file; return its size in bytes."""
+    async def backup(self, command: commands.Backup) -> BackupReport:
+        """Write a backup to a new file, and the contents of files beside it."""
         path = Path(command.path)
         if not path.is_absolute():
             raise BadRequestError("the path of a backup must be absolute")
-        size = await write_backup(self._data, self.store, path)
-        logger.info("a backup of %d bytes was written to %s", size, path)
-        return size
+        report = await write_backup(
+            self._data, self.store, path, self._upkeep.holding_removals
+        )
+        logger.info("a backup of %d bytes was written to %s", report.size, path)
+        if report.missing:
+            logger.warning(
+                "%d contents of files are missing or damaged: chatd check names them",
+                report.missing,
+            )
+        return report
 
     async def check(self, command: commands.Check) -> object:
         """Return what ``chatd.checks`` finds."""
-        return await check_all(self._data, self._settings.tls, self.store)
+        tls = self._settings.tls
+        return await check_all(self._data, tls, self.store, self.blobs, self._upkeep)

@@ -1,12 +1,13 @@
-"""Backup while running, and restoring: one tar file with a manifest at its end.
+"""Backup while running: a tar, and beside it the contents of files.
 
 The order makes the copy consistent. The database is copied first, in one read
 transaction, and the user table after it: users are never removed from the table
 (deleted ones stay as names), so whoever is mentioned in the database is in the table.
-Nothing needs to stand still meanwhile.
+Contents are copied after the database that refers to them, and none is removed
+meanwhile. The tar gets its name when all of that is on stable storage. Nothing needs to
+stand still.
 
-The manifest, with size and SHA-256 of each file, comes last: a backup that was cut off
-has none and is refused.
+Uploads that are not complete are not in it. ``chatd.archive`` has the form of it all.
 """
 
 import asyncio
@@ -17,127 +18,225 @@ import hashlib
 import io
 import os
 import shutil
-import sqlite3
 import tarfile
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from chatd import __version__
 from chatd.accounts.replace import sync_folder
-from chatd.accounts.table import TABLE_FILE
-from chatd.datadir import (
-    DATABASE_FILE,
-    LOCK_FILE,
-    RESTORE_FOLDER,
-    TLS_FOLDER,
-    DataFolder,
+from chatd.archive import (
+    CONTENTS_LIST,
+    FORMAT,
+    MANIFEST,
+    MEMBERS,
+    BackupError,
+    FileEntry,
+    Manifest,
+    explained,
+    locked_folder,
 )
+from chatd.contents import (
+    UNFINISHED,
+    DamagedContentError,
+    NeededContent,
+    SharedContents,
+    describe_missing,
+    encode_contents,
+)
+from chatd.datadir import BLOBS_FOLDER, DATABASE_FILE
 from chatd.store.base import Store
-from chatd.store.sqlite import renew_log_id
-from chatd.tls import CERTIFICATE_FILE, KEY_FILE
+from chatd.store.sqlite.copies import name_files, read_contents
 
-FORMAT = 1
-MANIFEST = "manifest.json"
-MEMBERS = (
-    DATABASE_FILE,
-    TABLE_FILE,
-    f"{TLS_FOLDER}/{KEY_FILE}",
-    f"{TLS_FOLDER}/{CERTIFICATE_FILE}",
-)
-# What a restore puts in place, and last the one without which nothing is served.
-_PLACES = (TLS_FOLDER, TABLE_FILE, DATABASE_FILE)
-_REQUIRED = (DATABASE_FILE, TABLE_FILE)
-_CHUNK_BYTES = 1 << 20
-_MAX_MANIFEST = 1 << 20
+__all__ = ["BackupError", "BackupReport", "write_backup"]
+
+T = TypeVar("T")
 
 
-class BackupError(Exception):
-    """A backup could not be written or restored; the sentence says why."""
+class BackupReport(Struct, frozen=True):
+    """What a backup came to; sizes in bytes.
 
+    Attributes:
+        size: That of the tar.
+        copied: How many contents of files were copied.
+        copied_bytes: Their sizes together.
+        kept: How many were there already, from an earlier backup.
+        kept_bytes: Their sizes together.
+        missing: How many are missing or damaged in the data folder: they are not in
+            the backup.
+        problems: A sentence for each of the first of those.
+    """
 
-class FileEntry(Struct, frozen=True):
-    """One file in a backup."""
-
-    name: str
     size: int
-    sha256: str
+    copied: int = 0
+    copied_bytes: int = 0
+    kept: int = 0
+    kept_bytes: int = 0
+    missing: int = 0
+    problems: list[str] = []
 
 
-class Manifest(Struct, frozen=True):
-    """What a backup holds, and what made it when."""
+async def write_backup(
+    data: Path,
+    store: Store,
+    target: Path,
+    holding_removals: Callable[[], AbstractAsyncContextManager[None]],
+) -> BackupReport:
+    """Write a backup of a data folder in use to a new file and the folder beside it.
 
-    format: int
-    chatd: str
-    log: str
-    time: datetime.datetime
-    files: list[FileEntry]
+    It has its name only once it is complete and on stable storage. Cancelling, or a
+    failure, removes what was written. It waits for another one into the same folder.
 
-
-async def write_backup(data: Path, store: Store, target: Path) -> int:
-    """Write a backup of a data folder in use into a new file; return its size.
-
-    It has its name only once it is complete and on stable storage. Cancelling removes
-    what was written.
+    Args:
+        data: The data folder.
+        store: The store that is open on it.
+        target: The tar's path; the contents are in ``blobs`` beside it.
+        holding_removals: No content is removed within this context.
 
     Raises:
         BackupError: There is something at ``target``, or it cannot be written.
     """
-    stop = threading.Event()
-    try:
-        # Beside the target: a copy of the database may not fit anywhere else.
-        with _errors(target), _work_folder(target) as work:
-            await store.backup(work / DATABASE_FILE)
-            packing = asyncio.create_task(
-                asyncio.to_thread(_pack, data, work, target, store.log_id, stop)
-            )
+    backup = _Backup(data, target, store.log_id)
+    with explained(target, target):
+        try:
+            await backup.in_thread(backup.begin)
+            async with holding_removals():
+                await store.backup(backup.work / DATABASE_FILE)
+                await backup.in_thread(backup.copy_contents)
+            return await backup.in_thread(backup.pack)
+        finally:
+            await backup.in_thread(backup.end)
+
+
+class _Backup:
+    """A backup on its way; all but ``in_thread`` waits for the disk."""
+
+    def __init__(self, data: Path, target: Path, log_id: str) -> None:
+        self._data = data
+        self._target = target
+        self._log_id = log_id
+        self._stop = threading.Event()
+        self._stack = contextlib.ExitStack()
+        self._is_alone = False
+        self._work: Path | None = None
+        self._contents: list[NeededContent] = []
+        self._shared = SharedContents(target.parent / BLOBS_FOLDER, self._stop.is_set)
+        self._report = BackupReport(0)
+        self._has_name = False
+
+    @property
+    def work(self) -> Path:
+        """Where the parts gather: beside the target, as they may fit nowhere else."""
+        assert self._work is not None
+        return self._work
+
+    async def in_thread(self, step: Callable[[], T]) -> T:
+        """Take a step in a thread; cancelling stops it, and waits until it has."""
+        task = asyncio.create_task(asyncio.to_thread(step))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._stop.set()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+
+    def begin(self) -> None:
+        """Wait for other backups into the folder, and make a folder to work in."""
+        folder = self._target.parent
+        self._refuse_existing()
+        self._refuse_data_folder(folder)
+        self._is_alone = self._stack.enter_context(locked_folder(folder, self._stop))
+        if self._is_alone:
+            self._shared.sweep()
+            for left in folder.glob(f".*{UNFINISHED}"):
+                shutil.rmtree(left, ignore_errors=True)
+        self._refuse_existing()
+        prefix = f".{self._target.name}."
+        self._work = Path(tempfile.mkdtemp(UNFINISHED, prefix, folder))
+
+    def _refuse_existing(self) -> None:
+        if os.path.lexists(self._target):
+            raise FileExistsError(errno.EEXIST, "exists", str(self._target))
+
+    def _refuse_data_folder(self, folder: Path) -> None:
+        # What is beside the backup would be the very contents that it is to save.
+        for name in ("", BLOBS_FOLDER):
+            mine, other = self._data / name, folder / name
+            if mine.exists() and other.exists() and mine.samefile(other):
+                raise BackupError(
+                    f"{self._target} is in the data folder, or shares its files:"
+                    " choose another folder for backups"
+                )
+
+    def copy_contents(self) -> None:
+        """Copy the contents that the copied database refers to."""
+        database = self.work / DATABASE_FILE
+        copied: list[int] = []
+        kept: list[int] = []
+        wrong: dict[str, str] = {}
+        for sha256, size in read_contents(database).items():
+            content = NeededContent(sha256, size)
             try:
-                return await asyncio.shield(packing)
-            except asyncio.CancelledError:
-                stop.set()
-                await asyncio.gather(packing, return_exceptions=True)
-                raise
-    finally:
-        stop.set()
+                is_new = self._shared.add(self._data / BLOBS_FOLDER, content)
+            except DamagedContentError as error:
+                wrong[sha256] = str(error)
+                content = content._replace(is_missing=True)
+            else:
+                (copied if is_new else kept).append(size)
+            self._contents.append(content)
+        self._shared.sync()
+        self._report = BackupReport(
+            size=0,
+            copied=len(copied),
+            copied_bytes=sum(copied),
+            kept=len(kept),
+            kept_bytes=sum(kept),
+            missing=len(wrong),
+            problems=describe_missing(wrong, name_files(database, wrong)),
+        )
 
+    def pack(self) -> BackupReport:
+        """Write the tar and give it its name; return what it all came to."""
+        packed = self.work / "backup.tar"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with open(os.open(packed, flags, 0o600), "wb") as file:
+            with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                self._add_members(tar)
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
+        _give_name(packed, self._target)
+        self._has_name = True
+        sync_folder(self._target.parent)
+        return msgspec.structs.replace(self._report, size=size)
 
-@contextlib.contextmanager
-def _work_folder(target: Path) -> Iterator[Path]:
-    if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, "exists", str(target))
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    def _add_members(self, tar: tarfile.TarFile) -> None:
+        files = [
+            _add(tar, name, path, self._stop.is_set)
+            for name in MEMBERS
+            if (
+                path := (self.work if name == DATABASE_FILE else self._data) / name
+            ).exists()
+        ]
+        files.append(_add_bytes(tar, CONTENTS_LIST, encode_contents(self._contents)))
+        now = datetime.datetime.now(datetime.UTC)
+        manifest = Manifest(FORMAT, __version__, self._log_id, now, files)
+        _add_bytes(tar, MANIFEST, msgspec.json.encode(manifest))
 
-
-def _pack(
-    data: Path, work: Path, target: Path, log_id: str, stop: threading.Event
-) -> int:
-    packed = work / "backup.tar"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with open(os.open(packed, flags, 0o600), "wb") as file:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-            files = [
-                _add(tar, name, path, stop)
-                for name in MEMBERS
-                if (path := (work if name == DATABASE_FILE else data) / name).exists()
-            ]
-            now = datetime.datetime.now(datetime.UTC)
-            manifest = Manifest(FORMAT, __version__, log_id, now, files)
-            _add_bytes(tar, MANIFEST, msgspec.json.encode(manifest))
-        file.flush()
-        os.fsync(file.fileno())
-        size = file.tell()
-    _give_name(packed, target)
-    sync_folder(target.parent)
-    return size
+    def end(self) -> None:
+        """Remove what nobody needs: all of it, if the backup is not complete."""
+        # Another backup may count on what this one has added, unless it had to wait.
+        if self._is_alone and not self._has_name:
+            self._shared.undo()
+        if self._work is not None:
+            shutil.rmtree(self._work, ignore_errors=True)
+        self._stack.close()
 
 
 def _give_name(packed: Path, target: Path) -> None:
@@ -154,35 +253,36 @@ def _give_name(packed: Path, target: Path) -> None:
 
 
 def _add(
-    tar: tarfile.TarFile, name: str, path: Path, stop: threading.Event
+    tar: tarfile.TarFile, name: str, path: Path, is_stopped: Callable[[], bool]
 ) -> FileEntry:
     with path.open("rb") as file:
         info = tarfile.TarInfo(name)
         info.size = os.fstat(file.fileno()).st_size
         info.mtime = int(os.fstat(file.fileno()).st_mtime)
         info.mode = 0o600
-        reader = _HashingReader(file, stop)
+        reader = _HashingReader(file, is_stopped)
         tar.addfile(info, reader)  # type: ignore[arg-type]  # only read is called
     return FileEntry(name, info.size, reader.hexdigest())
 
 
-def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> FileEntry:
     info = tarfile.TarInfo(name)
     info.size = len(content)
     info.mode = 0o600
     tar.addfile(info, io.BytesIO(content))
+    return FileEntry(name, len(content), hashlib.sha256(content).hexdigest())
 
 
 class _HashingReader:
     """Hashes what is read through it, and ends when told to stop."""
 
-    def __init__(self, file: IO[bytes], stop: threading.Event) -> None:
+    def __init__(self, file: IO[bytes], is_stopped: Callable[[], bool]) -> None:
         self._file = file
-        self._stop = stop
+        self._is_stopped = is_stopped
         self._hash = hashlib.sha256()
 
     def read(self, size: int) -> bytes:
-        if self._stop.is_set():
+        if self._is_stopped():
             raise InterruptedError(errno.EINTR, "broken off")
         chunk = self._file.read(size)
         self._hash.update(chunk)
@@ -190,115 +290,3 @@ class _HashingReader:
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()
-
-
-# Restoring --------------------------------------------------------------------------
-
-
-def restore_backup(source: Path, folder: DataFolder) -> Manifest:
-    """Restore a backup into an empty data folder; blocks for the disk.
-
-    The logs get a new id: they may lack what clients have seen since the backup. A
-    restore that is killed leaves a folder that ``DataFolder.open`` refuses.
-
-    Raises:
-        BackupError: The folder is not empty, or the backup is damaged; the folder is
-            left empty.
-    """
-    present = sorted(p.name for p in folder.path.iterdir() if p.name != LOCK_FILE)
-    if present:
-        raise BackupError(
-            f"the data folder {folder.path} is not empty ({present[0]} is there): move"
-            " it away first, or choose another folder with --data"
-        )
-    work = folder.path / RESTORE_FOLDER
-    try:
-        with _errors(source):
-            work.mkdir(mode=0o700)
-            manifest = _unpack(source, work)
-            renew_log_id(work / DATABASE_FILE)
-            _put_in_place(work, folder.path)
-    except BaseException:
-        for name in _PLACES:
-            _remove(folder.path / name)
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    return manifest
-
-
-def _unpack(source: Path, work: Path) -> Manifest:
-    found: dict[str, FileEntry] = {}
-    manifest: Manifest | None = None
-    with tarfile.open(source, mode="r:") as tar:
-        for info in tar:
-            content = tar.extractfile(info)
-            if content is None or info.name not in (*MEMBERS, MANIFEST):
-                raise BackupError(f"{source} is no backup of chatd: it has {info.name}")
-            if info.name == MANIFEST:
-                manifest = msgspec.json.decode(
-                    content.read(_MAX_MANIFEST), type=Manifest
-                )
-                break
-            found[info.name] = _extract(info.name, content, work)
-    if manifest is None:
-        raise BackupError(f"{source} is not complete: take another backup")
-    if manifest.format != FORMAT:
-        raise BackupError(
-            f"{source} was written by chatd {manifest.chatd}: restore it with that one"
-        )
-    if {entry.name: entry for entry in manifest.files} != found:
-        raise BackupError(f"{source} is damaged: take another backup")
-    if any(name not in found for name in _REQUIRED):
-        raise BackupError(f"{source} is not complete: take another backup")
-    return manifest
-
-
-def _extract(name: str, content: IO[bytes], work: Path) -> FileEntry:
-    path = work / name
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    digest = hashlib.sha256()
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        while chunk := content.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            file.write(chunk)
-        size = file.tell()
-        file.flush()
-        os.fsync(file.fileno())
-    return FileEntry(name, size, digest.hexdigest())
-
-
-def _put_in_place(work: Path, folder: Path) -> None:
-    for name in (TLS_FOLDER, "."):
-        if (work / name).exists():
-            sync_folder(work / name)
-    for name in _PLACES:
-        if (work / name).exists():
-            (work / name).rename(folder / name)
-    sync_folder(folder)
-    work.rmdir()
-    sync_folder(folder)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _errors(path: Path) -> Iterator[None]:
-    """Turn what disk, tar and database say into a BackupError."""
-    try:
-        yield
-    except FileExistsError as error:
-        raise BackupError(
-            f"there is something at {path} already: choose another name"
-        ) from error
-    except (tarfile.TarError, EOFError, msgspec.DecodeError) as error:
-        raise BackupError(f"{path} is no backup of chatd, or damaged") from error
-    except sqlite3.Error as error:
-        raise BackupError(f"the database in {path} is damaged: {error}") from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BackupError(f"{error.filename or path}: {reason}") from error

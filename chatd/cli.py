@@ -16,21 +16,27 @@ from msgspec import convert
 from chatd import __version__, commands
 from chatd.accounts.table import DamagedTableError
 from chatd.admin_client import AdminError, carry_out
-from chatd.backup import BackupError, restore_backup
+from chatd.archive import BackupError
+from chatd.backup import BackupReport
 from chatd.checks import Checked, count_problems
 from chatd.cli_text import (
     InputError,
     forever_days,
     read_new_password,
+    show_backup,
     show_invite,
     show_invites,
     show_logins,
+    show_pruned,
+    show_restored,
     show_users,
 )
 from chatd.config import ConfigError, Settings, load_config
 from chatd.datadir import DataFolder, DataFolderError
 from chatd.protocol.errors import ChatError
 from chatd.protocol.names import parse_user_name
+from chatd.prune import prune_contents
+from chatd.restore import restore_backup
 from chatd.store.base import StoreError
 from chatd.tls import TlsError
 
@@ -239,9 +245,10 @@ def invite_revoke(settings: Settings, code: str) -> None:
 @cli.command()
 @click.pass_obj
 def check(settings: Settings) -> None:
-    """Check configuration, data folder, key, user table and database.
+    """Check configuration, data folder, key, accounts, database and files.
 
-    Exit status 1 if there is a problem.
+    It reads all files, and removes what is left over of them: contents that no message
+    refers to, and uploads given up a day ago. Exit status 1 if there is a problem.
     """
     click.echo(f"configuration: {settings.file or 'defaults, no file'}: ok")
     answer = _ask(settings, commands.Check())
@@ -257,21 +264,48 @@ def check(settings: Settings) -> None:
 def backup(settings: Settings, file: Path) -> None:
     """Write everything into the new FILE, also while chatd runs.
 
+    The contents of files go into the folder "blobs" beside FILE, which all backups
+    there share: only those that it does not have yet are copied. Both belong together.
+
     It holds messages, accounts and the server's key: keep it where nobody else can read
-    it. The configuration is not in it.
+    it. The configuration is not in it. Exit status 1 if the backup was written, but
+    without files that are missing or damaged in the data folder.
     """
-    size = _ask(settings, commands.Backup(str(file.absolute())))
-    click.echo(f"{file}: {size} bytes, complete")
+    answer = _ask(settings, commands.Backup(str(file.absolute())))
+    report = convert(answer, BackupReport)
+    show_backup(file, report)
+    sys.exit(1 if report.missing else 0)
+
+
+@cli.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+def prune(folder: Path) -> None:
+    """Remove the contents of files that no backup in DIR needs any more.
+
+    To be used after old backups were deleted from DIR. Every file in DIR has to be a
+    backup; if one cannot be read, nothing is removed.
+    """
+    show_pruned(folder, prune_contents(folder))
 
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--incomplete",
+    is_flag=True,
+    help="Restore also if the contents of files are missing or damaged.",
+)
 @click.pass_obj
-def restore(settings: Settings, file: Path) -> None:
-    """Restore a backup into an empty data folder; chatd must not run."""
+def restore(settings: Settings, file: Path, incomplete: bool) -> None:
+    """Restore a backup into an empty data folder; chatd must not run.
+
+    The contents of files are taken from the folder "blobs" beside FILE. Exit status 1
+    if all was restored but files that were lost already, or with --incomplete are.
+    """
     with DataFolder.open(settings.data) as folder:
-        manifest = restore_backup(file, folder)
-    click.echo(f"{settings.data} is as it was at {manifest.time:%Y-%m-%d %H:%M:%S} UTC")
+        restored = restore_backup(file, folder, is_incomplete_fine=incomplete)
+    show_restored(settings.data, restored)
+    sys.exit(1 if restored.missing else 0)
 
 
 def _ask(settings: Settings, command: commands.AnyCommand) -> Any:

@@ -5,9 +5,15 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
+
+from chatd.backup import BackupReport
+from chatd.datadir import BLOBS_FOLDER
+from chatd.prune import Pruned
+from chatd.restore import Restored
 
 Json = dict[str, Any]
 
@@ -110,6 +116,55 @@ def show_invite(invite: Json) -> None:
             ' "invite"',
             err=True,
         )
+
+
+def show_backup(file: Path, report: BackupReport) -> None:
+    """Print what a backup came to, and what it lacks to standard error."""
+    if report.copied or report.kept:
+        click.echo(
+            f"{file.parent / BLOBS_FOLDER}: copied {_contents(report.copied)}"
+            f" ({report.copied_bytes} bytes), {_contents(report.kept)}"
+            f" ({report.kept_bytes} bytes) there already"
+        )
+    state = "without what is missing" if report.missing else "complete"
+    click.echo(f"{file}: {report.size} bytes, {state}")
+    _show_missing(report.missing, report.problems)
+
+
+def show_pruned(folder: Path, pruned: Pruned) -> None:
+    """Print what pruning came to."""
+    backups = f"{pruned.backups} backup{'' if pruned.backups == 1 else 's'}"
+    click.echo(
+        f"{folder / BLOBS_FOLDER}: {_contents(pruned.removed)} removed"
+        f" ({pruned.removed_bytes} bytes), {_contents(pruned.kept)} of {backups} kept"
+    )
+
+
+def show_restored(data: Path, restored: Restored) -> None:
+    """Print what was restored, and what is missing to standard error."""
+    if restored.contents:
+        click.echo(
+            f"{_contents(restored.contents)} of files restored"
+            f" ({restored.contents_bytes} bytes)"
+        )
+    time = restored.manifest.time
+    click.echo(f"{data} is as it was at {time:%Y-%m-%d %H:%M:%S} UTC")
+    _show_missing(restored.missing, restored.problems)
+
+
+def _show_missing(missing: int, problems: list[str]) -> None:
+    if missing:
+        click.echo(
+            f"{_contents(missing)} of files missing; who uploads the same file again"
+            " brings it back:",
+            err=True,
+        )
+    for problem in problems:
+        click.echo(f"  {_printable(problem)}", err=True)
+
+
+def _contents(count: int) -> str:
+    return f"{count} content{'' if count == 1 else 's'}"
 
 
 def show_table(

@@ -83,13 +83,19 @@ class RevokeInvite(Command, frozen=True, tag="invite revoke"):
 
 
 class Backup(Command, frozen=True, tag="backup"):
-    """Write a backup to a new file, by its absolute path. Answered with its size."""
+    """Write a backup to a new file, by its absolute path.
+
+    Answered with a ``chatd.backup.BackupReport``.
+    """
 
     path: str
 
 
 class Check(Command, frozen=True, tag="check"):
-    """Check the data folder. Answered with a list of ``chatd.checks.Checked``."""
+    """Check the data folder, and remove what is left over of files.
+
+    Answered with a list of ``chatd.checks.Checked``.
+    """
 
 
 AnyCommand = (

@@ -35,6 +35,7 @@ _PUSH_OVERHEAD = 65_536
 _Count = Annotated[int, Meta(ge=0, le=2**31)]
 _Some = Annotated[int, Meta(ge=1, le=2**31)]
 _Rate = Annotated[float, Meta(ge=0, le=1e9)]
+_Bytes = Annotated[int, Meta(ge=0, le=2**53)]
 _Seconds = Annotated[float, Meta(ge=0.05, le=86_400)]
 
 
@@ -83,6 +84,21 @@ class LimitSettings(Struct, frozen=True):
     invitations: Annotated[int, Meta(ge=1, le=1_000)] = 200
 
 
+class FileSettings(Struct, frozen=True):
+    """The section ``[files]``: sizes in bytes; 0 is no bound, for ``size`` no files.
+
+    A transfer is one file on its way, up or down, on a connection of its own.
+    """
+
+    size: _Bytes = 10_737_418_240
+    user_bytes: _Bytes = 0
+    total_bytes: _Bytes = 0
+    free_bytes: _Bytes = 1_073_741_824
+    expire_days: Annotated[float, Meta(ge=0, le=36_500)] = 0.0
+    transfers: _Some = 64
+    user_transfers: _Some = 8
+
+
 class LogSettings(Struct, frozen=True):
     """The section ``[log]``."""
 
@@ -98,6 +114,7 @@ class Settings(Struct, frozen=True):
         tls: Section ``[tls]``; its paths are absolute or empty.
         accounts: Section ``[accounts]``.
         limits: Section ``[limits]``.
+        files: Section ``[files]``.
         log: Section ``[log]``.
         data: The data folder.
         endpoints: What ``server.listen`` means.
@@ -109,6 +126,7 @@ class Settings(Struct, frozen=True):
     tls: TlsSettings
     accounts: AccountSettings
     limits: LimitSettings
+    files: FileSettings
     log: LogSettings
     data: Path
     endpoints: tuple[Endpoint, ...]
@@ -139,6 +157,7 @@ def load_config(path: Path | None, data_override: Path | None = None) -> Setting
     tls = reader.section(document, "tls", TlsSettings)
     accounts = reader.section(document, "accounts", AccountSettings)
     limits = reader.section(document, "limits", LimitSettings)
+    files = reader.section(document, "files", FileSettings)
     log = reader.section(document, "log", LogSettings)
     base = Path.cwd() if path is None else path.absolute().parent
     data = data_override.absolute() if data_override else base / server.data
@@ -152,6 +171,7 @@ def load_config(path: Path | None, data_override: Path | None = None) -> Setting
         ),
         accounts=accounts,
         limits=limits,
+        files=files,
         log=log,
         data=data,
         endpoints=_parse_listen(reader, server, data),
@@ -184,6 +204,7 @@ SECTIONS: dict[str, type] = {
     "tls": TlsSettings,
     "accounts": AccountSettings,
     "limits": LimitSettings,
+    "files": FileSettings,
     "log": LogSettings,
 }
 

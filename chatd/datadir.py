@@ -13,7 +13,9 @@ from chatd.config import ADMIN_SOCKET
 LOCK_FILE = "lock"
 DATABASE_FILE = "chatd.db"
 TLS_FOLDER = "tls"
-# There only while a backup is being restored, see ``chatd.backup``.
+# The contents of files, see ``chatd.store.disk``.
+BLOBS_FOLDER = "blobs"
+# There only while a backup is being restored, see ``chatd.restore``.
 RESTORE_FOLDER = "restoring"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -35,12 +37,14 @@ class DataFolder:
     Attributes:
         path: The folder.
         database: The file of the embedded store.
+        blobs: The folder of the files' contents.
         admin_socket: Where the administrator's commands come in.
     """
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
         self.database = path / DATABASE_FILE
+        self.blobs = path / BLOBS_FOLDER
         self.admin_socket = path / ADMIN_SOCKET
         self._lock: int | None = lock
 

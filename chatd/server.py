@@ -15,18 +15,19 @@ from chatd.accounts.accounts import Accounts
 from chatd.administration import Administration
 from chatd.config import (
     ConfigError,
-    LimitSettings,
     Settings,
     reload_config,
     settings_needing_restart,
 )
-from chatd.core.service import Service, ServiceLimits
+from chatd.core.quota import FileLimits
+from chatd.core.service import Service, ServiceLimits, SystemClock
 from chatd.datadir import DataFolder
 from chatd.endpoints import Endpoint, join_links
 from chatd.listeners.admin import AdminListener
 from chatd.listeners.native.listener import ListenError, NativeListener
 from chatd.logs import configure_logging
 from chatd.protocol.messages import Closing
+from chatd.store.disk import DiskBlobs
 from chatd.store.sqlite import SqliteStore
 from chatd.tls import TlsError, TlsMaterial, load_tls
 
@@ -136,17 +137,24 @@ class Server:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, settings: Settings, folder: DataFolder
+        cls,
+        settings: Settings,
+        folder: DataFolder,
+        clock: SystemClock | None = None,
     ) -> AsyncIterator["Server"]:
         """Build everything, serve, and on leaving stop gracefully."""
         async with contextlib.AsyncExitStack() as stack:
             tls = load_tls(folder.path, settings.tls)
             store = await SqliteStore.open(folder.database)
             stack.push_async_callback(store.close)
+            blobs = DiskBlobs(folder.blobs)
+            stack.push_async_callback(blobs.close)
             accounts = await Accounts.open(folder.path, store, settings.accounts)
             stack.push_async_callback(accounts.close)
-            service = Service(store, _Directory(accounts), _limits(settings.limits))
+            directory = _Directory(accounts)
+            service = Service(store, blobs, directory, _limits(settings), clock)
             stack.push_async_callback(service.close)
+            service.start()
             native = NativeListener(
                 service,
                 accounts,
@@ -166,6 +174,8 @@ class Server:
                 folder.path,
                 accounts,
                 store,
+                blobs,
+                service.files,
                 settings,
                 tls.fingerprint,
                 endpoints=server.endpoints,
@@ -204,6 +214,7 @@ class Server:
             self._service.hub.forget_user(user)
         reason = _ENDED.get(code, "this login was ended")
         self._native.close_user(user, Closing(code=code, reason=reason), login)
+        self._service.files.end_user(user)
 
     def reload(self) -> None:
         """Take over configuration and certificates, or refuse them as a whole."""
@@ -218,7 +229,7 @@ class Server:
             return
         configure_logging(new.log.level, new.log.format)
         self._accounts.reconfigure(new.accounts)
-        self._service.reconfigure(_limits(new.limits))
+        self._service.reconfigure(_limits(new))
         self._native.reconfigure(
             new.limits, tls, name=new.server.name, motd=new.server.motd
         )
@@ -244,7 +255,8 @@ async def _open_all(
     return tuple(opened)
 
 
-def _limits(limits: LimitSettings) -> ServiceLimits:
+def _limits(settings: Settings) -> ServiceLimits:
+    limits, files = settings.limits, settings.files
     return ServiceLimits(
         frame=limits.frame,
         text=limits.text,
@@ -256,4 +268,13 @@ def _limits(limits: LimitSettings) -> ServiceLimits:
         address_messages_burst=limits.address_messages_burst,
         user_rooms=limits.user_rooms,
         invitations=limits.invitations,
+        files=FileLimits(
+            size=files.size,
+            user_bytes=files.user_bytes,
+            total_bytes=files.total_bytes,
+            free_bytes=files.free_bytes,
+            expire_days=files.expire_days,
+            transfers=files.transfers,
+            user_transfers=files.user_transfers,
+        ),
     )

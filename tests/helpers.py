@@ -6,9 +6,11 @@ checks for itself, so that an error in one of them cannot hide itself.
 
 import asyncio
 import contextlib
+import hashlib
 import itertools
 import json
 import os
+import secrets
 import ssl
 import struct
 import subprocess
@@ -285,6 +287,185 @@ class RawClient:
                 found.append(message)
             if not answer.get("more"):
                 return found
+
+
+class DataLine:
+    """A data connection, spoken to by hand; made by ``connect`` or ``begin``.
+
+    Attributes:
+        answer: What ``data`` was answered with.
+    """
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.answer: Json = {}
+
+    @classmethod
+    async def connect(
+        cls, address: Address, ticket: str, tls: ssl.SSLContext | None = None
+    ) -> Self:
+        """Connect and redeem a ticket; ``answer`` may be a refusal.
+
+        Raises:
+            EOFError: The server hung up instead.
+            ConnectionError: The connection was cut.
+        """
+        if isinstance(address, str):
+            streams = await asyncio.open_unix_connection(address)
+        else:
+            streams = await asyncio.open_connection(*address, ssl=tls)
+        line = cls(*streams)
+        try:
+            await line.redeem(ticket)
+        except BaseException:
+            await line.close()
+            raise
+        return line
+
+    async def redeem(self, ticket: str) -> None:
+        """Say what the connection is for, and wait for the answer."""
+        assert (await self.message())["type"] == "hello"
+        self.send(frame({"type": "data", "id": 1, "ticket": ticket}))
+        self.answer = await self.message()
+        assert self.answer["re"] == 1
+
+    @classmethod
+    async def begin(
+        cls, address: Address, ticket: str, tls: ssl.SSLContext | None = None
+    ) -> Self:
+        """Connect and redeem a ticket.
+
+        Raises:
+            RefusedError: It was refused.
+        """
+        line = await cls.connect(address, ticket, tls)
+        if line.answer["type"] == "error":
+            await line.close()
+            raise RefusedError(line.answer)
+        assert line.answer["type"] == "data"
+        return line
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self.writer.write(data)
+
+    async def message(self) -> Json:
+        """Return the next frame's message."""
+        async with asyncio.timeout(PATIENCE):
+            (length,) = struct.unpack(">I", await self.reader.readexactly(4))
+            message: Json = json.loads(await self.reader.readexactly(length))
+            return message
+
+    async def rest(self) -> bytes:
+        """Return all that comes until the server ends the stream."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.reader.read()
+
+    async def ended(self) -> None:
+        """Wait until the server ends the stream, by whatever means, without a word."""
+        async with asyncio.timeout(PATIENCE):
+            with contextlib.suppress(ConnectionError):
+                assert await self.reader.read() == b""
+
+    async def close(self) -> None:
+        """Hang up."""
+        self.writer.close()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await self.writer.wait_closed()
+
+    async def abort(self) -> None:
+        """Cut the connection, as a killed process would."""
+        self.writer.transport.abort()
+        await self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def sha256_of(data: bytes) -> str:
+    """Return the SHA-256 as the protocol writes it."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def upload_of(chat: str, data: bytes, name: str = "a.bin", **members: object) -> Json:
+    """Return the members of an ``upload`` of these bytes, by a key of its own."""
+    return {
+        "chat": chat,
+        "name": name,
+        "size": len(data),
+        "sha256": sha256_of(data),
+        "key": secrets.token_urlsafe(16),
+        **members,
+    }
+
+
+async def put_file(
+    client: RawClient,
+    address: Address,
+    chat: str,
+    data: bytes,
+    name: str = "a.bin",
+    **members: object,
+) -> Json:
+    """Upload a whole file and return ``stored``.
+
+    Raises:
+        RefusedError: It was refused, before or after the bytes.
+    """
+    answer = await client.ask("upload", **upload_of(chat, data, name, **members))
+    return await send_rest(address, answer["ticket"], data)
+
+
+async def send_rest(
+    address: Address, ticket: str, data: bytes, tls: ssl.SSLContext | None = None
+) -> Json:
+    """Send what an upload still lacks and return ``stored``.
+
+    Raises:
+        RefusedError: It was refused.
+    """
+    async with await DataLine.begin(address, ticket, tls) as line:
+        line.send(data[line.answer["offset"] :])
+        answer = await line.message()
+        if answer["type"] == "error":
+            raise RefusedError(answer)
+        assert answer["type"] == "stored"
+        return answer
+
+
+async def ticket_at(client: RawClient, request: Json, wanted: int) -> str:
+    """Wait until so much of an upload has come; return a ticket to go on with it."""
+    while True:
+        answer = await client.ask("upload", **request)
+        if answer["offset"] == wanted:
+            ticket: str = answer["ticket"]
+            return ticket
+
+
+async def get_file(
+    client: RawClient,
+    address: Address,
+    file: str,
+    offset: int = 0,
+    tls: ssl.SSLContext | None = None,
+) -> bytes:
+    """Download a file from an offset on and return those bytes.
+
+    Raises:
+        RefusedError: It was refused.
+    """
+    answer = await client.ask("download", file=file, offset=offset)
+    async with await DataLine.begin(address, answer["ticket"], tls) as line:
+        assert line.answer["offset"] == offset
+        assert line.answer["size"] == answer["size"]
+        return await line.rest()
 
 
 _numbers = itertools.count()

@@ -32,7 +32,7 @@ from chatd.protocol.errors import (
 )
 from chatd.protocol.messages import ReadPush, Send, TypingPush
 from chatd.protocol.names import canonical_address
-from chatd.store.base import Append, Store
+from chatd.store.base import Append, ChatInfo, Store
 
 TYPING_SECONDS = 1.0
 # Of a page's entries as they are stored; the listener cuts to what a frame can carry.
@@ -180,7 +180,7 @@ class Chats:
             await self._send_first(session, address, request, on_sent)
             return
         with _remembering(session, address, request.key):
-            live = await self._hold(session, address)
+            live = self._hub.hold(await self.find(session, address))
         sending = self._sending(session, address, live, request, on_sent)
         try:
             await self._check(session, address, live, request)
@@ -206,12 +206,11 @@ class Chats:
 
         It is checked before the chat is made, and can have no earlier key.
         """
-        if not self._directory.is_user(address[1:]):
-            raise NoSuchUserError(f"there is no user '{address[1:]}'")
+        self.check_user(address)
         with _remembering(session, address, request.key):
             self._check_order(session, address, request.key)
             self._check_text(request.text)
-            self._take(session)
+            self.take_rate(session)
             if request.reply_to is not None:
                 raise _no_such_message(request.reply_to, address)
             info = await self._store.open_direct(session.user, address[1:])
@@ -249,33 +248,58 @@ class Chats:
             live.gaining.setdefault(session.user, (session, None))
         self._store.append_nowait(sending)
 
-    async def _hold(self, session: Session, address: str) -> LiveChat:
-        """Return a chat, held, that the user has or that is a room."""
+    async def find(self, session: Session, address: str) -> ChatInfo:
+        """Return a chat that the user has or that is a room, by canonical address.
+
+        Raises:
+            NoSuchRoomError: It is neither.
+        """
         seat = session.online.seats.get(address)
         if seat is not None:
-            return self._hub.hold(seat.live.info)
+            return seat.live.info
         found = await self._store.find_room(address[1:])
         if found is None:
             raise NoSuchRoomError(f"there is no room {address}")
-        return self._hub.hold(found)
+        return found
 
-    async def _check(
-        self, session: Session, address: str, live: LiveChat, request: Send
-    ) -> None:
-        seat = session.online.seats.get(address)
-        if live.info.kind == "room":
+    def check_rights(self, session: Session, address: str, info: ChatInfo) -> None:
+        """Check that the user may write to a chat that is there.
+
+        Raises:
+            NoSuchRoomError: It is a private room that the user is not in.
+            NotAMemberError: It is a public one.
+            MutedError: The user may only read it.
+            NoSuchUserError: The other user of the direct chat is gone.
+        """
+        if info.kind == "room":
+            seat = session.online.seats.get(address)
             if seat is None:
-                if live.info.visibility == "private":
+                if info.visibility == "private":
                     raise NoSuchRoomError(f"there is no room {address}")
                 raise NotAMemberError(f"join {address} before you write to it")
             if seat.role == "muted":
                 raise MutedError(f"you may read {address}, but not write to it")
         elif not self._directory.is_user(address[1:]):
             raise NoSuchUserError(f"there is no user '{address[1:]}' any more")
+
+    def check_user(self, address: str) -> None:
+        """Check that somebody can be written to for the first time.
+
+        Raises:
+            NoSuchUserError: There is no such user.
+        """
+        if not self._directory.is_user(address[1:]):
+            raise NoSuchUserError(f"there is no user '{address[1:]}'")
+
+    async def _check(
+        self, session: Session, address: str, live: LiveChat, request: Send
+    ) -> None:
+        self.check_rights(session, address, live.info)
         self._check_order(session, address, request.key)
         self._check_text(request.text)
-        self._take(session)
+        self.take_rate(session)
         if request.reply_to is not None:
+            seat = session.online.seats.get(address)
             first = seat.first if seat is not None else 1
             found = await self._store.read(live.id, request.reply_to - 1, 1)
             if not found or found[0].seq != request.reply_to or found[0].seq < first:
@@ -290,7 +314,12 @@ class Chats:
             raise _out_of_order(address)
         del session.refused[address]
 
-    def _take(self, session: Session) -> None:
+    def take_rate(self, session: Session) -> None:
+        """Count a message of the user's.
+
+        Raises:
+            RateLimitedError: There were too many, of the user or the address.
+        """
         now = self._clock.monotonic()
         self._user_rate.take(session.user, now)
         if session.address:

@@ -9,9 +9,11 @@ from msgspec import Struct
 
 from chatd.core.chats import Chats, Directory
 from chatd.core.feed import Feed, Sink
+from chatd.core.files import Files
 from chatd.core.hub import Hub, OnlineUser, Session, address_for, chat_record
 from chatd.core.limits import RateLimit
 from chatd.core.presence import PresenceBoard
+from chatd.core.quota import FileLimits
 from chatd.core.rooms import Rooms
 from chatd.protocol.errors import NoSuchUserError, NotAllowedError, TemporaryError
 from chatd.protocol.messages import (
@@ -29,6 +31,7 @@ from chatd.protocol.messages import (
 from chatd.protocol.names import canonical_address, parse_user_name
 from chatd.store.base import ChatState, Store
 from chatd.store.base import Invitation as StoredInvitation
+from chatd.store.blobs import Blobs
 
 # Bytes of chat records in one message, far enough below what a frame can carry.
 MAX_RECORD_BYTES = 400_000
@@ -47,6 +50,7 @@ class ServiceLimits(Struct, frozen=True, kw_only=True):
     address_messages_burst: float
     user_rooms: int
     invitations: int
+    files: FileLimits
 
 
 class SystemClock:
@@ -68,6 +72,7 @@ class Service:
 
     Args:
         store: Where everything is kept; its follower becomes the hub.
+        blobs: Where the contents of files are kept.
         directory: Who has an account.
         limits: The configured bounds.
         clock: Where times come from.
@@ -76,6 +81,7 @@ class Service:
     def __init__(
         self,
         store: Store,
+        blobs: Blobs,
         directory: Directory,
         limits: ServiceLimits,
         clock: SystemClock | None = None,
@@ -107,7 +113,14 @@ class Service:
             limits.user_rooms,
             limits.invitations,
         )
+        self.files = Files(
+            self.hub, store, blobs, directory, self.chats, self.clock, limits.files
+        )
         self.reconfigure(limits)
+
+    def start(self) -> None:
+        """Begin what runs by itself, until ``close``."""
+        self.files.start()
 
     def reconfigure(self, limits: ServiceLimits) -> None:
         """Take over new limits, also for those who are connected."""
@@ -120,9 +133,11 @@ class Service:
         self.chats.has_rates = self._user_rate.is_on or self._address_rate.is_on
         self.rooms.max_rooms = limits.user_rooms
         self.rooms.max_invitations = limits.invitations
+        self.files.reconfigure(limits.files)
 
     async def close(self) -> None:
-        """End the feeds and the presence pushes; the store stays open."""
+        """End the feeds and the presence pushes; store and contents stay open."""
+        await self.files.close()
         self.presence.close()
         await self.hub.close()
 
@@ -168,6 +183,7 @@ class Service:
                 frame=self.limits.frame,
                 text=self.limits.text,
                 in_flight=self.limits.in_flight,
+                upload=self.limits.files.size or None,
             ),
             chats=pages[0],
             more=len(pages) > 1,

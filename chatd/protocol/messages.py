@@ -1,4 +1,4 @@
-"""Every message type once, as tagged structs (protocol README, sections 1 to 7).
+"""Every message type once, as tagged structs (protocol README, sections 1 to 8).
 
 Requests travel from client to server, replies and pushes the other way. Members that
 are ``None`` or at their default are left out on the wire. ``parse_request`` is the
@@ -25,6 +25,9 @@ Seq = Annotated[int, Meta(ge=0, le=MAX_ID)]
 Key = Annotated[str, Meta(min_length=1, max_length=64)]
 Limit = Annotated[int, Meta(ge=1, le=200)]
 ShortText = Annotated[str, Meta(max_length=256)]
+Bytes = Annotated[int, Meta(ge=0, le=MAX_ID)]
+FileId = Annotated[str, Meta(min_length=1, max_length=64)]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Address = Annotated[str, Meta(min_length=2, max_length=256)]
 Status = Literal["online", "away", "busy"]
 Visibility = Literal["public", "private"]
@@ -173,6 +176,47 @@ class Whois(Request, frozen=True, kw_only=True, tag="whois"):
     user: str
 
 
+class Upload(Request, frozen=True, kw_only=True, tag="upload"):
+    """Announce a file for a chat; answered ``upload`` with a ticket, or ``stored``.
+
+    ``sha256`` is that of the content, in hexadecimal; ``text`` is a caption.
+    """
+
+    chat: Address
+    name: str
+    size: Bytes
+    sha256: Sha256
+    key: Key
+    text: str = ""
+
+
+class CancelUpload(Request, frozen=True, kw_only=True, tag="cancel_upload"):
+    """Give up an upload that one has begun; what came of it is removed."""
+
+    file: FileId
+
+
+class Download(Request, frozen=True, kw_only=True, tag="download"):
+    """Ask for a ticket to fetch a file from an offset on."""
+
+    file: FileId
+    offset: Bytes = 0
+
+
+class Data(Request, frozen=True, kw_only=True, tag="data"):
+    """Instead of a login: make this the connection that a ticket is for."""
+
+    ticket: ShortText
+
+
+class Files(Request, frozen=True, kw_only=True, tag="files"):
+    """List the files of a chat, newest first, below a seq."""
+
+    chat: Address
+    before: Seq | None = None
+    limit: Limit = 50
+
+
 class Ping(Request, frozen=True, kw_only=True, tag="ping"):
     """Ask for a sign of life; either side may."""
 
@@ -202,6 +246,11 @@ REQUESTS: tuple[type[Request], ...] = (
     Members,
     SetStatus,
     Whois,
+    Upload,
+    CancelUpload,
+    Download,
+    Data,
+    Files,
     Ping,
     PongFromClient,
 )
@@ -269,7 +318,10 @@ class Challenge(ServerMessage, kw_only=True, tag="challenge"):
 
 
 class Limits(Struct, kw_only=True, omit_defaults=True):
-    """The bounds that a client needs to know, in bytes or counts."""
+    """The bounds that a client needs to know, in bytes or counts.
+
+    ``upload`` is the size of the largest file; it is left out where there are none.
+    """
 
     frame: int
     text: int
@@ -336,6 +388,15 @@ class Sent(ServerMessage, kw_only=True, tag="sent"):
     duplicate: bool = False
 
 
+class FileInfo(Struct, frozen=True, kw_only=True, gc=False):
+    """A file as its message describes it; ``id`` is what ``download`` takes."""
+
+    id: str
+    name: str
+    size: int
+    sha256: str
+
+
 class Message(ServerMessage, kw_only=True, tag="message", rename={"from_": "from"}):
     """One entry of a log, as a push and in a page of history.
 
@@ -359,6 +420,7 @@ class Message(ServerMessage, kw_only=True, tag="message", rename={"from_": "from
     deleted: bool = False
     target: int | None = None
     rev: int | None = None
+    file: FileInfo | None = None
 
 
 class HistoryPage(ServerMessage, kw_only=True, tag="history"):
@@ -464,6 +526,55 @@ class WhoisReply(ServerMessage, kw_only=True, tag="whois"):
     seen: int | None = None
 
 
+class UploadReply(ServerMessage, kw_only=True, tag="upload"):
+    """An upload may begin, or go on from ``offset``, on a connection of its own."""
+
+    file: str
+    offset: int
+    ticket: str
+
+
+class Stored(ServerMessage, kw_only=True, tag="stored"):
+    """The file is on stable storage, and ``seq`` is the entry that says so."""
+
+    file: str
+    seq: int
+
+
+class DownloadReply(ServerMessage, kw_only=True, tag="download"):
+    """A file may be fetched, on a connection of its own."""
+
+    name: str
+    size: int
+    sha256: str
+    ticket: str
+
+
+class DataReply(ServerMessage, kw_only=True, tag="data"):
+    """What follows are the raw bytes of a file from ``offset`` on."""
+
+    offset: int
+    size: int
+
+
+class FileItem(Struct, kw_only=True, omit_defaults=True, rename={"from_": "from"}):
+    """A file of a chat, as listed; ``text`` is its caption."""
+
+    seq: int
+    from_: str
+    time: int
+    file: FileInfo
+    text: str = ""
+
+
+class FilesPage(ServerMessage, kw_only=True, tag="files"):
+    """Files of a chat that can be fetched, newest first."""
+
+    chat: str
+    files: list[FileItem]
+    more: bool
+
+
 SERVER_MESSAGES: tuple[type[ServerMessage], ...] = (
     Message,
     Sent,
@@ -488,6 +599,11 @@ SERVER_MESSAGES: tuple[type[ServerMessage], ...] = (
     MembersPage,
     Presence,
     WhoisReply,
+    UploadReply,
+    Stored,
+    DownloadReply,
+    DataReply,
+    FilesPage,
 )
 
 

@@ -1,12 +1,44 @@
-"""One daemon for all tests of the protocol: quick to log in to, with rates off."""
+"""One daemon for all tests of the protocol: quick to log in to, with rates off.
+
+Tests that need other settings, another time or a look inside serve in this process.
+"""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from chatd.config import load_config
+from chatd.core.quota import FileLimits
+from chatd.core.service import ServiceLimits, SystemClock
+from chatd.datadir import DataFolder
+from chatd.server import Server
 from tests.helpers import Address, RawClient, blind_tls, fresh_name, logged_in
-from tests.system.daemon import Daemon
+from tests.system.daemon import QUICK, Daemon, Settings, to_toml
+
+LIMITS = ServiceLimits(
+    frame=131_072,
+    text=16_384,
+    in_flight=256,
+    sync=200,
+    messages_per_second=0.0,
+    messages_burst=1,
+    address_messages_per_second=0.0,
+    address_messages_burst=1,
+    user_rooms=10,
+    invitations=10,
+    files=FileLimits(
+        size=1 << 20,
+        user_bytes=0,
+        total_bytes=0,
+        free_bytes=0,
+        expire_days=0.0,
+        transfers=64,
+        user_transfers=8,
+    ),
+)
+"""Of a service that is tested without a network."""
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +98,98 @@ async def eve(server: Daemon) -> AsyncIterator[RawClient]:
     async with logged_in(server.tcp, fresh_name("eve")) as (client,):
         await client.expect("synced")
         yield client
+
+
+@pytest.fixture
+async def room(alice: RawClient, bob: RawClient) -> str:
+    """A public room with alice and bob in it; both have seen all of it."""
+    address = "#" + fresh_name("room")
+    await alice.ask("create", room=address)
+    await bob.ask("join", room=address)
+    await alice.expect("message", kind="join")
+    return address
+
+
+class HandClock(SystemClock):
+    """Clocks that also go on by hand, each for itself.
+
+    Attributes:
+        skipped_seconds: What the clock for rates and patience is ahead.
+        skipped_days: What the wall clock is ahead.
+    """
+
+    skipped_seconds = 0.0
+    skipped_days = 0.0
+
+    def now_ms(self) -> int:  # type: ignore[override]
+        """Return the wall clock's time in ms, with what was skipped."""
+        return super().now_ms() + int(self.skipped_days * 86_400_000)
+
+    def monotonic(self) -> float:  # type: ignore[override]
+        """Return seconds that never step back, with what was skipped."""
+        return super().monotonic() + self.skipped_seconds
+
+
+class Lab:
+    """A server in this process, and what is inside; made by ``serving``.
+
+    Attributes:
+        tcp: The address of the plain listener.
+        tls: The address of the TLS listener.
+        data: The data folder.
+        server: The server itself.
+        service: Its core.
+        native: Its listener.
+        disk: Where it keeps the contents of files.
+        clock: Its clock.
+    """
+
+    def __init__(self, server: Server, data: Path, clock: HandClock) -> None:
+        found: list[Address] = [(e.host, e.port) for e in server.endpoints]
+        self.tcp, self.tls = found
+        self.data = data
+        self.server = server
+        self.service = server._service
+        self.native = server._native
+        self.disk = server._service.files._blobs
+        self.clock = clock
+        self._config = data.parent / "config.toml"
+
+    def configure(self, settings: Settings) -> None:
+        """Change the configuration and have the server load it again."""
+        self._config.write_text(_config(self.data, settings))
+        self.server.reload()
+
+    def blobs(self) -> list[str]:
+        """Return what lies in the folder of contents and uploads, by path."""
+        folder = self.data / "blobs"
+        paths = folder.rglob("*")
+        return sorted(str(p.relative_to(folder)) for p in paths if p.is_file())
+
+
+def _config(data: Path, settings: Settings) -> str:
+    listen = ["tcp://127.0.0.1:0", "tls://127.0.0.1:0"]
+    sections: dict[str, dict[str, object]] = {
+        "server": {"data": str(data), "listen": listen},
+    }
+    for section, members in [*QUICK.items(), *settings.items()]:
+        sections.setdefault(section, {}).update(members)
+    return to_toml(sections)
+
+
+@contextlib.asynccontextmanager
+async def serving(folder: Path, settings: Settings | None = None) -> AsyncIterator[Lab]:
+    """Serve in this process; again with the same folder, it is the same server."""
+    path, data, clock = folder / "config.toml", folder / "data", HandClock()
+    path.write_text(_config(data, settings or {}))
+    loaded = load_config(path)
+    with DataFolder.open(loaded.data) as opened:
+        async with Server.open(loaded, opened, clock) as server:
+            yield Lab(server, data, clock)
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
+    """Serve in this process with files as they are configured by default."""
+    async with serving(tmp_path) as lab:
+        yield lab

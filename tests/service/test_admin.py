@@ -8,18 +8,26 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from chatd import admin_client, commands
 from chatd.accounts.accounts import Accounts
+from chatd.accounts.settings import wall_clock_ms
 from chatd.admin_client import AdminError, NoDaemonError, ask_daemon, carry_out
 from chatd.administration import Administration
+from chatd.backup import BackupReport
 from chatd.config import Settings, load_config
+from chatd.contents import content_path
+from chatd.core.sweep import Sweeper
 from chatd.datadir import DataFolder, DataFolderError
 from chatd.listeners.admin import MAX_COMMAND_BYTES, AdminListener
-from chatd.protocol.errors import AuthFailedError
+from chatd.protocol.errors import AuthFailedError, UnavailableError
+from chatd.store.disk import DiskBlobs
 from chatd.store.sqlite import SqliteStore
 from chatd.tls import load_tls
+from tests.helpers import sha256_of
+from tests.service.stored_files import begin_upload, store_file
 
 PASSWORD = "correct horse"
 Ended = list[tuple[str, str, str | None]]
@@ -34,9 +42,18 @@ def settings_in(folder: Path, text: str = "") -> Settings:
 class Daemon:
     """As much of a daemon as the admin socket needs."""
 
-    def __init__(self, settings: Settings, accounts: Accounts, ended: Ended) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        accounts: Accounts,
+        store: SqliteStore,
+        blobs: DiskBlobs,
+        ended: Ended,
+    ) -> None:
         self.settings = settings
         self.accounts = accounts
+        self.store = store
+        self.blobs = blobs
         self.ended = ended
 
     async def ask(self, command: commands.AnyCommand) -> Any:
@@ -69,21 +86,25 @@ async def running(settings: Settings) -> AsyncIterator[Daemon]:
     with DataFolder.open(settings.data) as folder:
         tls = load_tls(folder.path, settings.tls)
         store = await SqliteStore.open(folder.database)
+        blobs = DiskBlobs(folder.blobs)
         accounts = await Accounts.open(folder.path, store, settings.accounts)
         administration = Administration(
             folder.path,
             accounts,
             store,
+            blobs,
+            Sweeper(store, blobs, wall_clock_ms),
             settings,
             tls.fingerprint,
             on_user_ended=lambda *how: ended.append(how),
         )
         listener = await AdminListener.open(administration, folder.admin_socket)
         try:
-            yield Daemon(settings, accounts, ended)
+            yield Daemon(settings, accounts, store, blobs, ended)
         finally:
             await listener.close()
             await accounts.close()
+            await blobs.close()
             await store.close()
 
 
@@ -389,6 +410,7 @@ async def test_a_sound_folder_has_no_problems_with_and_without_a_daemon(
         "TLS key": [],
         "user table": [],
         "database": [],
+        "files": [],
     }
 
 
@@ -421,12 +443,169 @@ async def test_every_damage_is_found_at_once(tmp_path: Path) -> None:
     }
 
 
+async def files_line(settings: Settings) -> dict[str, Any]:
+    """Check, and return what was found of the files."""
+    checked = await carry_out(settings, commands.Check())
+    (line,) = (each for each in checked if each["part"] == "files")
+    found: dict[str, Any] = line
+    return found
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+async def test_files_that_are_missing_or_damaged_are_named(
+    tmp_path: Path, is_running: bool
+) -> None:
+    settings = settings_in(tmp_path)
+    async with running(settings) as daemon:
+        for name in ("whole", "lost", "cut", "changed"):
+            await store_file(daemon.store, daemon.blobs, name.encode(), name)
+        places = {
+            name: content_path(settings.data / "blobs", sha256_of(name.encode()))
+            for name in ("lost", "cut", "changed")
+        }
+        places["lost"].unlink()
+        places["cut"].write_bytes(b"cu")
+        places["changed"].write_bytes(b"CHANGED")
+    async with running(settings) if is_running else contextlib.nullcontext():
+        found = await files_line(settings)
+    assert found["summary"] == "4 contents, 19 bytes"
+    whose = "of alice in the chat of alice and bob: the content"
+    starts = sorted(each.partition(whose)[0] for each in found["problems"])
+    assert starts == ["'changed' ", "'cut' ", "'lost' "]
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+async def test_contents_and_uploads_that_nobody_needs_are_removed(
+    tmp_path: Path, is_running: bool
+) -> None:
+    settings = settings_in(tmp_path)
+    async with running(settings) as daemon:
+        await store_file(daemon.store, daemon.blobs, b"needed")
+        # So long ago that it is given up.
+        begun = await begin_upload(daemon.store, daemon.blobs, b"half")
+        await begin_upload(daemon.store, daemon.blobs, b"unused")
+        unused = content_path(settings.data / "blobs", sha256_of(b"unused"))
+        unused.parent.mkdir(exist_ok=True)
+        unused.write_bytes(b"unused")
+    async with running(settings) if is_running else contextlib.nullcontext():
+        found = await files_line(settings)
+    assert found == {
+        "part": "files",
+        "summary": "1 content, 6 bytes; 3 left over were removed",
+        "problems": [],
+    }
+    assert not unused.exists()
+    assert not (settings.data / "blobs/incoming" / begun.id).exists()
+    assert (await files_line(settings))["summary"] == "1 content, 6 bytes"
+
+
+async def test_of_a_damaged_database_no_content_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(settings_in(tmp_path)) as daemon:
+        unused = content_path(daemon.settings.data / "blobs", sha256_of(b"unused"))
+        unused.parent.mkdir()
+        unused.write_bytes(b"unused")
+
+        async def damaged() -> list[str]:
+            return ["the database is damaged"]
+
+        monkeypatch.setattr(daemon.store, "check", damaged)
+        found = await files_line(daemon.settings)
+        assert "not looked at" in found["summary"]
+        assert unused.exists()
+
+
+async def test_what_cannot_be_removed_is_a_problem(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: object) -> None:
+        raise UnavailableError("the disk is gone")
+
+    monkeypatch.setattr(daemon.blobs, "sweep_uploads", fail)
+    (problem,) = (await files_line(daemon.settings))["problems"]
+    assert problem == "what is left over could not be removed: the disk is gone"
+
+
+async def test_a_file_in_place_of_the_folder_of_contents_is_a_problem(
+    tmp_path: Path,
+) -> None:
+    settings = settings_in(tmp_path)
+    async with running(settings):
+        pass
+    (settings.data / "blobs/incoming").rmdir()
+    (settings.data / "blobs").rmdir()
+    (settings.data / "blobs").write_text("mine")
+    (problem,) = (await files_line(settings))["problems"]
+    assert f"{settings.data / 'blobs'} for files cannot be made" in problem
+
+
+async def test_contents_that_others_can_read_are_a_problem(tmp_path: Path) -> None:
+    async with running(settings_in(tmp_path)) as daemon:
+        blobs = daemon.settings.data / "blobs"
+        for path in (daemon.settings.data, blobs):
+            path.chmod(0o755)
+        found = (await problems(daemon.settings))["data folder"]
+    assert any(f"{blobs} can be read or written by others" in each for each in found)
+
+
+# Backups ----------------------------------------------------------------------------
+
+
+async def test_a_backup_through_the_socket_tells_what_it_came_to(
+    daemon: Daemon, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for content in (b"one", b"two two"):
+        await store_file(daemon.store, daemon.blobs, content)
+    content_path(daemon.settings.data / "blobs", sha256_of(b"one")).unlink()
+    answer = await daemon.ask(commands.Backup(str(tmp_path / "b.tar")))
+    report = msgspec.convert(answer, BackupReport)
+    assert report.size == (tmp_path / "b.tar").stat().st_size
+    assert (report.copied, report.copied_bytes, report.missing) == (1, 7, 1)
+    assert "1 contents of files are missing or damaged" in caplog.text
+
+
+async def test_a_backup_that_is_under_way_ends_with_the_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "backups").mkdir()
+    async with asyncio.timeout(10), running(settings_in(tmp_path)) as daemon:
+        await store_file(daemon.store, daemon.blobs, b"one")
+        is_copying, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def copy(*arguments: Any) -> None:
+            loop.call_soon_threadsafe(is_copying.set)
+            *_, is_stopped = arguments
+            while not is_stopped():
+                pass
+            raise InterruptedError
+
+        monkeypatch.setattr("chatd.contents.copy_content", copy)
+        path = str(tmp_path / "backups/b.tar")
+        asking = asyncio.create_task(daemon.ask(commands.Backup(path)))
+        await is_copying.wait()
+    with pytest.raises(AdminError, match="hung up before it answered"):
+        await asking
+    assert list((tmp_path / "backups").iterdir()) == []
+
+
 async def test_a_user_table_that_is_gone_is_a_problem(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     async with running(settings):
         pass
     settings.data.joinpath("users.json").unlink()
     assert "is gone" in (await problems(settings))["user table"][0]
+
+
+async def test_a_database_that_is_gone_while_there_are_files_is_a_problem(
+    tmp_path: Path,
+) -> None:
+    settings = settings_in(tmp_path)
+    async with running(settings) as daemon:
+        await store_file(daemon.store, daemon.blobs, b"content")
+    settings.data.joinpath("chatd.db").unlink()
+    (problem,) = (await problems(settings))["database"]
+    assert "chatd.db is gone, but there are files" in problem
 
 
 async def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:

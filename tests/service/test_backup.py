@@ -1,56 +1,31 @@
-"""Backup while the data folder is in use, and restoring (chatd.backup)."""
+"""Backup while the data folder is in use (chatd.backup); see also test_restore."""
 
 import asyncio
+import contextlib
 import errno
-import io
+import fcntl
 import os
-import subprocess
-import sys
 import tarfile
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chatd import commands
-from chatd.accounts.settings import wall_clock_ms
+from chatd import commands, contents
 from chatd.admin_client import open_administration
 from chatd.administration import Administration
-from chatd.backup import (
-    MEMBERS,
-    BackupError,
-    restore_backup,
-    write_backup,
-)
+from chatd.archive import CONTENTS_LIST, MEMBERS, locked_folder
+from chatd.backup import BackupError, BackupReport, write_backup
 from chatd.config import Settings, load_config
-from chatd.datadir import RESTORE_FOLDER, DataFolder, DataFolderError
-from chatd.protocol.entries import Draft
-from chatd.store.sqlite import SqliteStore
+from chatd.core.sweep import MS_PER_DAY, Sweeper
+from tests.helpers import fill_up, sha256_of, small_disk
+from tests.service.stored_files import TIME_MS, begin_upload, store_file
 
 PASSWORD = "correct horse"
-
-# Restores a backup, and ends as if killed instead of the rename after a number of them.
-KILLED = """
-import os, sys
-from pathlib import Path
-from chatd.backup import restore_backup
-from chatd.datadir import DataFolder
-
-source, target, left = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-rename = Path.rename
-
-def killed(self, target):
-    global left
-    if not left:
-        os._exit(9)
-    left -= 1
-    return rename(self, target)
-
-Path.rename = killed
-with DataFolder.open(target) as folder:
-    restore_backup(source, folder)
-"""
+CONTENT = b"one " * 1_000
+OTHER = b"two " * 500
 
 
 @pytest.fixture
@@ -68,78 +43,41 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
 
 
 @pytest.fixture
-async def backup(administration: Administration, tmp_path: Path) -> Path:
-    path = tmp_path / "backup.tar"
-    await administration.carry_out(commands.Backup(str(path)))
-    return path
+def folder(tmp_path: Path) -> Path:
+    """Where backups go, and nothing else."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    return folder
 
 
-def restore(source: Path, target: Path) -> None:
-    with DataFolder.open(target) as folder:
-        restore_backup(source, folder)
+async def add_file(of: Administration, content: bytes, name: str = "core.tar") -> None:
+    await store_file(of.store, of.blobs, content, name)
 
 
-def repack(source: Path, target: Path, change: dict[str, bytes | None]) -> None:
-    """Copy a backup, with other contents for some members (None: without it)."""
-    with tarfile.open(source) as old, tarfile.open(target, "w") as new:
-        names = [info.name for info in old if info.name not in change]
-        for name in [*(n for n, v in change.items() if v is not None), *names]:
-            found = change.get(name)
-            if found is None:
-                member = old.extractfile(name)
-                assert member is not None
-                found = member.read()
-            info = tarfile.TarInfo(name)
-            info.size = len(found)
-            new.addfile(info, io.BytesIO(found))
+async def back_up(of: Administration, target: Path) -> BackupReport:
+    return await of.backup(commands.Backup(str(target)))
 
 
 def files_in(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir())
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
 
 
-def test_a_backup_is_one_file_for_its_owner_alone(backup: Path) -> None:
-    assert backup.stat().st_mode & 0o777 == 0o600
-    assert files_in(backup.parent) == ["backup.tar", "config.toml", "data"]
-    with tarfile.open(backup) as tar:
-        assert tar.getnames() == [*MEMBERS, "manifest.json"]
+def place_of(blobs: Path, content: bytes) -> Path:
+    return contents.content_path(blobs, sha256_of(content))
 
 
-async def test_a_restored_folder_has_the_same_users_key_and_messages(
-    settings: Settings, tmp_path: Path
+# The tar ----------------------------------------------------------------------------
+
+
+async def test_a_backup_without_files_is_one_tar_for_its_owner_alone(
+    administration: Administration, folder: Path
 ) -> None:
-    async with open_administration(settings) as administration:
-        await administration.carry_out(commands.AddUser("alice", PASSWORD))
-        store = administration.store
-        chat = await store.open_direct("alice", "alice")
-        draft = Draft("alice", "text", wall_clock_ms(), b',"text":"x"}')
-        await store.append(chat.id, draft)
-        path = str(tmp_path / "b.tar")
-        await administration.carry_out(commands.Backup(path))
-    restore(Path(path), tmp_path / "other")
-    other = load_config(settings.file, tmp_path / "other")
-    async with open_administration(other) as restored:
-        assert restored.fingerprint == administration.fingerprint
-        (user,) = await restored.carry_out(commands.ListUsers())
-        (entry,) = await restored.store.read(chat.id, 0, 10)
-    assert (user["name"], entry.sender) == ("alice", "alice")
-
-
-async def test_a_restore_renews_the_id_of_the_logs(
-    administration: Administration, backup: Path, tmp_path: Path
-) -> None:
-    restore(backup, tmp_path / "other")
-    store = await SqliteStore.open(tmp_path / "other/chatd.db")
-    await store.close()
-    assert store.log_id != administration.store.log_id
-
-
-async def test_what_is_restored_is_for_its_owner_alone(
-    backup: Path, tmp_path: Path
-) -> None:
-    restore(backup, tmp_path / "other")
-    for name in MEMBERS:
-        assert (tmp_path / "other" / name).stat().st_mode & 0o777 == 0o600
+    report = await back_up(administration, folder / "b.tar")
+    assert files_in(folder) == ["b.tar"]
+    assert (folder / "b.tar").stat().st_mode & 0o777 == 0o600
+    assert report == BackupReport(size=(folder / "b.tar").stat().st_size)
+    with tarfile.open(folder / "b.tar") as tar:
+        assert tar.getnames() == [*MEMBERS, CONTENTS_LIST, "manifest.json"]
 
 
 async def test_an_existing_file_is_never_overwritten(
@@ -148,7 +86,7 @@ async def test_an_existing_file_is_never_overwritten(
     path = tmp_path / "precious"
     path.write_text("mine")
     with pytest.raises(BackupError, match="there is something at"):
-        await administration.carry_out(commands.Backup(str(path)))
+        await back_up(administration, path)
     assert path.read_text() == "mine"
 
 
@@ -158,117 +96,399 @@ async def test_a_dangling_link_is_never_overwritten(
     path = tmp_path / "link"
     path.symlink_to(tmp_path / "nowhere")
     with pytest.raises(BackupError, match="there is something at"):
-        await administration.carry_out(commands.Backup(str(path)))
+        await back_up(administration, path)
 
 
 async def test_a_folder_that_does_not_exist_is_named(
     administration: Administration, tmp_path: Path
 ) -> None:
     with pytest.raises(BackupError, match="nowhere.*No such file"):
-        await administration.carry_out(commands.Backup(str(tmp_path / "nowhere/b")))
+        await back_up(administration, tmp_path / "nowhere/b")
 
 
-async def test_a_full_disk_leaves_nothing_behind(
-    administration: Administration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_backup_into_the_data_folder_is_refused(
+    administration: Administration, tmp_path: Path
 ) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr("chatd.backup._add_bytes", full)
-    with pytest.raises(BackupError, match="No space left"):
-        await administration.carry_out(commands.Backup(str(tmp_path / "b")))
-    assert files_in(tmp_path) == ["config.toml", "data"]
+    before = files_in(tmp_path / "data")
+    with pytest.raises(BackupError, match="is in the data folder"):
+        await back_up(administration, tmp_path / "data/b.tar")
+    assert files_in(tmp_path / "data") == before
 
 
-async def test_a_cancelled_backup_leaves_nothing_behind(
-    administration: Administration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_backup_that_shares_the_contents_themselves_is_refused(
+    administration: Administration, folder: Path, tmp_path: Path
 ) -> None:
-    writing = asyncio.create_task(
-        write_backup(tmp_path / "data", administration.store, tmp_path / "b")
-    )
-    loop = asyncio.get_running_loop()
-
-    def cancel(*_: Any) -> None:
-        loop.call_soon_threadsafe(writing.cancel)
-        raise InterruptedError
-
-    monkeypatch.setattr("chatd.backup._give_name", cancel)
-    with pytest.raises((asyncio.CancelledError, BackupError)):
-        await writing
-    assert files_in(tmp_path) == ["config.toml", "data"]
+    (folder / "blobs").symlink_to(tmp_path / "data/blobs")
+    with pytest.raises(BackupError, match="or shares its files"):
+        await back_up(administration, folder / "b.tar")
+    assert files_in(folder) == ["blobs"]
 
 
 async def test_a_disk_without_links_gets_its_backup_all_the_same(
-    administration: Administration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    administration: Administration, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> None:
         raise OSError(errno.EPERM, "no links here")
 
     monkeypatch.setattr("chatd.backup.os.link", refuse)
-    await administration.carry_out(commands.Backup(str(tmp_path / "b")))
-    restore(tmp_path / "b", tmp_path / "other")
+    await back_up(administration, folder / "b")
+    assert files_in(folder) == ["b"]
 
 
-# Refusals of restoring --------------------------------------------------------------
+# The contents of files --------------------------------------------------------------
 
 
-async def test_a_folder_that_is_not_empty_is_not_restored_into(
-    backup: Path, tmp_path: Path
+async def test_contents_are_beside_the_tar_for_its_owner_alone(
+    administration: Administration, folder: Path
 ) -> None:
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other/mine").write_text("mine")
-    with pytest.raises(BackupError, match=r"is not empty \(mine is there\)"):
-        restore(backup, tmp_path / "other")
-    assert files_in(tmp_path / "other") == ["lock", "mine"]
+    await add_file(administration, CONTENT)
+    report = await back_up(administration, folder / "b.tar")
+    place = place_of(folder / "blobs", CONTENT)
+    assert place.read_bytes() == CONTENT
+    assert place.stat().st_mode & 0o777 == 0o600
+    assert (folder / "blobs").stat().st_mode & 0o777 == 0o700
+    assert (report.copied, report.copied_bytes) == (1, len(CONTENT))
+    with tarfile.open(folder / "b.tar") as tar:
+        member = tar.extractfile(CONTENTS_LIST)
+        assert member is not None
+        assert member.read().decode() == f"{sha256_of(CONTENT)} {len(CONTENT)}\n"
+
+
+async def test_what_an_earlier_backup_has_is_not_copied_again(
+    administration: Administration, folder: Path
+) -> None:
+    await add_file(administration, CONTENT)
+    await back_up(administration, folder / "monday")
+    before = place_of(folder / "blobs", CONTENT).stat()
+    await add_file(administration, OTHER)
+    report = await back_up(administration, folder / "tuesday")
+    assert (report.copied, report.copied_bytes) == (1, len(OTHER))
+    assert (report.kept, report.kept_bytes) == (1, len(CONTENT))
+    after = place_of(folder / "blobs", CONTENT).stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+async def test_the_same_content_of_two_files_is_copied_once(
+    administration: Administration, folder: Path
+) -> None:
+    for name in ("a", "b"):
+        await add_file(administration, CONTENT, name)
+    assert (await back_up(administration, folder / "b.tar")).copied == 1
+
+
+async def test_an_empty_file_is_copied_too(
+    administration: Administration, folder: Path
+) -> None:
+    await add_file(administration, b"")
+    assert (await back_up(administration, folder / "b.tar")).copied == 1
+    assert place_of(folder / "blobs", b"").read_bytes() == b""
+
+
+async def test_a_content_of_another_size_than_it_should_have_is_replaced(
+    administration: Administration, folder: Path
+) -> None:
+    await add_file(administration, CONTENT)
+    place = place_of(folder / "blobs", CONTENT)
+    place.parent.mkdir(parents=True)
+    place.write_bytes(CONTENT[:-1])
+    assert (await back_up(administration, folder / "b.tar")).copied == 1
+    assert place.read_bytes() == CONTENT
+
+
+async def test_an_upload_that_is_not_complete_is_not_copied(
+    administration: Administration, folder: Path
+) -> None:
+    await begin_upload(administration.store, administration.blobs, CONTENT)
+    await back_up(administration, folder / "b.tar")
+    assert files_in(folder) == ["b.tar"]
+
+
+async def test_a_content_that_is_missing_is_named_and_all_else_is_there(
+    administration: Administration, folder: Path, tmp_path: Path
+) -> None:
+    await add_file(administration, CONTENT, "core.tar")
+    await add_file(administration, OTHER)
+    place_of(tmp_path / "data/blobs", CONTENT).unlink()
+    report = await back_up(administration, folder / "b.tar")
+    assert (report.missing, report.copied) == (1, 1)
+    (problem,) = report.problems
+    assert problem == (
+        "the content of 'core.tar' of alice in the chat of alice and bob is missing"
+        f" (SHA-256 {sha256_of(CONTENT)})"
+    )
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"chatd.db": b"SQLite format 3\0"}, "is damaged"),
-        ({"users.json": None}, "is damaged"),
-        ({"manifest.json": None}, "is not complete"),
-        ({"manifest.json": b"{}"}, "no backup of chatd, or damaged"),
-        ({"../evil": b"x"}, "no backup of chatd"),
-        ({"/evil": b"x"}, "no backup of chatd"),
-    ],
+    ("damaged", "reason"),
+    [(b"ONE " * 1_000, "is damaged"), (CONTENT[1:], "has 3999 bytes instead of 4000")],
 )
-async def test_a_wrong_backup_is_refused_and_the_folder_left_empty(
-    backup: Path, tmp_path: Path, change: dict[str, bytes | None], reason: str
+async def test_a_damaged_content_is_named_and_not_copied(
+    administration: Administration,
+    folder: Path,
+    tmp_path: Path,
+    damaged: bytes,
+    reason: str,
 ) -> None:
-    repack(backup, tmp_path / "wrong", change)
-    with pytest.raises(BackupError, match=reason):
-        restore(tmp_path / "wrong", tmp_path / "other")
-    assert files_in(tmp_path / "other") == ["lock"]
-    assert not (tmp_path / "evil").exists()
+    await add_file(administration, CONTENT)
+    place_of(tmp_path / "data/blobs", CONTENT).write_bytes(damaged)
+    report = await back_up(administration, folder / "b.tar")
+    assert report.missing == 1
+    assert reason in report.problems[0]
+    assert files_in(folder) == ["b.tar", "blobs"]
 
 
-@pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9])
-def test_a_backup_that_was_cut_off_is_refused(
-    backup: Path, tmp_path: Path, part: float
+async def test_what_an_earlier_backup_has_is_not_missing(
+    administration: Administration, folder: Path, tmp_path: Path
 ) -> None:
-    content = backup.read_bytes()
-    (tmp_path / "cut").write_bytes(content[: int(len(content) * part)])
+    await add_file(administration, CONTENT)
+    await back_up(administration, folder / "monday")
+    place_of(tmp_path / "data/blobs", CONTENT).unlink()
+    report = await back_up(administration, folder / "tuesday")
+    assert (report.missing, report.kept) == (0, 1)
+
+
+async def test_of_very_many_missing_contents_the_first_are_named(
+    administration: Administration, folder: Path, tmp_path: Path
+) -> None:
+    for number in range(contents.MAX_NAMED + 2):
+        content = b"%d" % number
+        await add_file(administration, content)
+        place_of(tmp_path / "data/blobs", content).unlink()
+    report = await back_up(administration, folder / "b.tar")
+    assert report.missing == contents.MAX_NAMED + 2
+    assert report.problems[-1] == "and 2 more"
+    assert len(report.problems) == contents.MAX_NAMED + 1
+
+
+async def test_a_file_that_expires_meanwhile_is_in_the_backup(
+    administration: Administration,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, blobs = administration.store, administration.blobs
+    await add_file(administration, CONTENT)
+    sweeper = Sweeper(store, blobs, lambda: TIME_MS + 3 * MS_PER_DAY)
+    sweeper.expire_days = 2.0
+    real = store.backup
+
+    async def copy_and_expire(path: Path) -> None:
+        await real(path)
+        await sweeper.sweep()
+
+    monkeypatch.setattr(store, "backup", copy_and_expire)
+    report = await write_backup(
+        tmp_path / "data", store, folder / "b", sweeper.holding_removals
+    )
+    assert (report.copied, report.missing) == (1, 0)
+    assert await store.contents() == {}
+    assert await sweeper.sweep() == 1
+    assert await blobs.list_contents() == []
+
+
+async def test_contents_are_copied_outside_of_the_loops_thread(
+    administration: Administration, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    real = contents.copy_content
+
+    def copy(*arguments: Any) -> None:
+        threads.append(threading.current_thread())
+        real(*arguments)
+
+    monkeypatch.setattr(contents, "copy_content", copy)
+    await add_file(administration, CONTENT)
+    await back_up(administration, folder / "b")
+    assert threads
+    assert threading.main_thread() not in threads
+
+
+# Failures ---------------------------------------------------------------------------
+
+
+async def test_a_failure_leaves_nothing_behind(
+    administration: Administration, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    await add_file(administration, CONTENT)
+    monkeypatch.setattr("chatd.backup._add_bytes", full)
+    with pytest.raises(BackupError, match="b.tar: No space left .*: make room on that"):
+        await back_up(administration, folder / "b.tar")
+    assert files_in(folder) == []
+
+
+async def test_a_failure_leaves_the_contents_of_earlier_backups(
+    administration: Administration, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_file(administration, CONTENT)
+    await back_up(administration, folder / "monday")
+    before = files_in(folder)
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    await add_file(administration, OTHER)
+    monkeypatch.setattr("chatd.backup._add_bytes", fail)
     with pytest.raises(BackupError):
-        restore(tmp_path / "cut", tmp_path / "other")
-    assert files_in(tmp_path / "other") == ["lock"]
+        await back_up(administration, folder / "tuesday")
+    assert files_in(folder) == before
 
 
-async def test_a_backup_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BackupError, match="nothing.tar.*No such file"):
-        restore(tmp_path / "nothing.tar", tmp_path / "other")
-
-
-@pytest.mark.parametrize("renames", range(4))
-def test_a_restore_killed_halfway_is_never_taken_for_a_whole_one(
-    backup: Path, tmp_path: Path, renames: int
+async def test_a_disk_that_becomes_full_leaves_nothing_behind(
+    administration: Administration, tmp_path: Path
 ) -> None:
-    other = tmp_path / "other"
-    command = [sys.executable, "-c", KILLED, str(backup), str(other), str(renames)]
-    if subprocess.run(command, check=False).returncode == 0:
-        assert renames == 3
-        DataFolder.open(other).close()
-        assert not (other / RESTORE_FOLDER).exists()
+    await add_file(administration, os.urandom(3 << 20))
+    with small_disk(tmp_path / "disk", mebibytes=2) as disk:
+        with pytest.raises(BackupError, match="b.tar: No space left on device: make"):
+            await back_up(administration, disk / "b.tar")
+        assert files_in(disk) == []
+        fill_up(disk / "ballast")
+        with pytest.raises(BackupError, match="disk"):
+            await back_up(administration, disk / "b.tar")
+        assert files_in(disk) == ["ballast"]
+
+
+def cancels(task: "asyncio.Task[Any]") -> Callable[..., None]:
+    """Return what cancels a task from a thread, and does not go on until it has."""
+    loop = asyncio.get_running_loop()
+
+    def cancel(*_: Any) -> None:
+        is_cancelled = threading.Event()
+        loop.call_soon_threadsafe(task.cancel)
+        loop.call_soon_threadsafe(is_cancelled.set)
+        assert is_cancelled.wait(10)
+        raise InterruptedError(errno.EINTR, "broken off")
+
+    return cancel
+
+
+@pytest.mark.parametrize("where", ["chatd.backup._give_name", "second content"])
+async def test_a_cancelled_backup_leaves_nothing_behind(
+    administration: Administration,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    for content in (CONTENT, OTHER):
+        await add_file(administration, content)
+    task = asyncio.create_task(back_up(administration, folder / "b"))
+    cancel = cancels(task)
+    real, calls = contents.copy_content, iter([0, 1])
+
+    def copy(*arguments: Any) -> None:
+        if next(calls):
+            cancel()
+        real(*arguments)
+
+    if where == "second content":
+        monkeypatch.setattr(contents, "copy_content", copy)
     else:
-        with pytest.raises(DataFolderError, match="broken off"):
-            DataFolder.open(other)
+        monkeypatch.setattr(where, cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert files_in(folder) == []
+
+
+async def test_cancelling_stops_amid_a_large_content(
+    administration: Administration, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "CHUNK_BYTES", 1_000)
+    await add_file(administration, CONTENT)
+    task = asyncio.create_task(back_up(administration, folder / "b"))
+    loop, real, reads = asyncio.get_running_loop(), contents._reading, []
+
+    def reading() -> Any:
+        # The first is for opening it.
+        reads.append(1)
+        if len(reads) == 3:
+            is_cancelled = threading.Event()
+            loop.call_soon_threadsafe(task.cancel)
+            loop.call_soon_threadsafe(loop.call_soon, is_cancelled.set)
+            assert is_cancelled.wait(10)
+        return real()
+
+    monkeypatch.setattr(contents, "_reading", reading)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(reads) == 3
+    assert files_in(folder) == []
+
+
+# Several into one folder ------------------------------------------------------------
+
+
+async def test_two_backups_at_once_into_one_folder_are_both_complete(
+    administration: Administration, folder: Path
+) -> None:
+    await add_file(administration, CONTENT)
+    reports = await asyncio.gather(
+        *(back_up(administration, folder / name) for name in ("one", "two"))
+    )
+    assert sorted((each.copied, each.kept) for each in reports) == [(0, 1), (1, 0)]
+    sha256 = sha256_of(CONTENT)
+    assert files_in(folder) == [
+        "blobs",
+        f"blobs/{sha256[:2]}",
+        f"blobs/{sha256[:2]}/{sha256}",
+        "one",
+        "two",
+    ]
+
+
+async def test_one_that_waits_for_another_can_be_cancelled(
+    administration: Administration, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = contextlib.ExitStack()
+    other.enter_context(locked_folder(folder, threading.Event()))
+    task = asyncio.create_task(back_up(administration, folder / "b"))
+    waiting, real = asyncio.Event(), fcntl.flock
+    loop = asyncio.get_running_loop()
+
+    def flock(descriptor: int, how: int) -> None:
+        loop.call_soon_threadsafe(waiting.set)
+        real(descriptor, how)
+
+    monkeypatch.setattr("chatd.archive.fcntl.flock", flock)
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    other.close()
+    assert files_in(folder) == []
+
+
+async def test_what_a_killed_backup_has_left_is_removed_by_the_next(
+    administration: Administration, folder: Path
+) -> None:
+    await add_file(administration, CONTENT)
+    left = folder / f".monday.tar.x{contents.UNFINISHED}"
+    left.mkdir()
+    (left / "chatd.db").write_text("half")
+    (folder / "blobs").mkdir()
+    (folder / f"blobs/.x{contents.UNFINISHED}").write_text("half")
+    (folder / ".chatd-backup.lock").touch()
+    (folder / ".precious").write_text("mine")
+    await back_up(administration, folder / "b")
+    assert [n for n in files_in(folder) if n.startswith(".") or "/." in n] == [
+        ".precious"
+    ]
+
+
+async def test_on_a_disk_without_locks_contents_of_a_failed_backup_stay(
+    administration: Administration, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    await add_file(administration, CONTENT)
+    monkeypatch.setattr("chatd.archive.fcntl.flock", refuse)
+    monkeypatch.setattr("chatd.backup._add_bytes", fail)
+    with pytest.raises(BackupError):
+        await back_up(administration, folder / "b")
+    assert place_of(folder / "blobs", CONTENT).read_bytes() == CONTENT
+    assert len(files_in(folder)) == 3

@@ -7,22 +7,11 @@ from pathlib import Path
 import pytest
 
 from chatd.core.feed import Delivery
-from chatd.core.service import Service, ServiceLimits
+from chatd.core.service import Service
 from chatd.protocol.messages import ChatRecord, Ready, ServerMessage
+from chatd.store.disk import DiskBlobs
 from chatd.store.sqlite import SqliteStore
-
-LIMITS = ServiceLimits(
-    frame=131_072,
-    text=16_384,
-    in_flight=256,
-    sync=200,
-    messages_per_second=0.0,
-    messages_burst=1,
-    address_messages_per_second=0.0,
-    address_messages_burst=1,
-    user_rooms=10,
-    invitations=10,
-)
+from tests.service.conftest import LIMITS
 
 
 class Everybody:
@@ -57,9 +46,11 @@ class Recorder:
 @pytest.fixture
 async def service(tmp_path: Path) -> AsyncIterator[Service]:
     store = await SqliteStore.open(tmp_path / "chatd.db")
-    service = Service(store, Everybody(), LIMITS)
+    blobs = DiskBlobs(tmp_path / "blobs")
+    service = Service(store, blobs, Everybody(), LIMITS)
     yield service
     await service.close()
+    await blobs.close()
     await store.close()
 
 

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from chatd.core.service import Service, ServiceLimits
+from chatd.core.service import Service
 from chatd.protocol.entries import Entry
 from chatd.protocol.errors import ChatError, StorageFullError, UnavailableError
 from chatd.protocol.messages import Ready, Send, ServerMessage
 from chatd.store.base import Append, ChatInfo
+from chatd.store.disk import DiskBlobs
 from chatd.store.sqlite import SqliteStore
 from tests.helpers import PASSWORD, RawClient, eventually, fresh_name, logged_in
+from tests.service.conftest import LIMITS
 from tests.system.daemon import Daemon
 
 LONG = "\x01" * 16_000  # six times as long in JSON
@@ -159,20 +161,6 @@ class _Sink:
     def push(self, message: ServerMessage) -> None: ...
 
 
-LIMITS = ServiceLimits(
-    frame=131_072,
-    text=16_384,
-    in_flight=256,
-    sync=200,
-    messages_per_second=0.0,
-    messages_burst=1,
-    address_messages_per_second=0.0,
-    address_messages_burst=1,
-    user_rooms=10,
-    invitations=10,
-)
-
-
 class _Sender:
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -207,11 +195,13 @@ class _Sender:
 @contextlib.asynccontextmanager
 async def sending(path: Path) -> AsyncIterator[tuple[Service, SqliteStore, _Sender]]:
     store = await SqliteStore.open(path / "chatd.db")
-    service = Service(store, _Everybody(), LIMITS)
+    blobs = DiskBlobs(path / "blobs")
+    service = Service(store, blobs, _Everybody(), LIMITS)
     sender = _Sender(service)
     await sender.log_in()
     yield service, store, sender
     await service.close()
+    await blobs.close()
     await store.close()
 
 

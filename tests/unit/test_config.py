@@ -10,6 +10,7 @@ import pytest
 from chatd.config import (
     SECTIONS,
     ConfigError,
+    FileSettings,
     Settings,
     keys_of,
     load_config,
@@ -115,6 +116,12 @@ def test_paths_are_relative_to_the_data_folder(tmp_path: Path) -> None:
         ('[server]\nmotd = "\\u001b"', "[server] motd: control characters"),
         ('[accounts]\nregistration = "x"', "write 'open' or 'invite' or 'closed'"),
         ("[accounts]\niterations = 4095", "[accounts] iterations must be 4096 to"),
+        ("[files]\nsize = -1", "[files] size: expected a whole number >= 0"),
+        ('[files]\nsize = "1 GB"', "[files] size: expected a whole number, got text"),
+        ("[files]\ntransfers = 0", "[files] transfers: expected a whole number >= 1"),
+        ("[files]\nexpire_days = 36501", "[files] expire_days: expected a number <="),
+        ("[files]\nexpire = 1", "there is no such key: did you mean expire_days?"),
+        ("expire_days = 1", "outside of a section: put it under [files]"),
         ('[log]\nlevel = "loud"', "[log] level: 'loud' is not possible: write 'debug'"),
         ('[tls]\nkey = "k"', "[tls] certificate: certificate and key go together"),
         ("a b", "is not valid TOML"),
@@ -129,6 +136,12 @@ def test_a_wrong_configuration_is_refused_in_one_sentence_that_names_it(
     assert sentence.startswith(str(tmp_path / "config.toml"))
     assert reason in sentence
     assert "\n" not in sentence
+
+
+def test_without_a_section_files_have_their_defaults(tmp_path: Path) -> None:
+    files = load(tmp_path, "[files]\nexpire_days = 30").files
+    assert files == FileSettings(expire_days=30.0)
+    assert (files.size, files.free_bytes) == (10 << 30, 1 << 30)
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
@@ -162,7 +175,10 @@ def test_a_socket_path_of_107_bytes_is_the_longest(tmp_path: Path) -> None:
 
 def test_only_data_and_listen_need_a_restart(tmp_path: Path) -> None:
     old = load(tmp_path, "")
-    text = '[server]\nname = "x"\n[limits]\ntext = 5\n[log]\nlevel = "debug"'
+    text = (
+        '[server]\nname = "x"\n[limits]\ntext = 5\n[files]\nsize = 5\n'
+        '[log]\nlevel = "debug"'
+    )
     assert settings_needing_restart(old, load(tmp_path, text)) == []
     new = load(tmp_path, '[server]\ndata = "x"\nlisten = ["tcp://h"]')
     assert settings_needing_restart(old, new) == ["[server] data", "[server] listen"]

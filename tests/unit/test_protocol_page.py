@@ -7,6 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from chatd.config import FileSettings, LimitSettings
+from chatd.core.files import MAX_BEGUN, MAX_NAME_BYTES
+from chatd.core.sweep import MAX_UPLOAD_DAYS
+from chatd.core.tickets import MAX_PER_USER, TICKET_SECONDS
+from chatd.core.transfers import STALLED_SECONDS
+from chatd.listeners.native.data import REFUSAL_SECONDS
 from chatd.protocol import errors
 from chatd.protocol.frames import (
     MAX_BODY_BEFORE_LOGIN,
@@ -24,7 +30,9 @@ from chatd.protocol.messages import (
 )
 
 PAGE = (Path(errors.__file__).parent / "README.md").read_text("utf-8")
-OFFERED, _, MISSING = PAGE.partition("## 8. Not in this version")
+OFFERED, _, MISSING = PAGE.partition("## 9. Not in this version")
+
+FILES = OFFERED.partition("## 8. Files")[2]
 
 REQUEST_TYPES = [str(cls.__struct_config__.tag) for cls in REQUESTS]
 SERVER_TYPES = [str(cls.__struct_config__.tag) for cls in SERVER_MESSAGES]
@@ -60,8 +68,7 @@ def codes_of(cls: type[errors.ChatError]) -> set[str]:
 def missing_types() -> list[str]:
     shown = [json.loads(body)["type"] for body in examples(MISSING, "C")]
     _, _, listed = MISSING.partition("**Administering rooms.**")
-    names, _, _ = listed.partition("**Files.**")
-    words = re.findall(r"`(\w+)`", names)
+    words = re.findall(r"`(\w+)`", listed)
     answers = {"ok", "target", "by", "banned", "muted", "blocked"}
     return sorted({*shown, *words} - answers)
 
@@ -69,7 +76,7 @@ def missing_types() -> list[str]:
 def test_the_examples_are_found() -> None:
     assert len(examples(OFFERED, "C")) > 20
     assert len(examples(OFFERED, "S")) > 20
-    assert len(missing_types()) > 15
+    assert len(missing_types()) > 10
 
 
 @pytest.mark.parametrize("body", examples(OFFERED, "C"))
@@ -133,3 +140,49 @@ def test_the_bounds_of_a_body_are_on_the_page(number: int) -> None:
 def test_the_largest_frame_of_the_server_is_on_the_page() -> None:
     assert MAX_BODY_FROM_SERVER == 1 << 20
     assert "server to client 1 MiB" in PAGE
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"1 to {MAX_NAME_BYTES} bytes of UTF-8",
+        f"may have {MAX_BEGUN} unfinished uploads",
+        f"within {TICKET_SECONDS:g} s",
+        f"more than {MAX_PER_USER} unused ones",
+        f"not moved for {STALLED_SECONDS:g} s",
+        f"discards for up to {REFUSAL_SECONDS:g} s",
+        f"`files.size` ({FileSettings().size >> 30} GiB)",
+        f"`files.free_bytes` ({FileSettings().free_bytes >> 30} GiB)",
+        f"`files.transfers` ({FileSettings().transfers})",
+        f"`files.user_transfers` ({FileSettings().user_transfers})",
+    ],
+)
+def test_the_bounds_of_files_on_the_page_are_those_of_the_code(words: str) -> None:
+    assert words in " ".join(FILES.split())
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("user_bytes", "`files.user_bytes` (no bound)"),
+        ("total_bytes", "`files.total_bytes` (no bound)"),
+        ("expire_days", "`files.expire_days`, 0 for never"),
+    ],
+)
+def test_what_has_no_bound_unless_configured_is_said_so(key: str, words: str) -> None:
+    assert getattr(FileSettings(), key) == 0
+    assert words in " ".join(FILES.split())
+
+
+def test_an_unfinished_upload_is_kept_for_as_long_as_the_page_says() -> None:
+    assert MAX_UPLOAD_DAYS == 1
+    assert "removed a day after it was begun" in " ".join(FILES.split())
+
+
+def test_the_default_beside_a_limit_is_that_of_the_code() -> None:
+    defaults = msgspec.structs.asdict(LimitSettings())
+    shown = re.findall(r"`(?:limits\.)?(\w+)`\s\(([\d,]+)\)", OFFERED)
+    limits = [(key, number) for key, number in shown if key in defaults]
+    assert len({key for key, _ in limits}) > 8
+    for key, number in limits:
+        assert (key, defaults[key]) == (key, float(number.replace(",", "")))

@@ -15,6 +15,7 @@ from chatd.accounts.throttle import network_of
 from chatd.core.chats import Sending
 from chatd.core.feed import Delivery
 from chatd.core.hub import Session
+from chatd.listeners.native.data import DataConnection
 from chatd.listeners.native.dispatch import HANDLERS
 from chatd.listeners.native.handshake import Handshake
 from chatd.listeners.native.outbox import Outbox, encode_delivery, encode_sent
@@ -30,6 +31,7 @@ from chatd.protocol.messages import (
     NO_REPLY,
     Auth,
     Closing,
+    Data,
     Error,
     Hello,
     InvalidBodyError,
@@ -73,6 +75,7 @@ class Connection:
         "_writer",
         "address",
         "candidate",
+        "data",
         "handshake",
         "heard_at",
         "is_reading",
@@ -103,6 +106,8 @@ class Connection:
         # Whose login is under way.
         self.candidate: str | None = None
         self.handshake: Handshake | None = Handshake(self)
+        # What it is instead of a session, once a ticket was redeemed.
+        self.data: DataConnection | None = None
         self.opened_at = self.heard_at = listener.service.clock.monotonic()
         # What binds SCRAM to this TLS connection (RFC 5929), if anything does: of the
         # certificate that it was shown, whatever is loaded later.
@@ -123,6 +128,8 @@ class Connection:
         self._bad_since = 0.0
 
     def __repr__(self) -> str:
+        if self.data is not None:
+            return repr(self.data)
         user = f" {self.session.user}" if self.session is not None else ""
         return f"#{self.number}{user}"
 
@@ -157,6 +164,9 @@ class Connection:
             self.push(self._hello())
             try:
                 await self._serve()
+                if self.data is not None:
+                    self._outbox.end()
+                    await self.data.run()
             except asyncio.CancelledError:
                 if self._closing is None:
                     raise
@@ -185,6 +195,9 @@ class Connection:
 
     def close_soon(self, closing: Closing) -> None:
         """Hang up as soon as what was taken is answered; safe to call from outside."""
+        if self.data is not None:
+            self.data.close_soon(closing)
+            return
         if self._closing is not None:
             return
         self._closing = closing
@@ -229,6 +242,8 @@ class Connection:
             self.heard_at = monotonic()
             try:
                 await self._take(decoder.feed(data))
+                if self.data is not None:
+                    return
                 if decoder.is_broken and self._closing is None:
                     decoder.feed(b"")
             except FrameError as error:
@@ -264,6 +279,11 @@ class Connection:
                     await self._pause(self._outbox.drained())
                 await self._handle(request)
             if self._closing is not None:
+                return
+            if self.data is not None:
+                # What else was read is no message, but bytes that came too soon.
+                is_last = body is bodies[-1] and not self._decoder.buffered_bytes
+                self.data.is_early = not is_last or self._decoder.is_broken
                 return
 
     async def _pause(self, waiting: Coroutine[Any, Any, None]) -> None:
@@ -309,8 +329,22 @@ class Connection:
             if self.handshake is not None and isinstance(request, Auth | Register):
                 await self.handshake.handle(request)
                 return
+            if type(request) is Data:
+                self._become_data(request)
+                return
             raise NotAuthenticatedError("log in before you do that")
         await HANDLERS[type(request)](self, session, request)
+
+    def _become_data(self, request: Data) -> None:
+        self.data = DataConnection(
+            self.listener.service.files,
+            request,
+            self._reader,
+            self._writer,
+            self.number,
+        )
+        self.candidate = self.data.user
+        self.handshake = None
 
     # Logging in ---------------------------------------------------------------------
 

@@ -8,9 +8,13 @@ from chatd.listeners.native.outbox import encode_history
 from chatd.protocol.errors import NotAllowedError
 from chatd.protocol.messages import (
     Auth,
+    CancelUpload,
     ChatRecord,
     Create,
+    Data,
     Decline,
+    Download,
+    Files,
     History,
     Invite,
     Join,
@@ -27,6 +31,7 @@ from chatd.protocol.messages import (
     Sync,
     Topic,
     Typing,
+    Upload,
     Whois,
     WhoisReply,
 )
@@ -159,6 +164,45 @@ async def _whois(connection: "Connection", session: Session, request: Whois) -> 
     )
 
 
+async def _upload(connection: "Connection", session: Session, request: Upload) -> None:
+    answer = await connection.listener.service.files.upload(session, request)
+    answer.re = request.id
+    await connection.reply(answer)
+
+
+async def _cancel_upload(
+    connection: "Connection", session: Session, request: CancelUpload
+) -> None:
+    await connection.listener.service.files.cancel_upload(session, request.file)
+    await connection.reply(Ok(re=request.id))
+
+
+async def _download(
+    connection: "Connection", session: Session, request: Download
+) -> None:
+    answer = await connection.listener.service.files.download(
+        session, request.file, request.offset
+    )
+    answer.re = request.id
+    await connection.reply(answer)
+
+
+async def _files(connection: "Connection", session: Session, request: Files) -> None:
+    page = await connection.listener.service.files.list_files(
+        session, request.chat, request.before, request.limit
+    )
+    page.re = request.id
+    await connection.reply(page)
+
+
+async def _refuse_data(
+    connection: "Connection", session: Session, request: Data
+) -> None:
+    raise NotAllowedError(
+        "the bytes of a file take a connection of their own: do not log in on it"
+    )
+
+
 async def _ignore(connection: "Connection", session: Session, request: Request) -> None:
     return
 
@@ -180,5 +224,10 @@ HANDLERS: dict[type[Request], Handler] = {
     Members: _members,
     SetStatus: _status,
     Whois: _whois,
+    Upload: _upload,
+    CancelUpload: _cancel_upload,
+    Download: _download,
+    Files: _files,
+    Data: _refuse_data,
     PongFromClient: _ignore,
 }

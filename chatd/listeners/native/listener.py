@@ -176,7 +176,9 @@ class NativeListener:
             name = session.user if session is not None else connection.candidate
             if name != user:
                 continue
-            if login is None or connection.login == login:
+            # Of a data connection nobody knows which login asked for its ticket.
+            is_data = connection.data is not None
+            if login is None or connection.login == login or is_data:
                 connection.close_soon(closing)
 
     def is_loopback(self, address: str) -> bool:
@@ -262,7 +264,13 @@ class NativeListener:
             now = self.service.clock.monotonic()
             limits = self.limits
             for connection in list(self.connections):
-                if connection.session is None:
+                if connection.data is not None:
+                    is_idle = connection.data.idle_seconds(now) >= limits.idle_seconds
+                elif connection.session is not None:
+                    silent = now - connection.heard_at
+                    is_idle = connection.is_reading and silent >= limits.idle_seconds
+                else:
+                    is_idle = False
                     if now - connection.opened_at >= limits.login_seconds:
                         connection.close_soon(
                             Closing(
@@ -270,10 +278,7 @@ class NativeListener:
                                 reason=f"no login within {limits.login_seconds:g} s",
                             )
                         )
-                elif (
-                    connection.is_reading
-                    and now - connection.heard_at >= limits.idle_seconds
-                ):
+                if is_idle:
                     connection.close_soon(
                         Closing(
                             code="idle",

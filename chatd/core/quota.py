@@ -1,0 +1,118 @@
+"""How much room there is for files, and what one is told who asks for more."""
+
+from msgspec import Struct
+
+from chatd.protocol.errors import NotAllowedError, StorageFullError, TooLargeError
+from chatd.store.base import Store
+from chatd.store.blobs import Blobs
+
+_NO_ROOM = "the server has no room for that file"
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+
+
+class FileLimits(Struct, frozen=True, kw_only=True):
+    """What the configuration says about files: bytes, days and numbers of transfers.
+
+    0 is no bound, but no files at all for ``size``.
+    """
+
+    size: int
+    user_bytes: int
+    total_bytes: int
+    free_bytes: int
+    expire_days: float
+    transfers: int
+    user_transfers: int
+
+
+class Space:
+    """Says no to files that are too large, each time with what would fit.
+
+    Args:
+        store: Which knows the sizes of all files.
+        blobs: Which knows what the disk has left.
+        limits: The configured bounds; may be replaced at any time.
+    """
+
+    def __init__(self, store: Store, blobs: Blobs, limits: FileLimits) -> None:
+        self._store = store
+        self._blobs = blobs
+        self.limits = limits
+
+    def check_size(self, size: int) -> None:
+        """Check the size of a single file.
+
+        Raises:
+            NotAllowedError: This server takes no files.
+            TooLargeError: It is over ``size``.
+        """
+        most = self.limits.size
+        if not most:
+            raise NotAllowedError("this server takes no files")
+        if size > most:
+            raise TooLargeError(
+                _too_much("this server takes no file so large", size, most)
+            )
+
+    async def check_quota(self, user: str, size: int) -> None:
+        """Check what all files of the user, and of everybody, would come to.
+
+        Raises:
+            TooLargeError: The user would have more than ``user_bytes``.
+            StorageFullError: Everybody would have more than ``total_bytes``.
+        """
+        limits = self.limits
+        if not (limits.user_bytes or limits.total_bytes):
+            return
+        usage = await self._store.file_usage(user)
+        left = max(0, limits.user_bytes - usage.user)
+        if limits.user_bytes and size > left:
+            what = "your files have no room for that one"
+            raise TooLargeError(_too_much(what, size, left))
+        left = max(0, limits.total_bytes - usage.total)
+        if limits.total_bytes and size > left:
+            raise StorageFullError(_too_much(_NO_ROOM, size, left))
+
+    async def check_disk(self, size: int, promised: int) -> None:
+        """Check that the disk keeps ``free_bytes`` after so many more bytes.
+
+        Args:
+            size: What is still to come of the file.
+            promised: What is still to come of others that are on their way.
+
+        Raises:
+            StorageFullError: It would not.
+        """
+        free = await self._blobs.free_bytes()
+        left = max(0, free - promised - self.limits.free_bytes)
+        if size > left:
+            raise StorageFullError(_too_much(_NO_ROOM, size, left))
+
+    async def check_floor(self) -> None:
+        """Check that the disk still has ``free_bytes``, amid an upload.
+
+        Raises:
+            StorageFullError: It has not.
+        """
+        if await self._blobs.free_bytes() < self.limits.free_bytes:
+            raise StorageFullError(
+                "the server's disk became full; what has arrived is kept for a day"
+            )
+
+
+def readable_size(count: int) -> str:
+    """Return a number of bytes for people: never more than it is."""
+    size, unit = float(count), 0
+    while size >= 1_000 and unit < len(_UNITS) - 1:
+        size /= 1_000
+        unit += 1
+    if unit == 0:
+        return "1 byte" if count == 1 else f"{count} bytes"
+    return f"{int(size * 10) / 10:.1f} {_UNITS[unit]}"
+
+
+def _too_much(what: str, size: int, fits: int) -> str:
+    has, would_fit = readable_size(size), readable_size(fits)
+    if has == would_fit:
+        has, would_fit = f"{size:,} bytes", f"{fits:,} bytes"
+    return f"{what}: it has {has}, and {would_fit} would fit"

@@ -1,0 +1,178 @@
+"""Removes what is too old, and contents and uploads that nobody refers to."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+from chatd.protocol.errors import TemporaryError
+from chatd.store.base import FileRecord, Store
+from chatd.store.blobs import Blobs, Receiving
+
+SWEEP_SECONDS = 3_600.0
+MS_PER_DAY = 86_400_000
+# An upload that was begun so long ago, and is not complete, is given up.
+MAX_UPLOAD_DAYS = 1
+# What is forgotten in one transaction, so that no send waits long for it.
+BITE = 1_000
+
+_log = logging.getLogger(__name__)
+
+
+def _none() -> Iterable[FileRecord]:
+    return ()
+
+
+class Sweeper:
+    """Keeps the contents and the records of files in step.
+
+    It needs no connected users, so it also serves a daemon that does not run.
+
+    Args:
+        store: Where the records are.
+        blobs: Where the contents are.
+        now_ms: Returns the wall clock's milliseconds.
+        moving: Returns the uploads that somebody goes on with now, however old.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        blobs: Blobs,
+        now_ms: Callable[[], int],
+        moving: Callable[[], Iterable[FileRecord]] = _none,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._now_ms = now_ms
+        self._moving = moving
+        self.expire_days = 0.0
+        self._holds = 0
+        # Contents that were not removed because of a hold.
+        self._deferred: set[str] = set()
+        # What is coming in must not be taken for something left over: its record is
+        # there before its first byte, but perhaps not yet when the records were read.
+        self._incoming = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Sweep now and every hour, until ``close``."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop; what is left over is swept at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def receive(self, upload: str) -> Receiving:
+        """Go on with an upload that has a record, or begin it."""
+        async with self._incoming:
+            return await self._blobs.receive(upload)
+
+    @contextlib.asynccontextmanager
+    async def holding_removals(self) -> AsyncIterator[None]:
+        """Keep every content that a record has, or had when this was entered.
+
+        What is forgotten meanwhile is removed by a later sweep.
+        """
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+
+    async def sweep(self) -> int:
+        """Remove all that is too old or left over; return how many things that were.
+
+        Contents are kept where the records know none at all: then it is more likely
+        that the records were lost.
+
+        Raises:
+            TemporaryError: The store or the disk does not answer.
+        """
+        return await self._sweep_often() + await self._sweep_contents()
+
+    async def remove_if_unused(self, sha256: str, *, is_locked: bool = False) -> bool:
+        """Remove a content that no stored file has; return whether it is gone.
+
+        Args:
+            sha256: The content.
+            is_locked: The caller holds its lock.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            if not is_locked:
+                await stack.enter_async_context(self._blobs.lock(sha256))
+            if await self._store.is_content_used(sha256):
+                return False
+            # Nothing is waited for from here to the removal: a hold that begins later
+            # is about records that are read later, and these do not have it.
+            if self._holds:
+                self._deferred.add(sha256)
+                return False
+            return await self._blobs.remove(sha256)
+
+    async def _run(self) -> None:
+        await self._logged(self.sweep)
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            await self._logged(self._sweep_often)
+
+    @staticmethod
+    async def _logged(sweep: Callable[[], Awaitable[int]]) -> None:
+        try:
+            count = await sweep()
+        except TemporaryError as error:
+            _log.warning("old files could not be removed: %s", error)
+        except Exception:  # noqa: BLE001 - it is tried again in an hour
+            _log.exception("old files could not be removed")
+        else:
+            if count:
+                _log.info("%d old or left over files were removed", count)
+
+    async def _sweep_often(self) -> int:
+        count = await self._expire()
+        for sha256 in list(self._deferred):
+            self._deferred.discard(sha256)
+            count += await self.remove_if_unused(sha256)
+        async with self._incoming:
+            known = {record.id for record in await self._store.begun_files()}
+            return count + await self._blobs.sweep_uploads(known)
+
+    async def _expire(self) -> int:
+        count = 0
+        while True:
+            now_ms = self._now_ms()
+            # One that is on its way is left, and with it whatever is younger.
+            moving = [file.time_ms for file in self._moving()]
+            begun_before = min([now_ms - MAX_UPLOAD_DAYS * MS_PER_DAY, *moving])
+            stored_before = 0
+            if self.expire_days:
+                stored_before = now_ms - int(self.expire_days * MS_PER_DAY)
+            gone = await self._store.expire_files(begun_before, stored_before, BITE)
+            for record in gone:
+                if record.is_stored:
+                    count += await self.remove_if_unused(record.sha256)
+                else:
+                    await self._blobs.discard(record.id)
+                    count += 1
+            if len(gone) < BITE:
+                return count
+
+    async def _sweep_contents(self) -> int:
+        # In this order: what is stored meanwhile is looked at again under its lock.
+        there = await self._blobs.list_contents()
+        known = await self._store.contents()
+        count = 0
+        if there and not known:
+            # Perhaps the database was lost, and comes back from a backup.
+            _log.warning(
+                "the database knows none of the %d contents of files that are there:"
+                " they are kept; restore the database, or remove them by hand",
+                len(there),
+            )
+            return count
+        for sha256 in there:
+            if sha256 not in known:
+                count += await self.remove_if_unused(sha256)
+        return count
