@@ -9,8 +9,10 @@ The calls block, but each is one small transaction without waiting for the disk
 processes of one user may share the file.
 """
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +29,7 @@ from client.database import (
 
 R = TypeVar("R")
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS chats (chat TEXT PRIMARY KEY, record BLOB NOT NULL);
@@ -36,7 +38,10 @@ CREATE TABLE IF NOT EXISTS entries (
     sender TEXT NOT NULL, time_ms INTEGER NOT NULL, kind TEXT NOT NULL,
     text TEXT NOT NULL, rev INTEGER NOT NULL, more BLOB,
     PRIMARY KEY (chat, seq)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+-- Version 1 kept entries of files without what is needed to fetch the file. They are
+-- missing now, and what is missing is asked for again.
+DELETE FROM entries WHERE kind = 'file'
 """
 _COLUMNS = ("chat", "seq", "prev", "sender", "time_ms", "kind", "text", "rev")
 _OTHERS = tuple(n for n in Entry.__struct_fields__ if n not in _COLUMNS)
@@ -46,6 +51,14 @@ ON CONFLICT (chat, seq) DO UPDATE SET prev = excluded.prev, text = excluded.text
     rev = excluded.rev, more = excluded.more WHERE excluded.rev > rev
 """
 _SELECT = f"SELECT {', '.join(_COLUMNS)}, more FROM entries "  # noqa: S608
+
+MAX_SEARCHED = 100_000
+
+_SEARCH = rf"""
+SELECT * FROM ({_SELECT} WHERE chat = ? ORDER BY seq DESC LIMIT ?)
+WHERE kind IN ('text', 'action', 'file')
+AND (text LIKE ? ESCAPE '\' OR (kind = 'file' AND CAST(more AS TEXT) LIKE ? ESCAPE '\'))
+"""  # noqa: S608
 
 
 class Cache:
@@ -115,6 +128,35 @@ class Cache:
             ).fetchall()
         )
         return [_entry(row) for row in reversed(rows or [])]
+
+    def newer(self, chat: str, after: int, count: int) -> list[Entry]:
+        """Return the entries next above a seq, oldest first; gaps may be between."""
+        rows = self._try(
+            lambda db: db.execute(
+                f"{_SELECT} WHERE chat = ? AND seq > ? ORDER BY seq LIMIT ?",
+                (chat, after, count),
+            ).fetchall()
+        )
+        return [_entry(row) for row in rows or []]
+
+    def search(self, chat: str, text: str, count: int) -> list[Entry]:
+        """Return the newest talk of a chat that holds a text, newest first.
+
+        Upper and lower case are the same. Of files the name counts too. Of a very long
+        chat the newest ``MAX_SEARCHED`` entries are looked at.
+        """
+        wanted = text.strip().casefold()
+        if not wanted:
+            return []
+        # What is not ASCII has cases that the database does not know.
+        pattern = f"%{_escaped(wanted)}%" if text.isascii() else "%"
+
+        def find(db: sqlite3.Connection) -> list[Entry]:
+            rows = db.execute(_SEARCH, (chat, MAX_SEARCHED, pattern, pattern))
+            found = (_entry(row) for row in rows)
+            return list(islice((e for e in found if _holds(e, wanted)), count))
+
+        return self._try(find) or []
 
     def store(
         self,
@@ -198,6 +240,17 @@ class Cache:
             self._on_notice(text)
 
 
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\%_])", r"\\\1", text)
+
+
+def _holds(entry: Entry, wanted: str) -> bool:
+    if entry.is_deleted:
+        return False
+    name = entry.file.name if entry.file is not None else ""
+    return wanted in entry.text.casefold() or wanted in name.casefold()
+
+
 def _row(entry: Entry) -> tuple[Any, ...]:
     more = {
         name: value
@@ -213,4 +266,4 @@ def _entry(row: tuple[Any, ...]) -> Entry:
     members = dict(zip(_COLUMNS, columns, strict=True))
     if more is not None:
         members |= msgspec.json.decode(more)
-    return Entry(**members)
+    return msgspec.convert(members, Entry)

@@ -4,15 +4,17 @@ A ``Change`` says what is different now. Faces redraw from it, bots act on it. B
 time it is reported the model already shows it.
 """
 
+from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
 from chatd.protocol.entries import TALK
-from chatd.protocol.messages import Message
+from chatd.protocol.messages import FileInfo, Message
 
 Origin = Literal["live", "backlog", "history", "cache"]
 ItemState = Literal["waiting", "sent", "refused"]
+TransferState = Literal["waiting", "checking", "moving", "done", "failed", "cancelled"]
 
 
 class Entry(Struct, frozen=True, kw_only=True, gc=False):
@@ -27,6 +29,7 @@ class Entry(Struct, frozen=True, kw_only=True, gc=False):
         target: For edit, delete, reaction: the seq that it changes.
         rev: The seq of the last event that changed it, 0 if none.
         key: Of one's own entries, where the server repeated it.
+        file: Of kind file: what can be fetched; ``text`` is its caption then.
     """
 
     chat: str
@@ -45,6 +48,7 @@ class Entry(Struct, frozen=True, kw_only=True, gc=False):
     is_deleted: bool = False
     target: int | None = None
     rev: int = 0
+    file: FileInfo | None = None
 
     @property
     def is_talk(self) -> bool:
@@ -76,6 +80,7 @@ def entry_from_message(message: Message, chat: str = "") -> Entry:
         is_deleted=message.deleted,
         target=message.target,
         rev=message.rev or 0,
+        file=message.file,
     )
 
 
@@ -105,6 +110,51 @@ class OutboxItem(Struct, frozen=True, kw_only=True, gc=False):
     time_ms: int | None = None
     code: str | None = None
     reason: str | None = None
+
+
+class Transfer(Struct, frozen=True, kw_only=True, gc=False):
+    """A file on its way, as it is now.
+
+    Attributes:
+        id: Names it on this device, for cancelling.
+        direction: As this device sees it.
+        state: ``waiting`` for the link, the server or its turn; ``checking`` while a
+            file is read to know its SHA-256, or a stream is copied; ``moving``; then
+            for good ``done``, ``failed`` or ``cancelled``.
+        chat: Where the file is sent to, or was sent to.
+        name: The file's name, made harmless.
+        size: In bytes; of a stream that is copied, so far.
+        moved: How many bytes of it are through (in ``checking``: are read).
+        rate: Bytes per second lately, 0 where nothing moves.
+        path: What is sent (None for a stream), or where it is saved: for good once it
+            is ``done``, as the name may be taken until then.
+        seq: Of the file's entry, where it is known.
+        code: Why it failed, for programs.
+        reason: Why it failed, or why it waits, for people.
+    """
+
+    id: int
+    direction: Literal["up", "down"]
+    state: TransferState
+    chat: str
+    name: str
+    size: int
+    moved: int = 0
+    rate: float = 0.0
+    path: Path | None = None
+    seq: int | None = None
+    code: str | None = None
+    reason: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more becomes of it."""
+        return self.state in ("done", "failed", "cancelled")
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Return how long it will take at the present rate, None if nobody knows."""
+        return (self.size - self.moved) / self.rate if self.rate > 0 else None
 
 
 class Gap(Struct, frozen=True, gc=False):
@@ -201,6 +251,12 @@ class ItemChanged(Change, frozen=True, kw_only=True):
 
     item: OutboxItem
     is_discarded: bool = False
+
+
+class TransferChanged(Change, frozen=True, kw_only=True):
+    """A file on its way is new, has moved on (a few times a second), or is over."""
+
+    transfer: Transfer
 
 
 class LoggedIn(Change, frozen=True, kw_only=True):

@@ -4,15 +4,17 @@
 1   it failed, or was refused; the reason is on stderr
 2   it was used wrongly
 75  no answer in time: try again later
+130 it was ended by Ctrl+C
 """
 
 import difflib
 from collections.abc import Sequence
+from typing import Literal
 
 import click
 
 from chatd import __version__
-from client import script_commands
+from client import config_command, file_commands, script_commands
 from client.address import ServerAddress
 from client.options import ADDRESS, identity, password_source, plainly, sentence
 from client.paths import Paths
@@ -65,31 +67,47 @@ def main() -> None:
     """Chat in the terminal.
 
     Without a command it opens the chat: at the server of last time, or at the ADDRESS
-    or with the JOIN LINK given. What is missing is asked for. Inside, /help lists what
-    you can do.
+    or with the JOIN LINK given. What is missing is asked for. Inside, F1 or /help lists
+    what you can do.
+
+    It takes the full screen; --line is a prompt with lines above it, and --plain
+    nothing but lines, for screen readers.
     """
 
 
 @main.command("open", short_help="Open the chat (the same as without a command).")
 @click.argument("address", type=ADDRESS, required=False)
 @click.option(
-    "--line", is_flag=True, help="A prompt, and lines above it (the default)."
+    "--line",
+    "face",
+    flag_value="line",
+    help="A prompt, and lines above it, in the terminal's own scrollback.",
 )
+@click.option(
+    "--plain",
+    "face",
+    flag_value="plain",
+    help="Nothing but lines, for screen readers and for pipes.",
+)
+@click.option("--full", "face", flag_value="full", hidden=True)
 @identity
 @plainly
 def open_chat(
     address: ServerAddress | None,
-    line: bool,
+    face: Literal["full", "line", "plain"] | None,
     user: str | None,
     password_command: str | None,
 ) -> None:
-    """Open the chat at ADDRESS: host, host:port, or a join link (chat://…)."""
+    """Open the chat at ADDRESS: host, host:port, or a join link (chat://…).
+
+    It takes the full screen, unless another face is asked for.
+    """
     from client.interactive import chat
 
     wishes = Wishes(
         address=address, user=user, password=password_source(password_command)
     )
-    chat(Paths.from_environment(), wishes)
+    chat(Paths.from_environment(), wishes, face)
 
 
 @main.command(short_help="Make an account.")
@@ -180,5 +198,8 @@ for command in (
     script_commands.history,
     script_commands.rooms,
     script_commands.who,
+    file_commands.get,
+    file_commands.files,
+    config_command.config,
 ):
     main.add_command(command)

@@ -170,6 +170,14 @@ class Connection:
         except OSError as error:
             raise ConnectError(f"the connection broke: {error}") from error
 
+    @property
+    def transport(self) -> asyncio.Transport:
+        """What is below: for who takes the connection over, to move a file on it.
+
+        From then on nothing here may be used but ``abort``.
+        """
+        return self._writer.transport  # type: ignore[return-value]
+
     async def close(self) -> None:
         """Hang up."""
         self._writer.close()

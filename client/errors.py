@@ -9,6 +9,7 @@
      ├── ServerProofError         the server does not know the password it should know
      ├── NoLoginError             there is neither a password nor a token to log in with
      ├── SendTimeoutError         a message was not confirmed in time
+     ├── TransferError            a file cannot be sent or fetched, or not any more
      ├── EventsLostError          a reader of events was too slow
      ├── DamagedFileError         (jsonfile) pins or logins cannot be understood
      ├── NewerDatabaseError       (database) a file is of a newer version
@@ -21,7 +22,7 @@
 Refusals by the server are ``chatd.protocol.errors.ChatError``.
 """
 
-from client.changes import OutboxItem
+from client.changes import OutboxItem, Transfer
 
 
 class LinkError(Exception):
@@ -75,6 +76,27 @@ class SendTimeoutError(LinkError):
     def __init__(self, reason: str, item: OutboxItem) -> None:
         super().__init__(reason)
         self.item = item
+
+
+class TransferError(LinkError):
+    """A file cannot be sent or fetched; the text says why and what can be done.
+
+    Args:
+        reason: One sentence for people.
+        code: For programs: the server's, where it refused, else one of ``cancelled``,
+            ``changed`` (the file to be sent is another now), ``damaged`` (what came is
+            not what was sent), ``exists``, ``no_such_file``, ``no_such_transfer``,
+            ``not_a_file``, ``storage_full``, ``too_large``, ``unreadable``,
+            ``unwritable`` and ``internal``.
+        transfer: What it was about, None if there was nothing yet.
+    """
+
+    def __init__(
+        self, reason: str, code: str, transfer: Transfer | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.transfer = transfer
 
 
 class EventsLostError(LinkError):

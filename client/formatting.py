@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from chatd.protocol.messages import FileInfo
 from client.changes import Entry, OutboxItem
 from client.colours import Fragment, Line, colour_of
+from client.formatting_files import file_text
 from client.text import clean, pad, width, wrap
 from client.times import DEFAULT_TIME_FORMAT, format_day, format_time
 
@@ -68,7 +70,9 @@ def entry_lines(
         place = [("class:address", f"{clean(entry.chat)} ")] if is_named else []
         event = f"-- {event_text(entry)}"
         return _compose(when + place, event, "class:event", look, mark)
-    text, style = _body(entry, quoted)
+    info = entry.file
+    file_line = f"{file_text(info)}  /get {entry.seq}" if info else ""
+    text, style = _body(entry, quoted, file_line)
     if is_mention:
         style = "class:mention"
     if entry.kind == "action":
@@ -131,14 +135,24 @@ def excerpt(text: str, size: int = QUOTE_CELLS) -> str:
     return wrap(text, size - 1)[0].rstrip() + "…"
 
 
+def gist(entry: Entry) -> str:
+    """Return what an entry is about, in its own words: of a bare file, the name."""
+    return entry.text or (entry.file.name if entry.file else "")
+
+
 def entry_text(entry: Entry, look: Look, *, is_day_shown: bool = False) -> str:
-    """Return an entry as text for a pipe; further lines of it are indented."""
+    """Return an entry as text for a pipe; further lines of it are indented.
+
+    A file shows the number that ``chat get`` takes.
+    """
     when = format_time(entry.time_ms, look.time_format)
     if is_day_shown:
         when = f"{format_time(entry.time_ms, '%Y-%m-%d')} {when}"
     if not entry.is_talk:
         return f"{when} * {event_text(entry)}"
-    text = _body(entry, None)[0].replace("\n", "\n    ")
+    info = entry.file
+    file_line = f"[file {entry.seq}] {file_text(info)}" if info else ""
+    text = _body(entry, None, file_line)[0].replace("\n", "\n    ")
     if entry.kind == "action":
         return f"{when} * {clean(entry.sender)} {text}"
     return f"{when} {clean(entry.sender)}: {text}"
@@ -161,8 +175,19 @@ def entry_json(entry: Entry) -> str:
         "edited": entry.edited_ms,
         "deleted": entry.is_deleted or None,
         "target": entry.target,
+        "file": file_json(entry.file) if entry.file else None,
     }
     return json.dumps({k: v for k, v in members.items() if v is not None})
+
+
+def file_json(info: FileInfo) -> dict[str, str | int]:
+    """Return a file as a member of an object of JSON; the name is the original."""
+    return {
+        "id": info.id,
+        "name": info.name,
+        "size": info.size,
+        "sha256": info.sha256,
+    }
 
 
 def divider(text: str, look: Look) -> Line:
@@ -206,17 +231,19 @@ def table_lines(
     return lines
 
 
-def _body(entry: Entry, quoted: Entry | None) -> tuple[str, str]:
+def _body(entry: Entry, quoted: Entry | None, file_line: str = "") -> tuple[str, str]:
     if entry.is_deleted:
         return "(deleted)", "class:event"
     text = clean(entry.text, is_multiline=True).rstrip("\n")
-    if entry.kind == "file":
+    if entry.kind == "file" and not file_line:
         text = f"[file] {text}"
     if entry.edited_ms is not None:
         text += " (changed)"
     if entry.reply_to is not None:
-        of = f"{clean(quoted.sender)}: {excerpt(quoted.text)}" if quoted else "earlier"
+        of = f"{clean(quoted.sender)}: {excerpt(gist(quoted))}" if quoted else "earlier"
         text = f"[re {of}] {text}"
+    if file_line:
+        text = "\n".join(filter(None, [text, file_line]))
     return text, ""
 
 

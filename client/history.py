@@ -61,6 +61,29 @@ class Historian:
             self._model.sever(chat, found.entries[0].seq)
         return False
 
+    async def load_around(self, chat: str, seq: int, count: int) -> bool:
+        """Load an entry and what is around it; whether it is in the model then.
+
+        Raises:
+            NotConnectedError: It is not in the cache, and there is no connection.
+            ChatError: The server refused.
+        """
+        found = self._model.chats.get(chat)
+        if found is None:
+            return False
+        if found.entry(seq) is not None:
+            return True
+        self._model.expect_older(chat, count)
+        half = max(1, count // 2)
+        cached = _unbroken(
+            self._cache.older(chat, seq + 1, half), self._cache.newer(chat, seq, half)
+        )
+        if cached and any(entry.seq == seq for entry in cached):
+            self._emit(self._model.load_entries(chat, cached))
+        else:
+            await self._page(chat, seq + 1, half)
+        return found.entry(seq) is not None
+
     async def fill(self, gap: Gap, count: int = PAGE) -> bool:
         """Load the newest entries of a gap; whether there were any.
 
@@ -159,3 +182,17 @@ class Historian:
             return False
         self._emit(self._model.apply(page))
         return bool(page.messages)
+
+
+def _unbroken(before: list[Entry], after: list[Entry]) -> list[Entry]:
+    """Return the entries around a place that follow each other without a gap."""
+    entries = before[-1:]
+    for entry in reversed(before[:-1]):
+        if entries[0].prev != entry.seq:
+            break
+        entries.insert(0, entry)
+    for entry in after:
+        if not entries or entry.prev != entries[-1].seq:
+            break
+        entries.append(entry)
+    return entries

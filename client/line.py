@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TextIO
 
@@ -27,14 +26,16 @@ from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Style
 
-from client.changes import Change, TypingSeen
+from client.changes import Change, TransferChanged, TypingSeen
 from client.chat import TYPING_SECONDS
 from client.colours import THEME, Line, colour_depth
 from client.commands import Registry, complete, make_registry, run
 from client.formatting import typing_text
+from client.interrupts import Interrupts
 from client.link import Link, LinkState
 from client.narrator import Narrator
 from client.printer import Printer
+from client.progress_area import ProgressArea
 from client.reflow import follow_resizes, is_reflowing
 from client.settings import Settings
 from client.text import display, pad, width
@@ -42,7 +43,6 @@ from client.workspace import Workspace
 
 ESCAPE_SECONDS = 0.05
 KEYS_SECONDS = 0.3
-QUIT_SECONDS = 3.0
 
 MakeLink = Callable[[Callable[[Change], None], Callable[[LinkState], None]], Link]
 """Makes a link that tells of changes and of its state."""
@@ -104,9 +104,7 @@ class LineMode:
         self._room = room
         self.workspace = Workspace(self._link, server, settings, self)
         self._registry: Registry = make_registry()
-        self._narrator = Narrator(
-            self.workspace, lambda s, f: asyncio.get_running_loop().call_later(s, f)
-        )
+        self._narrator = Narrator(self.workspace, _later)
         session: PromptSession[None] = PromptSession(
             self._prompt,
             multiline=True,
@@ -129,12 +127,13 @@ class LineMode:
         if is_reflowing(environment):
             follow_resizes(self._app)
         self._printer = Printer(self._app)
+        self._progress = ProgressArea(self._app.invalidate, _later)
         self.buffer: Buffer = session.default_buffer
         self.buffer.accept_handler = self._accept
         self.buffer.on_text_changed += self._typed
         self._entered: asyncio.Queue[str] = asyncio.Queue()
         self._opening: set[asyncio.Task[None]] = set()
-        self._interrupted_at = -QUIT_SECONDS
+        self._interrupts = Interrupts(self.workspace)
         self._error: Exception | None = None
         self._state = ""
 
@@ -167,6 +166,8 @@ class LineMode:
         if self._app.is_running and not self._app.is_done:
             if any(item.state == "waiting" for item in self._link.outbox_items()):
                 self.workspace.say("what waits in the outbox is sent at the next start")
+            if any(not each.is_over for each in self._link.transfers.items):
+                self.workspace.say("the files under way go on at the next start")
             self._app.exit()
 
     # Running --------------------------------------------------------------------------
@@ -175,6 +176,7 @@ class LineMode:
         """Run until the person quits; return what stopped the link, if that was why."""
         self._open_last()
         self._link.start()
+        self._narrator.begin()
         worker = asyncio.create_task(self._work())
         loop = asyncio.get_running_loop()
         with contextlib.suppress(NotImplementedError, ValueError):
@@ -225,8 +227,9 @@ class LineMode:
         if isinstance(change, TypingSeen) and change.chat == self.workspace.current:
             self._app.invalidate()
             # It is to go away again, also if nothing else happens meanwhile.
-            loop = asyncio.get_running_loop()
-            loop.call_later(TYPING_SECONDS, self._app.invalidate)
+            _later(TYPING_SECONDS, self._app.invalidate)
+        elif isinstance(change, TransferChanged):
+            self._progress.changed(change.transfer)
 
     def _state_changed(self, state: LinkState) -> None:
         if state.name != self._state:
@@ -244,7 +247,9 @@ class LineMode:
     # The prompt -----------------------------------------------------------------------
 
     def _prompt(self) -> StyleAndTextTuples:
-        parts: StyleAndTextTuples = []
+        rows = self._progress.rows(self._link.transfers.items, self.columns)
+        style = "class:notice nobold"
+        parts: StyleAndTextTuples = [(style, f"{row}\n") for row in rows]
         if not self.workspace.is_online:
             parts.append(("class:prompt.offline", "(offline) "))
         chat = display(self.workspace.current or "")
@@ -293,13 +298,8 @@ class LineMode:
     def _interrupt(self, event: KeyPressEvent) -> None:
         if self.buffer.text:
             self.buffer.reset()
-            return
-        now = time.monotonic()
-        if now - self._interrupted_at < QUIT_SECONDS:
-            self.quit()
         else:
-            self._interrupted_at = now
-            self.workspace.say("Ctrl+C again quits")
+            self._interrupts.press()
 
     def _complete(self, event: KeyPressEvent) -> None:
         before = self.buffer.document.text_before_cursor
@@ -314,6 +314,10 @@ class LineMode:
             self.buffer.insert_text(insertion)
         elif len(found.words) > 1:
             self.show(_in_columns(found.words, self.columns))
+
+
+def _later(seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(seconds, call)
 
 
 def _insert_newline(event: KeyPressEvent) -> None:

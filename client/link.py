@@ -20,6 +20,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Literal, Self
 
+import msgspec
+
 from chatd.protocol.messages import (
     Hello,
     Limits,
@@ -37,6 +39,7 @@ from client.authenticate import Authenticator
 from client.cache import Cache
 from client.changes import (
     Change,
+    Entry,
     Gap,
     LoggedIn,
     Notice,
@@ -61,6 +64,7 @@ from client.sender import Kind, Sender, new_waiter
 from client.session import Session, Timing
 from client.streams import EventStream, Inbox
 from client.telling import Teller
+from client.transfers.transfers import Transfers
 
 __all__ = ["Link", "LinkState", "Timing"]
 
@@ -97,6 +101,7 @@ class Link:
         user: The user's canonical name.
         model: What is known of chats and people; only for reading.
         limits: The limits that the server told, None before the first login.
+        transfers: Files on their way; see ``client.transfers.transfers``.
     """
 
     def __init__(
@@ -165,6 +170,9 @@ class Link:
         # What a batch of messages changed, until it is handed over as a whole.
         self._batch: list[Change] = []
         self._teller = Teller(self._tell, self._timing.typing)
+        self.transfers = Transfers(
+            self, self._emit, self._notice, self._timing, paths, server, self.user
+        )
 
     @property
     def state(self) -> LinkState:
@@ -209,8 +217,10 @@ class Link:
             self._task = asyncio.create_task(self._runner.run(), name="link")
 
     async def close(self) -> None:
-        """Hang up and close the files; the outbox stays for the next time."""
+        """Hang up and close the files; what is not sent stays for the next time."""
         self._teller.flush()
+        # While there is a connection: the server is told of what was cancelled.
+        await self.transfers.close()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -346,6 +356,19 @@ class Link:
         """Say that one is typing; at most every few seconds goes to the server."""
         self._teller.typing(chat, self._now())
 
+    # For the transfers ----------------------------------------------------------------
+
+    def data_address(self) -> ServerAddress | None:
+        """Return where the bytes of files go; None without a connection.
+
+        It is the server's own address, and demands the key that it has shown us.
+        """
+        session = self._runner.session
+        if session is None:
+            return None
+        shown = session.connection.fingerprint
+        return msgspec.structs.replace(self.address, pin=shown or self.address.pin)
+
     # Loading --------------------------------------------------------------------------
 
     def load_cached(self, chat: str, count: int = 100) -> None:
@@ -363,6 +386,19 @@ class Link:
             ChatError: The server refused.
         """
         return await self._historian.load_older(chat, count)
+
+    async def load_around(self, chat: str, seq: int, count: int = 100) -> bool:
+        """Load an entry and what is around it; whether it is in the model then.
+
+        Raises:
+            NotConnectedError: It is not in the cache, and there is no connection.
+            ChatError: The server refused.
+        """
+        return await self._historian.load_around(chat, seq, count)
+
+    def search_cached(self, chat: str, text: str, count: int) -> list[Entry]:
+        """Return what this device has of a chat that holds a text, newest first."""
+        return self._cache.search(chat, text, count)
 
     async def fill(self, gap: Gap) -> bool:
         """Load a page of a gap, its newest entries first; False if it is empty.
@@ -419,9 +455,11 @@ class Link:
     def handle_state(self, state: LinkState) -> None:
         """Take in a new state, and pass it on."""
         self._moved.set()
+        error: Exception | None = None
         if state.name == "stopped":
             error = state.error or NotConnectedError("the link was closed")
             self._sender.give_up(error)
+        self.transfers.handle_stop(error)
         self._hub.tell_state(state)
 
     def handle_login(self, ready: Ready) -> None:
@@ -429,6 +467,7 @@ class Link:
         self.limits = self._sender.limits = ready.limits
         self.handle_message(ready)
         self.handle_batch()
+        self.transfers.handle_login()
 
     def handle_message(self, message: ServerMessage) -> None:
         """Take in a message; what it changes is passed on with its batch."""
@@ -445,6 +484,7 @@ class Link:
     def handle_logout(self) -> None:
         """Take in that the connection is over."""
         self._can_send.clear()
+        self.transfers.handle_logout()
         self._teller.disconnected()
         self.handle_batch()
         self._emit(self.model.go_offline())

@@ -368,7 +368,9 @@ class Model:
                 held, text=event.text, edited_ms=event.time_ms, rev=event.seq
             )
         elif event.kind == "delete":
-            new = msgspec.structs.replace(held, text="", is_deleted=True, rev=event.seq)
+            new = msgspec.structs.replace(
+                held, text="", file=None, is_deleted=True, rev=event.seq
+            )
         else:
             return []
         chat.replace(new)

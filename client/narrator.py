@@ -21,6 +21,8 @@ from client.changes import (
     PresenceChanged,
     Reset,
     SyncDone,
+    Transfer,
+    TransferChanged,
 )
 from client.chat import Chat
 from client.colours import Line
@@ -28,6 +30,7 @@ from client.commands.chats import say_unread
 from client.echo import Echo, Later
 from client.errors import LinkError
 from client.formatting import day_divider, divider
+from client.formatting_files import outcome_text, transfer_title
 from client.link import LinkState
 from client.text import clean
 from client.times import local
@@ -37,6 +40,7 @@ CONTEXT = 20
 """How many messages are shown when a chat is opened, if nothing is unread."""
 
 MAX_OPENED = 100
+ANNOUNCE_SECONDS = 0.3
 
 
 class Narrator:
@@ -51,6 +55,11 @@ class Narrator:
         self._ws = ws
         self._echo = Echo(ws, later)
         self._statuses: dict[str, str] = {}
+        self._later = later
+        # Transfers: those that were met, were not announced yet, were said to be over.
+        self._met: set[int] = set()
+        self._unannounced: dict[int, Transfer] = {}
+        self._over: set[int] = set()
         # The chat whose entries are on the screen; not yet, while it is being opened.
         self._on_screen: str | None = None
         self._day: date | None = None
@@ -58,6 +67,12 @@ class Narrator:
         self._is_outage_told = False
         self._is_first_sync = True
         self._has_news = False
+
+    def begin(self) -> None:
+        """Take in what is under way already; the link was just started."""
+        for transfer in self._ws.link.transfers.items:
+            if not transfer.is_over:
+                self._transfer(transfer)
 
     # The link -------------------------------------------------------------------------
 
@@ -99,6 +114,8 @@ class Narrator:
                 self._invited(change.room)
             case PresenceChanged():
                 self._presence(change.users)
+            case TransferChanged():
+                self._transfer(change.transfer)
             case SyncDone():
                 self._synced()
             case Reset():
@@ -160,6 +177,29 @@ class Narrator:
             if before not in (None, seen.status) and self._ws.current == f"@{user}":
                 text = f": {seen.text}" if seen.text else ""
                 self._ws.say(f"{user} is {seen.status}{text}")
+
+    def _transfer(self, transfer: Transfer) -> None:
+        if transfer.id not in self._met:
+            self._met.add(transfer.id)
+            if not self._unannounced:
+                self._later(ANNOUNCE_SECONDS, self._announce)
+            self._unannounced[transfer.id] = transfer
+        if not transfer.is_over or transfer.id in self._over:
+            return
+        self._over.add(transfer.id)
+        if transfer.state == "failed":
+            self._ws.fail(outcome_text(transfer))
+        else:
+            self._ws.say(outcome_text(transfer))
+
+    def _announce(self) -> None:
+        """Say what goes on from an earlier run: what nobody has asked for in this."""
+        met, self._unannounced = self._unannounced, {}
+        left = [met[n] for n in met if n not in self._over and n not in self._ws.begun]
+        if len(left) == 1:
+            self._ws.say(f"going on with {transfer_title(left[0])}")
+        elif left:
+            self._ws.say(f"going on with {len(left)} files: /transfers lists them")
 
     def _synced(self) -> None:
         if self._is_first_sync:

@@ -125,6 +125,15 @@ CHAT = _Chat()
 SINCE = _Since()
 
 
+TIMEOUT = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Give up after so long, with exit status 75.",
+)
+"""How long a command that moves something may take."""
+
+
 def password_source(command: str | None) -> Callable[[], str] | None:
     """Return what gives the password without asking, None if only a person can.
 

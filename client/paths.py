@@ -19,13 +19,15 @@ class Paths(Struct, frozen=True):
 
     Attributes:
         config: What people write: settings.
-        state: What must not be lost: pins, logins, the outbox.
+        state: What must not be lost: pins, logins, the outbox, transfers.
         cache: What can be fetched again: messages seen.
+        downloads: Where files are saved unless one says where.
     """
 
     config: Path
     state: Path
     cache: Path
+    downloads: Path
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -34,13 +36,18 @@ class Paths(Struct, frozen=True):
         if home:
             return cls.under(Path(home))
         found = platformdirs.PlatformDirs("chat", appauthor=False)
-        return cls(found.user_config_path, found.user_state_path, found.user_cache_path)
+        return cls(
+            found.user_config_path,
+            found.user_state_path,
+            found.user_cache_path,
+            platformdirs.user_downloads_path(),
+        )
 
     @classmethod
     def under(cls, home: Path) -> Self:
         """Return folders that are all in one."""
         home = home.expanduser().absolute()
-        return cls(home / "config", home / "state", home / "cache")
+        return cls(home / "config", home / "state", home / "cache", home / "downloads")
 
     @property
     def pins(self) -> Path:
@@ -55,6 +62,14 @@ class Paths(Struct, frozen=True):
     def outbox(self, server: str, user: str) -> Path:
         """Return the outbox of a user at a server."""
         return self.state / "outbox" / f"{_file_name(server, user)}.db"
+
+    def transfers(self, server: str, user: str) -> Path:
+        """Return the journal of a user's files on their way to and from a server."""
+        return self.state / "transfers" / f"{_file_name(server, user)}.db"
+
+    def spool(self, server: str, user: str) -> Path:
+        """Return the folder of what a user sends that is not a file by itself."""
+        return self.state / "spool" / _file_name(server, user)
 
     def messages(self, server: str, user: str) -> Path:
         """Return the cache of a user at a server."""
@@ -90,10 +105,11 @@ def replace_private(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk, where the system can do that."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)

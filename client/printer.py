@@ -50,7 +50,8 @@ class Printer:
                 self._timer.cancel()
                 self._flush()
             if self._task is not None:
-                await asyncio.shield(self._task)
+                # To await a task that is done would not let its callback run.
+                await asyncio.wait([self._task])
 
     def _flush(self) -> None:
         self._timer = None

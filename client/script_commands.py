@@ -2,17 +2,21 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import click
 
 from chatd.protocol.names import parse_room_address
-from client import scripts
+from client import file_scripts, scripts
 from client.address import ServerAddress
-from client.options import CHAT, SINCE, for_pipes, password_source
+from client.file_pipes import Source, is_stream
+from client.options import CHAT, SINCE, TIMEOUT, for_pipes, password_source
 from client.paths import Paths
+from client.places import check_source
 from client.questions import TerminalQuestions
 from client.setup import Login, Setup, Wishes
+from client.text import clean
 
 MAX_INPUT = 1 << 20
 
@@ -22,16 +26,21 @@ MAX_INPUT = 1 << 20
 @click.argument("text", nargs=-1)
 @click.option("--lines", is_flag=True, help="Each line of the input is a message.")
 @click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Give up after so long, with exit status 75.",
+    "--file",
+    "files",
+    multiple=True,
+    metavar="PATH|-",
+    help="Send this file, or the input as one; may be given again.",
 )
+@click.option("--name", metavar="NAME", help="The name that the file is sent under.")
+@TIMEOUT
 @for_pipes
 def send(
     chat: str,
     text: Sequence[str],
     lines: bool,
+    files: Sequence[str],
+    name: str | None,
     timeout: float | None,
     server: ServerAddress | None,
     user: str | None,
@@ -39,12 +48,51 @@ def send(
 ) -> None:
     """Send TEXT to CHAT: '#room' or @user. Without TEXT, the input is one message.
 
-    The exit status is 0 only when the server has confirmed every message.
+    With --file, TEXT is what is said about the (first) file. A broken connection is
+    made again, and the file goes on where it was. After Ctrl+C nothing of it is left.
+
+    The exit status is 0 only when the server has confirmed every message or file.
     """
-    texts = _texts(text, lines)
     paths = Paths.from_environment()
-    login = _login(paths, server, user, password_command)
+    if files or name is not None:
+        sources = _sources(files, name, lines)
+        login = login_for(paths, server, user, password_command)
+        said = " ".join(text)
+        file_scripts.run_send_files(paths, login, chat, sources, said, timeout)
+        return
+    texts = _texts(text, lines)
+    login = login_for(paths, server, user, password_command)
     scripts.run_send(paths, login, chat, texts, timeout)
+
+
+def _sources(files: Sequence[str], name: str | None, is_lines: bool) -> list[Source]:
+    if is_lines:
+        raise click.UsageError("give either --file or --lines, not both")
+    if not files:
+        raise click.UsageError("--name is the name of a file: it needs --file")
+    if name is not None and len(files) > 1:
+        raise click.UsageError("--name is for one file, and there are several")
+    sources: list[Source] = []
+    for file in files:
+        path = None if file == "-" else Path(file)
+        if path is not None and not is_stream(path):
+            sources.append(Source(path=check_source(path), name=name))
+        elif name is None:
+            raise click.UsageError(f"--file {file} needs a name, as in --name db.sql")
+        elif path is None:
+            sources.append(Source(stream=sys.stdin.buffer, name=name))
+        else:
+            sources.append(Source(stream=_opened(path), name=name))
+    return sources
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise click.ClickException(
+            f"{clean(str(path))} cannot be read: {error.strerror}"
+        ) from error
 
 
 def _texts(words: Sequence[str], is_lines: bool) -> list[str]:
@@ -107,7 +155,7 @@ def tail(
 ) -> None:
     """Print the end of CHAT ('#room' or @user), and go on until Ctrl+C."""
     paths = Paths.from_environment()
-    login = _login(paths, server, user, password_command)
+    login = login_for(paths, server, user, password_command)
     scripts.run_tail(paths, login, chat, is_json=is_json, count=count, since_ms=since)
 
 
@@ -147,7 +195,7 @@ def history(
     if count is None and since is None:
         count = 50
     paths = Paths.from_environment()
-    login = _login(paths, server, user, password_command)
+    login = login_for(paths, server, user, password_command)
     scripts.run_history(
         paths,
         login,
@@ -171,7 +219,7 @@ def rooms(
 ) -> None:
     """List the public rooms, with the number of members and the topic."""
     paths = Paths.from_environment()
-    scripts.run_rooms(paths, _login(paths, server, user, password_command), is_json)
+    scripts.run_rooms(paths, login_for(paths, server, user, password_command), is_json)
 
 
 @click.command(short_help="List who is there.")
@@ -189,10 +237,12 @@ def who(
     if room is not None:
         room = f"#{parse_room_address(room)}"
     paths = Paths.from_environment()
-    scripts.run_who(paths, _login(paths, server, user, password_command), room, is_json)
+    scripts.run_who(
+        paths, login_for(paths, server, user, password_command), room, is_json
+    )
 
 
-def _login(
+def login_for(
     paths: Paths, server: ServerAddress | None, user: str | None, command: str | None
 ) -> Login:
     """Return the login that a script uses: remembered, or with a password given."""

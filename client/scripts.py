@@ -6,19 +6,27 @@ should know meanwhile goes to stderr; stdout has nothing but what was asked for.
 
 import asyncio
 import json
+import os
 import platform
+import stat
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TextIO, TypeVar
 
 from client import pipes
-from client.changes import Change, ItemChanged
+from client.changes import Change
 from client.formatting import Look
-from client.link import Link, LinkState
+from client.link import Link
 from client.paths import Paths
 from client.settings import Settings
 from client.setup import PROGRAM, Login
+from client.stderr import Stderr
 from client.text import clean, pad, width
+
+if sys.platform != "win32":
+    import fcntl
+
+R = TypeVar("R")
 
 
 def run_send(
@@ -39,8 +47,7 @@ def run_send(
     async def work(link: Link) -> None:
         await pipes.send(link, chat, texts, timeout_seconds)
 
-    told = _WaitsOnStderr().changed
-    asyncio.run(_with_link(paths, login, work, is_waiting=False, on_change=told))
+    asyncio.run(with_link(paths, login, work, is_waiting=False))
 
 
 def run_history(
@@ -49,9 +56,9 @@ def run_history(
     """Print a part of a chat; ``bounds`` are those of ``pipes.history``."""
 
     async def work(link: Link) -> None:
-        await pipes.history(link, chat, _printer(paths, is_json), **bounds)
+        await pipes.history(link, chat, printer_for(paths, is_json), **bounds)
 
-    asyncio.run(_with_link(paths, login, work))
+    asyncio.run(with_link(paths, login, work))
 
 
 def run_tail(
@@ -73,23 +80,13 @@ def run_tail(
                 wake.set()
 
         async def work(link: Link) -> None:
-            printer = _printer(paths, is_json)
-            printing = asyncio.create_task(
-                pipes.tail(link, chat, printer, wake, count=count, since_ms=since_ms)
+            printer = printer_for(paths, is_json)
+            printing = pipes.tail(
+                link, chat, printer, wake, count=count, since_ms=since_ms
             )
-            ending = asyncio.create_task(_until_stopped(link))
-            tasks = (printing, ending)
-            try:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in tasks:
-                    if task.done():
-                        task.result()
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+            await while_linked(link, printing, _until_unread(sys.stdout))
 
-        await _with_link(paths, login, work, sync="ask", on_change=changed)
+        await with_link(paths, login, work, sync="ask", on_change=changed)
 
     asyncio.run(follow())
 
@@ -100,7 +97,7 @@ def run_rooms(paths: Paths, login: Login, is_json: bool) -> None:
     async def work(link: Link) -> None:
         rooms = await pipes.list_rooms(link)
         size = max((width(clean(room.room)) for room in rooms), default=0)
-        out = _printer(paths, is_json)
+        out = printer_for(paths, is_json)
         for room in rooms:
             if is_json:
                 members = {
@@ -115,7 +112,7 @@ def run_rooms(paths: Paths, login: Login, is_json: bool) -> None:
             name, topic = pad(clean(room.room), size), clean(room.topic)
             out.line(f"{mark} {name}  {room.members:>5}  {topic}".rstrip())
 
-    asyncio.run(_with_link(paths, login, work))
+    asyncio.run(with_link(paths, login, work))
 
 
 def run_who(paths: Paths, login: Login, room: str | None, is_json: bool) -> None:
@@ -124,24 +121,49 @@ def run_who(paths: Paths, login: Login, room: str | None, is_json: bool) -> None
     async def work(link: Link) -> None:
         people = await pipes.list_people(link, room)
         size = max((width(clean(name)) for name in people), default=0)
-        out = _printer(paths, is_json)
+        out = printer_for(paths, is_json)
         for name, status in sorted(people.items()):
             if is_json:
                 out.line(json.dumps({"user": name, "status": status}))
             else:
                 out.line(f"{pad(clean(name), size)}  {clean(status)}")
 
-    asyncio.run(_with_link(paths, login, work))
+    asyncio.run(with_link(paths, login, work))
 
 
-async def _with_link(
+async def with_link(
     paths: Paths,
     login: Login,
     work: Callable[[Link], Awaitable[None]],
     *,
     is_waiting: bool = True,
+    on_change: Callable[[Change], None] | None = None,
+    stderr: Stderr | None = None,
     **options: Any,
 ) -> None:
+    """Do something over a link, which is closed at the end.
+
+    Args:
+        paths: Where everything is kept.
+        login: Where to, and as whom.
+        work: What is done.
+        is_waiting: Whether to wait until the link is online before.
+        on_change: Told of each change.
+        stderr: Where a person is told of what happens.
+        options: Of the link.
+
+    Raises:
+        ChatError: The login was refused, or what ``work`` raises.
+        LinkError: See ``client.errors``.
+    """
+    said = stderr or Stderr()
+    server = str(login.address)
+
+    def changed(change: Change) -> None:
+        said.changed(change)
+        if on_change is not None:
+            on_change(change)
+
     link = Link(
         login.address,
         login.user,
@@ -149,7 +171,8 @@ async def _with_link(
         paths=paths,
         device=platform.node() or None,
         program=PROGRAM,
-        on_state=_StateOnStderr(str(login.address)).changed,
+        on_change=changed,
+        on_state=lambda state: said.state_changed(server, state),
         **{"sync": "none", **options},
     )
     link.start()
@@ -159,6 +182,36 @@ async def _with_link(
         await work(link)
     finally:
         await link.close()
+        said.clear()
+
+
+async def while_linked(
+    link: Link, work: Coroutine[Any, Any, R], *guards: Coroutine[Any, Any, None]
+) -> R:
+    """Return what ``work`` returns, unless the link stops for good before.
+
+    Args:
+        link: Started.
+        work: Is cancelled if something else comes to an end first.
+        guards: What else ends the work, by raising.
+
+    Raises:
+        ChatError: The login was refused, or what ``work`` raises.
+        LinkError: The link was stopped.
+    """
+    working = asyncio.create_task(work)
+    guarding = [asyncio.create_task(each) for each in (_until_stopped(link), *guards)]
+    tasks: list[asyncio.Task[Any]] = [working, *guarding]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+        return await working
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _until_stopped(link: Link) -> None:
@@ -167,41 +220,42 @@ async def _until_stopped(link: Link) -> None:
         pass
 
 
-class _StateOnStderr:
-    """Says on stderr, once for each outage, that the server is not there."""
+async def _until_unread(out: TextIO) -> None:
+    """Raise BrokenPipeError once nobody reads a pipe any more.
 
-    def __init__(self, server: str) -> None:
-        self._server = server
-        self._is_told = False
-
-    def changed(self, state: LinkState) -> None:
-        if state.name == "waiting" and not self._is_told:
-            self._is_told = True
-            _say(f"chat: {state.reason}; trying again until it works")
-        elif state.name == "online" and self._is_told:
-            self._is_told = False
-            _say(f"chat: {self._server} is back")
-
-
-class _WaitsOnStderr:
-    """Says on stderr, once, why the server lets a message wait."""
-
-    def __init__(self) -> None:
-        self._is_told = False
-
-    def changed(self, change: Change) -> None:
-        if self._is_told or not isinstance(change, ItemChanged):
-            return
-        if change.item.state == "waiting" and change.item.reason:
-            self._is_told = True
-            _say(f"chat: {change.item.reason}; the rest is sent as soon as it may be")
+    Writing to it would say so too, but only when there is something to write. What is
+    no pipe has no reader to lose: then this waits for ever.
+    """
+    closed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    watched = _write_end(out)
+    if watched is not None:
+        loop.add_reader(watched, closed.set)
+    try:
+        await closed.wait()
+    finally:
+        if watched is not None:
+            loop.remove_reader(watched)
+    raise BrokenPipeError("nobody reads the output any more")
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(f"{clean(text)}\n")
-    sys.stderr.flush()
+def _write_end(out: TextIO) -> int | None:
+    """Return the descriptor of an output that is a pipe's write end, else None.
+
+    Such a descriptor is never readable, but for the end of the last reader.
+    """
+    if sys.platform == "win32":
+        return None
+    try:
+        number = out.fileno()
+        is_pipe = stat.S_ISFIFO(os.fstat(number).st_mode)
+        access = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE
+    except (OSError, ValueError):
+        return None
+    return number if is_pipe and access == os.O_WRONLY else None
 
 
-def _printer(paths: Paths, is_json: bool) -> pipes.Printer:
+def printer_for(paths: Paths, is_json: bool) -> pipes.Printer:
+    """Return what writes to stdout, with times as the person likes them."""
     look = Look(time_format=Settings(paths).time_format)
     return pipes.Printer(sys.stdout, look, is_json)

@@ -7,7 +7,10 @@ full screen) shows what they say. A second face needs no second set of commands.
 from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
+from msgspec import Struct
+
 from chatd.protocol.errors import BadNameError
+from chatd.protocol.messages import FileItem
 from chatd.protocol.names import parse_address, parse_user_name
 from client.changes import Entry, OutboxItem
 from client.chat import Chat
@@ -20,6 +23,20 @@ from client.settings import Settings
 
 class CommandError(Exception):
     """A command that cannot be done; the text says why, and what to do instead."""
+
+
+class FilesListed(Struct, frozen=True):
+    """The files that were listed last, whose numbers commands take.
+
+    Attributes:
+        chat: Whose they are.
+        items: As they were listed.
+        is_more: Whether there are older ones.
+    """
+
+    chat: str
+    items: list[FileItem]
+    is_more: bool
 
 
 class Face(Protocol):
@@ -58,6 +75,8 @@ class Workspace:
     Attributes:
         current: The address of the open chat, None before the first.
         listed: Public rooms seen in the last list, for completion.
+        files_listed: The last list of files, None after another chat was opened.
+        begun: The ids of the transfers that were asked for here.
     """
 
     def __init__(self, link: Link, server: str, settings: Settings, face: Face) -> None:
@@ -67,6 +86,8 @@ class Workspace:
         self.face = face
         self.current: str | None = None
         self.listed: list[str] = []
+        self.files_listed: FilesListed | None = None
+        self.begun: set[int] = set()
 
     @property
     def model(self) -> Model:
@@ -209,6 +230,7 @@ class Workspace:
     def switch(self, address: str) -> None:
         """Make a chat the open one, show it and remember it."""
         self.current = address
+        self.files_listed = None
         self.settings.remember_chat(self.server, self.model.me, address)
         self.link.load_cached(address)
         self.face.opened(address)

@@ -27,9 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--transfer-kills",
         type=int,
-        default=15,
+        default=12,
         metavar="N",
-        help="how often the test of files kills the daemon or a client (default: 15)",
+        help="how often the test of files kills the daemon or a client (default: 12)",
     )
     group.addoption(
         "--seed",

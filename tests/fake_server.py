@@ -76,6 +76,8 @@ class FakeServer:
             instead of answering.
         held_back: While this is not None, answers to sends are collected in it.
         first: The lowest visible seq of chats that are not to begin at 1.
+        motd: What it says to whoever connects.
+        answers: What to say to requests of types that it knows nothing of.
     """
 
     def __init__(self, user: str = "alice", password: str = "correct horse") -> None:
@@ -88,6 +90,8 @@ class FakeServer:
         self.first: dict[str, int] = {}
         self.received: list[Request] = []
         self.refusals: list[ChatError | None] = []
+        self.motd: str | None = None
+        self.answers: dict[type[Request], Callable[[Request], ServerMessage]] = {}
         self.limits = Limits(frame=131_072, text=16_384, in_flight=256)
         self.sync_limit = 200
         self.auth = ["SCRAM-SHA-256", "TOKEN"]
@@ -215,6 +219,7 @@ class FakeServer:
                 auth=self.auth,
                 registration="open",
                 time=0,
+                motd=self.motd,
             )
         )
         decoder = FrameDecoder(1 << 20)
@@ -315,6 +320,8 @@ class FakeConnection:
             case Join():
                 server.logs.setdefault(request.room, [])
                 self.reply(request, Joined(chat=server.record(request.room)))
+            case _ if type(request) in server.answers:
+                self.reply(request, server.answers[type(request)](request))
             case _:
                 raise NotAllowedError("the fake server cannot do that")
 

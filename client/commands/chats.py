@@ -18,7 +18,7 @@ from client.changes import Entry
 from client.chat import Chat
 from client.colours import Line
 from client.commands.registry import Command, Registry
-from client.formatting import excerpt
+from client.formatting import excerpt, gist
 from client.text import clean, pad, width
 from client.workspace import CommandError, Workspace
 
@@ -83,7 +83,7 @@ def _chat_line(ws: Workspace, chat: Chat, size: int) -> Line:
     ]
     if chat.unread:
         line.append(("class:mention" if chat.mentions else "", f"  {_count(chat)}"))
-    detail = chat.topic or (excerpt(chat.newest.text) if chat.newest else "")
+    detail = chat.topic or (excerpt(gist(chat.newest)) if chat.newest else "")
     if detail:
         line.append(("class:notice", f"  {excerpt(detail, 50)}"))
     return line

@@ -1,10 +1,13 @@
-"""What Tab may put at the end of a half-typed line: commands, rooms and names."""
+"""What Tab may put at the end of a half-typed line: commands, names and paths."""
 
 from collections.abc import Iterable
 
 from msgspec import Struct
 
+from client.commands.files import known_names
 from client.commands.registry import Argument, Registry
+from client.file_list import as_seq
+from client.places import expand, is_folder_name, names_in, typed_path
 from client.workspace import Workspace
 
 MAX_CANDIDATES = 50
@@ -15,7 +18,7 @@ class Candidates(Struct, frozen=True):
 
     Attributes:
         length: How much of the text is replaced.
-        words: At most 50, sorted.
+        words: At most 50, sorted; of paths only the last part.
         suffix: What follows the word once it is the only one.
     """
 
@@ -60,6 +63,11 @@ def _complete_argument(
     command = next((c for c in registry.all() if name in (c.name, *c.aliases)), None)
     if command is None or not command.arguments:
         return Candidates()
+    # Names of files may have blanks in them, so the text is looked at as a whole.
+    if command.arguments[0] == "path":
+        return _complete_source(ws, " ".join(rest))
+    if command.arguments[0] == "file":
+        return _complete_file(ws, " ".join(rest))
     place = min(len(rest), len(command.arguments)) - 1
     return _matching(word, _offers(ws, registry, command.arguments[place], word))
 
@@ -80,11 +88,51 @@ def _offers(
         case "user":
             return [f"{at}{name}" for name in ws.people()]
         case "chat":
-            return [*ws.model.chats, *(f"@{name}" for name in ws.people())]
-        case "text":
+            return _chats(ws)
+        case "text" | "path" | "file":
             if word.startswith("#"):
                 return _rooms(ws)
             return [f"{at}{name}" for name in ws.people()] if word else []
+
+
+def _complete_source(ws: Workspace, text: str) -> Candidates:
+    """Complete a path, or the address behind it."""
+    found = _complete_path(text)
+    head, _, last = text.rpartition(" ")
+    if found.words or not head.strip() or not typed_path(head.strip()).is_file():
+        return found
+    return _matching(last, _chats(ws))
+
+
+def _complete_file(ws: Workspace, text: str) -> Candidates:
+    """Complete the name of a file that was sent, or the path to save it at."""
+    names = known_names(ws)
+    low = text.lower()
+    found = sorted(name for name in names if name.lower().startswith(low))
+    if found:
+        return Candidates(len(text), tuple(found[:MAX_CANDIDATES]))
+    for at in range(len(text) - 1, 0, -1):
+        head = text[:at].strip()
+        if text[at] == " " and (head in names or as_seq(head) is not None):
+            return _complete_path(text[at + 1 :])
+    return Candidates()
+
+
+def _complete_path(text: str) -> Candidates:
+    """Complete the last part of a path; a quote that was opened is closed behind it."""
+    quote = text[0] if text[:1] in ("'", '"') else ""
+    path = text[len(quote) :]
+    if path == "~":
+        return Candidates(1, ("~/",), "")
+    prefix = "" if is_folder_name(path) else path.rpartition("/")[2]
+    folder = path[: len(path) - len(prefix)]
+    words = names_in(expand(folder or "."), prefix)[:MAX_CANDIDATES]
+    is_folder = len(words) == 1 and is_folder_name(words[0])
+    return Candidates(len(prefix), tuple(words), "" if is_folder else f"{quote} ")
+
+
+def _chats(ws: Workspace) -> list[str]:
+    return [*ws.model.chats, *(f"@{name}" for name in ws.people())]
 
 
 def _rooms(ws: Workspace) -> list[str]:

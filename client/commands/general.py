@@ -131,9 +131,9 @@ def help_lines(registry: Registry, look: Look) -> list[Line]:
 
 KEYS = (
     ("Enter", "send; Alt+Enter or Ctrl+J begins a new line"),
-    ("Tab", "complete a command, @name or #room"),
+    ("Tab", "complete a command, @name, #room or file"),
     ("Up, Down", "what you wrote before"),
-    ("Ctrl+C", "empty the line; on an empty line, twice quits"),
+    ("Ctrl+C", "empty the line; on an empty line, twice cancels a file or quits"),
     ("Ctrl+D", "quit, on an empty line"),
     ("#room or @user", "alone on a line opens that chat"),
     ("//text", "sends a text that begins with /"),

@@ -9,7 +9,9 @@ from client.workspace import CommandError, Workspace
 
 Handler = Callable[[Workspace, str], Awaitable[None]]
 
-Argument = Literal["chat", "room", "new_room", "user", "command", "text"]
+Argument = Literal[
+    "chat", "room", "new_room", "user", "command", "text", "path", "file"
+]
 """What stands at a place behind a command, so that Tab knows what to offer there."""
 
 

@@ -1,6 +1,6 @@
 """Where the table of commands comes together."""
 
-from client.commands import chats, general, people
+from client.commands import chats, files, general, people
 from client.commands.registry import Registry
 
 
@@ -8,6 +8,7 @@ def make_registry() -> Registry:
     """Return the registry of all commands."""
     registry = Registry()
     chats.register(registry)
+    files.register(registry)
     people.register(registry)
     general.register(registry)
     return registry

@@ -17,9 +17,16 @@ from pathlib import Path
 import click
 
 from tests.bench.big import Sizes
+from tests.bench.files import run_files
 from tests.bench.growth import run_growth
 from tests.bench.process import BenchError, cores
-from tests.bench.report import NOTE, growth_table, heading, workload_table
+from tests.bench.report import (
+    NOTE,
+    files_table,
+    growth_table,
+    heading,
+    workload_table,
+)
 from tests.bench.results import Result
 from tests.bench.runs import WORKLOADS, Plan, run_workload
 
@@ -32,7 +39,7 @@ FULL_SIZES = Sizes(chat=1_000_000, total=10_000_000)
     "--only",
     "names",
     multiple=True,
-    type=click.Choice([*WORKLOADS, "growth"]),
+    type=click.Choice([*WORKLOADS, "growth", "files"]),
     help="Run only this; may be given several times.",
 )
 @click.option("--seconds", type=float, help="Length of a run (default: 4).")
@@ -40,6 +47,7 @@ FULL_SIZES = Sizes(chat=1_000_000, total=10_000_000)
 @click.option("--no-tls", is_flag=True, help="Leave TLS out.")
 @click.option("--no-yardstick", is_flag=True, help="Leave miniircd out.")
 @click.option("--no-growth", is_flag=True, help="Leave out how cost grows.")
+@click.option("--no-files", is_flag=True, help="Leave files out.")
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
@@ -53,6 +61,7 @@ def main(
     no_tls: bool,
     no_yardstick: bool,
     no_growth: bool,
+    no_files: bool,
     cache: Path | None,
     as_json: bool,
 ) -> None:
@@ -72,10 +81,13 @@ def main(
         sizes = FULL_SIZES if full else Sizes()
         if "growth" in names or not (names or no_growth):
             growth = _run_growth(sizes, cache)
+        files: list[Result] = []
+        if "files" in names or not (names or no_files):
+            files = _run_files(plan)
     except BenchError as error:
         sys.exit(f"bench: {error}")
     if as_json:
-        every = [dataclasses.asdict(result) for result in results + growth]
+        every = [dataclasses.asdict(result) for result in results + growth + files]
         print(json.dumps({"machine": heading(), "results": every}, indent=1))
         return
     print(heading(), end="\n\n")
@@ -83,6 +95,8 @@ def main(
         print(workload_table(results), NOTE, sep="\n\n", end="\n\n")
     if growth:
         print(growth_table(growth, sizes), end="\n\n")
+    if files:
+        print(files_table(files), end="\n\n")
     print(f"every count was exact; {time.monotonic() - start:.0f} s in all")
 
 
@@ -100,6 +114,15 @@ def _run_growth(sizes: Sizes, cache: Path | None) -> list[Result]:
     _progress(f"how cost grows, with {sizes.total:,} entries (made once, then kept)")
     with tempfile.TemporaryDirectory(prefix="chatd-bench-") as folder:
         return run_growth(Path(folder), sizes, cache)
+
+
+def _run_files(plan: Plan) -> list[Result]:
+    results = []
+    for is_tls in (False, True) if plan.tls else (False,):
+        for result in run_files(is_tls, plan.seconds):
+            _progress(f"{result.workload} on {result.server}: done")
+            results.append(result)
+    return results
 
 
 def _progress(text: str) -> None:

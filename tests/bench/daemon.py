@@ -8,7 +8,7 @@ from pathlib import Path
 from chatd.protocol.frames import encode_frame
 from tests.bench.answers import Answers, Request, ask
 from tests.bench.load import Connection, Supply
-from tests.bench.process import ServerProcess, free_port
+from tests.bench.process import BenchError, ServerProcess, free_port
 from tests.bench.target import TEXT, LoginSteps, Target
 from tests.bench.users import ITERATIONS, scram_login, user_name
 
@@ -43,20 +43,32 @@ class Daemon(Target):
     echoes = True
     max_connections = 10_000
     logins_at_once = 32
+    # What the real client connects to.
+    link = ""
 
     @classmethod
-    def start(cls, folder: Path, data: Path, is_tls: bool = False) -> "Daemon":
+    def start(
+        cls,
+        folder: Path,
+        data: Path,
+        is_tls: bool = False,
+        *,
+        module: str = "chatd",
+        extra: Sequence[str] = (),
+    ) -> "Daemon":
         """Start it on a data folder; the caller stops its ``process``.
 
         Args:
             folder: For the configuration and the log.
             data: The data folder; see ``make_users``.
             is_tls: How the load connects.
+            module: What is run; it takes the arguments of chatd after those of its own.
+            extra: Its own.
         """
         plain, tls = free_port(), free_port()
         config = folder / "config.toml"
         config.write_text(CONFIG.format(plain=plain, tls=tls, iterations=ITERATIONS))
-        command = [sys.executable, "-m", "chatd"]
+        command = [sys.executable, "-m", module, *extra]
         command += ["--config", str(config), "--data", str(data)]
         process = ServerProcess(command, folder / "chatd.log")
         target = cls(process, tls if is_tls else plain, is_tls)
@@ -66,6 +78,10 @@ class Daemon(Target):
         except BaseException:
             process.stop()
             raise
+        if is_tls:
+            target.link = f"chat://127.0.0.1:{tls}/?pin={_fingerprint(process)}"
+        else:
+            target.link = f"tcp://127.0.0.1:{plain}"
         return target
 
     def login(self, number: int) -> LoginSteps:
@@ -102,3 +118,10 @@ class Daemon(Target):
             request: Request = {"type": verb, "id": 1, "room": "#room"}
             ask(member.sock, Answers(), request, "joined")
         return b"#room"
+
+
+def _fingerprint(process: ServerProcess) -> str:
+    for line in process.output().decode().splitlines():
+        if line.startswith("fingerprint"):
+            return line.split()[1]
+    raise BenchError("chatd has not told its fingerprint")

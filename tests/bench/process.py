@@ -70,7 +70,7 @@ class ServerProcess:
 
     def wait_for_line(self, word: bytes) -> None:
         """Wait until the server has printed a line that begins with ``word``."""
-        self._wait(lambda: any(x.startswith(word) for x in self._output().splitlines()))
+        self._wait(lambda: any(x.startswith(word) for x in self.output().splitlines()))
 
     def wait_for_port(self, port: int) -> None:
         """Wait until something accepts connections at a port."""
@@ -116,7 +116,8 @@ class ServerProcess:
     ) -> None:
         self.stop()
 
-    def _output(self) -> bytes:
+    def output(self) -> bytes:
+        """Return what it has printed so far."""
         return self._log.read_bytes()
 
     def _wait(self, is_there: Callable[[], bool]) -> None:
@@ -126,7 +127,7 @@ class ServerProcess:
         while not is_there():
             status = process.poll()
             if status is not None or time.monotonic() > deadline:
-                said = self._output().decode(errors="replace")[-2_000:]
+                said = self.output().decode(errors="replace")[-2_000:]
                 how = "is not ready" if status is None else f"ended with {status}"
                 raise BenchError(f"{self._command[0]} {how}; it said:\n{said}")
             time.sleep(0.002)

@@ -26,6 +26,24 @@ _GROWTH = {
 }
 
 
+_FILES = (
+    ("file up", "mb_per_second", "a file up, by the client, MB/s"),
+    ("file down", "mb_per_second", "a file down, its bytes alone, MB/s"),
+    ("file down", "mb_per_cpu_second", "the same, MB per CPU-s of the server"),
+    ("chat get", "mb_per_second", "a file down, by the client, MB/s"),
+    ("latency alone", "p50_ms", "p50 of chat latency at 2,000/s, ms"),
+    ("latency beside", "p50_ms", "the same beside 1 GB up and 1 GB down, ms"),
+    ("latency alone", "p99_ms", "p99 of chat latency at 2,000/s, ms"),
+    ("latency beside", "p99_ms", "the same beside 1 GB up and 1 GB down, ms"),
+    ("memory while 2 GB pass", "daemon_mib", "2 GB pass: the daemon grows by MiB"),
+    ("memory while 2 GB pass", "sender_mib", "2 GB pass: the sender grows by MiB"),
+    ("memory while 2 GB pass", "receiver_mib", "2 GB pass: the receiver grows by MiB"),
+    ("loop held", "cpu_ms", "the loop works at one go at most, ms"),
+    ("loop held", "wall_ms", "the loop comes round late by at most, ms"),
+)
+_COPY_LOOP, _COPY_LOOP_TLS = "copy loop", "copy loop TLS"
+
+
 NOTE = (
     "ratio: chatd to miniircd, both without TLS. chatd has stored a message (fsync)\n"
     "before it confirms and delivers it; miniircd keeps nothing and checks no password."
@@ -67,6 +85,23 @@ def growth_table(results: Sequence[Result], sizes: Sizes) -> str:
     for figure, label in _GROWTH.items():
         values = [_number(empty[figure]), _number(big[figure])]
         rows.append([label.format(**words), *values])
+    return _aligned(rows, texts=1)
+
+
+def files_table(results: Sequence[Result]) -> str:
+    """Return the table of files; the ratio is ours to a bare loop that copies."""
+    rows = [["files", OURS, OURS_TLS, _COPY_LOOP, _COPY_LOOP_TLS, "ratio", "TLS"]]
+    for workload, figure, label in _FILES:
+        by_server = {r.server: r.figures for r in results if r.workload == workload}
+        found = [
+            by_server.get(server, {}).get(figure)
+            for server in (OURS, OURS_TLS, _COPY_LOOP, _COPY_LOOP_TLS)
+        ]
+        ratios = [
+            f"{ours / loop:.2f}" if ours and loop else ""
+            for ours, loop in zip(found[:2], found[2:], strict=True)
+        ]
+        rows.append([label, *map(_number, found), *ratios])
     return _aligned(rows, texts=1)
 
 

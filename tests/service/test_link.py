@@ -553,6 +553,37 @@ async def test_offline_the_cache_is_all_there_is(
     await link.close()
 
 
+async def test_a_place_far_back_is_loaded_with_what_is_around_it(
+    server: FakeServer,
+) -> None:
+    for number in range(300):
+        server.say("#ops", str(number))
+    server.read["#ops"] = server.logs["#ops"][-1].seq
+    wanted = server.logs["#ops"][100].seq
+    async with Link.open(server.address, "alice", **options()) as link:
+        await link.load_older("#ops", 20)
+        assert await link.load_around("#ops", wanted, 40)
+        assert texts(link, "#ops")[:20] == [str(number) for number in range(81, 101)]
+        assert len(link.model.chats["#ops"].gaps()) == 1
+        assert not await link.load_around("#other", 1)
+
+
+async def test_a_place_that_was_seen_is_loaded_without_the_server(
+    server: FakeServer, paths: Paths
+) -> None:
+    for number in range(60):
+        server.say("#ops", str(number))
+    async with Link.open(server.address, "alice", **options(paths=paths)):
+        pass
+    wanted = server.logs["#ops"][30].seq
+    async with Link.open(server.address, "alice", **options(paths=paths)) as link:
+        link.load_cached("#ops", 2)
+        assert await link.load_around("#ops", wanted, 10)
+        assert texts(link, "#ops")[:10] == [str(number) for number in range(26, 36)]
+        found = link.search_cached("#ops", "7", 2)
+        assert [entry.text for entry in found] == ["57", "47"]
+
+
 # Iterators ----------------------------------------------------------------------------
 
 

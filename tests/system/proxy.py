@@ -17,6 +17,7 @@ class Trouble:
 
     Args:
         max_delay: The longest time that a piece is held back, in seconds.
+        min_delay: The shortest.
         split_bytes: How many bytes of each direction are sent on one by one.
         max_piece: Later bytes go on in pieces of at most this size.
         cut_after: Between which numbers of bytes a connection is cut; None: never.
@@ -24,6 +25,7 @@ class Trouble:
     """
 
     max_delay: float = 0.0
+    min_delay: float = 0.0
     split_bytes: int = 0
     max_piece: int = 65_536
     cut_after: tuple[int, int] | None = None
@@ -36,11 +38,14 @@ class Proxy:
     Attributes:
         cuts: How many connections it has cut.
         trouble: What it does; may be changed, for new connections.
+        is_open: Nothing passes while it is cleared.
     """
 
     def __init__(self, target: Address, trouble: Trouble, seed: int) -> None:
         self.trouble = trouble
         self.cuts = 0
+        self.is_open = asyncio.Event()
+        self.is_open.set()
         self._target = target
         self._random = random.Random(seed)
         self._server: asyncio.Server | None = None
@@ -134,7 +139,9 @@ class Proxy:
                 if not data:
                     break
                 if trouble.max_delay and (size > 1 or self._random.random() < 0.02):
-                    await asyncio.sleep(self._random.random() * trouble.max_delay)
+                    delay = self._random.uniform(trouble.min_delay, trouble.max_delay)
+                    await asyncio.sleep(delay)
+                await self.is_open.wait()
                 writer.write(data)
                 await writer.drain()
                 passed += len(data)

@@ -2,12 +2,15 @@
 
 import codecs
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import groupby
 from pathlib import Path
 
 import pexpect
 import pyte
+import wcwidth
 
 from tests.helpers import eventually
 
@@ -24,6 +27,22 @@ def chat_environment(home: Path) -> dict[str, str]:
     }
 
 
+class Screen(pyte.HistoryScreen):
+    """A screen that keeps what takes no cell; pyte drops it, and what comes after."""
+
+    def draw(self, data: str) -> None:
+        """Write text where the cursor is."""
+        for takes_cells, chars in groupby(data, lambda char: wcwidth.wcwidth(char) > 0):
+            if takes_cells:
+                super().draw("".join(chars))
+            elif self.cursor.x:
+                line = self.buffer[self.cursor.y]
+                x = self.cursor.x - 1
+                # A wide letter is in the first of its cells.
+                x -= x > 0 and not line[x].data
+                line[x] = line[x]._replace(data=line[x].data + "".join(chars))
+
+
 class Terminal:
     """A terminal in which ``chat`` runs.
 
@@ -32,19 +51,26 @@ class Terminal:
         arguments: Of ``chat``.
         columns: The width.
         rows: The height.
+        environment: Variables beside those of ``chat_environment``.
     """
 
     def __init__(
-        self, home: Path, *arguments: str, columns: int = 80, rows: int = 24
+        self,
+        home: Path,
+        *arguments: str,
+        columns: int = 80,
+        rows: int = 24,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.screen = pyte.HistoryScreen(columns, rows, history=1000)
+        self.home = home
+        self.screen = Screen(columns, rows, history=1000)
         self._stream = pyte.Stream(self.screen)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.transcript = ""
         self.child: pexpect.spawn[bytes] = pexpect.spawn(
             sys.executable,
             ["-m", "client", *arguments],
-            env=chat_environment(home),
+            env={**chat_environment(home), **(environment or {})},
             dimensions=(rows, columns),
             echo=True,
         )
@@ -63,6 +89,10 @@ class Terminal:
         # pyte takes lines off the top and leaves the cursor where it was.
         self.screen.cursor.y -= max(0, removed)
         self.child.setwinsize(rows, columns)
+
+    def kill(self, number: signal.Signals) -> None:
+        """Send a signal to the program."""
+        self.child.kill(number)
 
     @property
     def lines(self) -> list[str]:
@@ -109,7 +139,10 @@ class Terminal:
 
     def close(self) -> None:
         """End the program, however it is."""
-        self.child.close(force=True)
+        if self.child.isalive():
+            self.kill(signal.SIGKILL)
+            self.child.wait()
+        self.child.close()
 
     def _take(self) -> None:
         while True:

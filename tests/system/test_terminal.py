@@ -1,6 +1,7 @@
-"""Two people at two real terminals, with the real daemon between them."""
+"""Two people at two real terminals, in line mode, with the real daemon between them."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ def at(tmp_path: Path) -> Iterator[MakeTerminal]:
     made: list[Terminal] = []
 
     def start(who: str, *arguments: str, columns: int = 80, rows: int = 24) -> Terminal:
+        if arguments[:1] not in (("trust",), ("logout",)):
+            arguments = ("--line", *arguments)
         made.append(Terminal(tmp_path / who, *arguments, columns=columns, rows=rows))
         return made[-1]
 
@@ -275,3 +278,54 @@ async def test_a_server_that_is_not_there_is_asked_for_again(
     await alice.prompts(question)
     alice.type(f"{address_of(daemon)}\r")
     await first_run(alice, "alice")
+
+
+async def test_a_file_goes_from_one_terminal_to_the_other(
+    daemon: Daemon, at: MakeTerminal, tmp_path: Path
+) -> None:
+    alice, bob = await two_in_a_room(daemon, at)
+    path = tmp_path / "my core.tar"
+    path.write_bytes(os.urandom(3_000_000))
+    alice.type(f"/send {tmp_path}/my\t\r")
+    await alice.shows("my core.tar was sent to #ops")
+    await alice.prompts("#ops>")
+    await bob.shows("my core.tar  3.0 MB  application/x-tar  /get")
+    bob.type("/get my\t\r")
+    await bob.shows("saved to")
+    await bob.prompts("#ops>")
+    assert (tmp_path / "bob/downloads/my core.tar").read_bytes() == path.read_bytes()
+
+
+async def test_a_file_goes_on_after_the_client_was_killed(
+    daemon: Daemon, at: MakeTerminal, tmp_path: Path
+) -> None:
+    alice, bob = await two_in_a_room(daemon, at)
+    (tmp_path / "core.tar").write_bytes(os.urandom(3_000_000))
+    await daemon.kill()
+    await alice.prompts("(offline) #ops>")
+    alice.type(f"/send {tmp_path}/core.tar\r")
+    await alice.shows("core.tar to #ops  waits")
+    alice.close()
+    again = at("alice")
+    await daemon.start()
+    await again.shows("core.tar was sent to #ops")
+    await bob.shows("core.tar  3.0 MB  application/x-tar  /get")
+
+
+async def test_ctrl_c_cancels_a_file_and_not_the_chat(
+    daemon: Daemon, at: MakeTerminal, tmp_path: Path
+) -> None:
+    alice, _ = await two_in_a_room(daemon, at)
+    (tmp_path / "core.tar").touch()
+    await daemon.kill()
+    await alice.prompts("(offline) #ops>")
+    alice.type(f"/send {tmp_path}/core.tar\r")
+    await alice.shows("core.tar to #ops  waits")
+    alice.type("\x03")
+    await alice.shows("Ctrl+C again cancels core.tar")
+    alice.type("\x03")
+    await alice.shows("core.tar to #ops was cancelled")
+    await daemon.start()
+    await alice.shows("back online")
+    alice.type("/files\r")
+    await alice.shows("no files in #ops")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chatd.protocol.messages import ChatRecord
+from chatd.protocol.messages import ChatRecord, FileInfo
 from client.cache import Cache
 from client.changes import Entry
 
@@ -26,6 +26,29 @@ def test_entries_come_back_as_they_were(path: Path) -> None:
     cache.close()
     again = Cache(path)
     assert again.newest("#ops", 10) == [entry(1, "one"), full]
+    again.close()
+
+
+def test_a_file_can_still_be_fetched_after_a_restart(path: Path) -> None:
+    info = FileInfo(id="id", name="a.bin", size=5, sha256="0" * 64)
+    cache = Cache(path)
+    cache.store([entry(1, "caption", kind="file", file=info)])
+    cache.close()
+    again = Cache(path)
+    (found,) = again.newest("#ops", 1)
+    assert found.file == info
+    again.close()
+
+
+def test_files_that_an_older_version_kept_are_asked_for_again(path: Path) -> None:
+    cache = Cache(path)
+    cache.store([entry(1), entry(2, kind="file"), entry(3)])
+    cache.store(chats=[ChatRecord(chat="#ops", last=3, read=0, first=1, unread=0)])
+    cache._db.execute("PRAGMA user_version = 1")
+    cache.close()
+    again = Cache(path)
+    assert [(e.seq, e.prev) for e in again.newest("#ops", 9)] == [(1, 0), (3, 2)]
+    assert again.held() == {"#ops": 3}
     again.close()
 
 
@@ -124,3 +147,50 @@ def test_two_processes_share_it(path: Path) -> None:
     assert [e.seq for e in one.newest("#ops", 9)] == [1, 2]
     one.close()
     other.close()
+
+
+def test_entries_above_a_seq_are_the_next_ones() -> None:
+    cache = Cache(None)
+    cache.store([entry(seq) for seq in range(1, 10)])
+    assert [e.seq for e in cache.newer("#ops", 4, 3)] == [5, 6, 7]
+    assert cache.newer("#ops", 9, 3) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("disk", [4, 1]),
+        ("DISK F", [1]),
+        ("100%", [3]),
+        ("1_0", []),
+        ("\\", [5]),
+        ("straße", [6]),
+        ("STRAßE", [6]),
+        ("core", [7]),
+        ("  ", []),
+        ("gone", []),
+    ],
+)
+def test_what_was_seen_is_found_newest_first(wanted: str, found: list[int]) -> None:
+    info = FileInfo(id="id", name="Core.tar", size=5, sha256="0" * 64)
+    cache = Cache(None)
+    cache.store(
+        [
+            entry(1, "Disk full on lab3"),
+            entry(2, "disk elsewhere", chat="#other"),
+            entry(3, "at 100% now"),
+            entry(4, "another disk", kind="action"),
+            entry(5, r"C:\temp"),
+            entry(6, "in der Straße"),
+            entry(7, kind="file", file=info),
+            entry(8, "gone", is_deleted=True),
+            entry(9, "disk", kind="topic"),
+        ]
+    )
+    assert [e.seq for e in cache.search("#ops", wanted, 10)] == found
+
+
+def test_no_more_is_found_than_was_asked_for() -> None:
+    cache = Cache(None)
+    cache.store([entry(seq, "same") for seq in range(1, 50)])
+    assert [e.seq for e in cache.search("#ops", "same", 3)] == [49, 48, 47]

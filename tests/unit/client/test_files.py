@@ -20,6 +20,7 @@ def test_everything_is_under_chat_home(
     monkeypatch.setenv("CHAT_HOME", str(tmp_path))
     paths = Paths.from_environment()
     found = [paths.config, paths.pins, paths.logins, paths.outbox("s", "u")]
+    found += [paths.downloads, paths.transfers("s", "u"), paths.spool("s", "u")]
     assert all(path.is_relative_to(tmp_path) for path in found)
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from chatd.protocol.messages import (
     ChatRecord,
+    FileInfo,
     HistoryPage,
     Invitation,
     Invited,
@@ -364,6 +365,16 @@ def test_a_deleted_message_has_no_text() -> None:
     model.apply(message(2, 1, kind="delete", target=1))
     entry = model.chats[OPS].entries[0]
     assert (entry.text, entry.is_deleted) == ("", True)
+
+
+def test_a_message_with_a_file_says_how_to_fetch_it_until_it_is_deleted() -> None:
+    info = FileInfo(id="id", name="a.bin", size=5, sha256="0" * 64)
+    model = model_with(record())
+    model.apply(message(1, 0, "caption", kind="file", file=info))
+    entry = model.chats[OPS].entries[0]
+    assert (entry.text, entry.file, entry.is_talk) == ("caption", info, True)
+    model.apply(message(2, 1, kind="delete", target=1))
+    assert model.chats[OPS].entries[0].file is None
 
 
 def test_an_item_is_shown_until_its_entry_is_there() -> None:

@@ -1,10 +1,16 @@
 """A link without a network, and a face that keeps what it is shown."""
 
+import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import msgspec
 
 from chatd.protocol.messages import (
     ChatRecord,
+    FileInfo,
+    FileItem,
     Hello,
     MemberInfo,
     Message,
@@ -15,8 +21,9 @@ from chatd.protocol.messages import (
     Synced,
 )
 from chatd.protocol.messages import Limits as ServerLimits
-from client.changes import Change, Entry, OutboxItem
+from client.changes import Change, Entry, OutboxItem, Transfer, TransferChanged
 from client.colours import Line, plain
+from client.errors import TransferError
 from client.link import Link, LinkState
 from client.model import Model
 from client.settings import Settings
@@ -40,6 +47,7 @@ class FakeLink:
         self.reads: list[tuple[str, int]] = []
         self.on_change: Callable[[Change], None] = lambda change: None
         self.is_hurried = False
+        self.transfers = FakeTransfers(lambda change: self.on_change(change))
 
     async def request(self, request: Request) -> ServerMessage:
         self.requests.append(request)
@@ -89,6 +97,9 @@ class FakeLink:
         self.model.set_members(chat, members)
         return cast(list[MemberInfo], members)
 
+    async def wait_online(self) -> None:
+        pass
+
     def reconnect_now(self) -> None:
         self.is_hurried = True
 
@@ -123,6 +134,80 @@ class FakeLink:
         )
         if synced:
             self.take(Synced())
+
+
+class FakeTransfers:
+    """Keeps what is to be sent and fetched; nothing moves but by ``move``."""
+
+    def __init__(self, tell: Callable[[Change], None]) -> None:
+        self._tell = tell
+        self.items: list[Transfer] = []
+        self.targets: list[tuple[Path | None, Path | None]] = []
+        self.captions: list[str] = []
+        self._moved = asyncio.Event()
+
+    async def send_file(
+        self, chat: str, path: Path, *, name: str | None = None, text: str = ""
+    ) -> Transfer:
+        self.captions.append(text)
+        return self.add(transfer(name or path.name, chat=chat, path=path))
+
+    async def send_stream(
+        self, chat: str, file: BinaryIO, name: str, *, text: str = ""
+    ) -> Transfer:
+        self.captions.append(text)
+        return self.add(transfer(name, chat=chat, size=len(file.read())))
+
+    async def get_file(
+        self,
+        chat: str,
+        seq: int,
+        info: FileInfo,
+        *,
+        folder: Path | None = None,
+        path: Path | None = None,
+    ) -> Transfer:
+        self.targets.append((folder, path))
+        return self.add(
+            transfer(
+                info.name,
+                chat=chat,
+                direction="down",
+                seq=seq,
+                size=info.size,
+                path=path,
+            )
+        )
+
+    def cancel(self, transfer_id: int) -> Transfer:
+        return self.move(transfer_id, state="cancelled")
+
+    async def wait(self, transfer_id: int) -> Transfer:
+        while True:
+            (found,) = (each for each in self.items if each.id == transfer_id)
+            if found.state == "done":
+                return found
+            if found.is_over:
+                raise TransferError(found.reason or found.state, found.state, found)
+            self._moved.clear()
+            await self._moved.wait()
+
+    # What a test says happens -------------------------------------------------------
+
+    def add(self, begun: Transfer) -> Transfer:
+        """Let a transfer begin."""
+        begun = msgspec.structs.replace(begun, id=100 + len(self.items))
+        self.items.append(begun)
+        self._tell(TransferChanged(transfer=begun))
+        return begun
+
+    def move(self, transfer_id: int, **members: Any) -> Transfer:
+        """Let something become of a transfer."""
+        (at,) = (n for n, each in enumerate(self.items) if each.id == transfer_id)
+        self.items[at] = msgspec.structs.replace(self.items[at], **members)
+        self._tell(TransferChanged(transfer=self.items[at]))
+        self._moved.set()
+        return self.items[at]
 
 
 class FakeFace:
@@ -196,3 +281,28 @@ def entry(text: str, seq: int = 1, sender: str = "bob", **members: Any) -> Entry
         "kind": "text",
     }
     return Entry(seq=seq, sender=sender, text=text, **{**found, **members})
+
+
+def info(name: str = "core.tar", size: int = 734_003_200, id: str = "f1") -> FileInfo:
+    """Return a file that can be fetched."""
+    return FileInfo(id=id, name=name, size=size, sha256="ab" * 32)
+
+
+def item(
+    seq: int, name: str = "core.tar", sender: str = "bob", **members: Any
+) -> FileItem:
+    """Return a file as it is listed."""
+    found = {"time": NOON_MS, "file": info(name), **members}
+    return FileItem(seq=seq, from_=sender, **found)
+
+
+def transfer(name: str = "core.tar", **members: Any) -> Transfer:
+    """Return a file on its way to #ops."""
+    found: dict[str, Any] = {
+        "id": 1,
+        "direction": "up",
+        "state": "moving",
+        "chat": "#ops",
+        "size": 734_003_200,
+    }
+    return Transfer(name=name, **{**found, **members})

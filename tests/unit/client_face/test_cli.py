@@ -56,6 +56,12 @@ def test_no_option_takes_a_password() -> None:
         (["who", "@bob"], "a room's address begins with #"),
         (["trust", "localhost", "abc"], "fingerprint"),
         (["trust", "localhost", "-a"], "fingerprint"),
+        (["send", "#ops", "--file", "a", "--lines"], "not both"),
+        (["send", "#ops", "--name", "a"], "needs --file"),
+        (["send", "#ops", "--file", "-"], "needs a name"),
+        (["send", "#ops", "--file", "a", "--file", "b", "--name", "c"], "several"),
+        (["get", "ops"], "quote a room's name"),
+        (["files", "#ops", "-n", "0"], "-n"),
         (["histroy", "#ops"], "did you mean 'chat history'"),
         (["http://example.org"], "not known"),
         (["localhost:99999"], "port"),
@@ -69,6 +75,14 @@ def test_wrong_use_is_one_clear_sentence_with_status_two(
     result = chat(*arguments)
     assert result.exit_code == 2
     assert said in result.output
+
+
+def test_a_file_that_is_not_there_is_refused_before_anything_is_asked() -> None:
+    result = chat("send", "#ops", "--file", "/no/such/file")
+    assert (result.exit_code, result.output) == (
+        1,
+        "Error: there is no file /no/such/file\n",
+    )
 
 
 def test_without_a_terminal_the_chat_says_what_to_use_instead() -> None:

@@ -56,7 +56,7 @@ def test_every_command_of_the_issue_is_there(registry: Registry) -> None:
     wanted = (
         "join leave msg query rooms names who history topic create invite decline away "
         "back status me time unread read chats switch whois retry discard outbox clear "
-        "reconnect help quit"
+        "reconnect help quit send get files transfers cancel"
     )
     assert set(wanted.split()) <= names
 

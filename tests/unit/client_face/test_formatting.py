@@ -23,7 +23,7 @@ from client.formatting import (
     table_lines,
 )
 from client.text import width
-from tests.unit.client_face.fakes import entry
+from tests.unit.client_face.fakes import entry, info
 
 LOOK = Look(columns=80, me="alice")
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=200)
@@ -147,3 +147,58 @@ def test_dividers_notices_and_tables_fit() -> None:
         assert width(plain(line)) < 80
     lines = table_lines([("/long-name", "explained " * 20)], Look(columns=60))
     assert all(width(plain(line)) < 60 for line in lines)
+
+
+# Files --------------------------------------------------------------------------------
+
+
+def test_a_file_is_a_line_with_name_size_type_and_how_to_get_it() -> None:
+    sent = entry("", seq=118, kind="file", file=info())
+    assert shown(sent) == [
+        "12:00 bob        core.tar  734 MB  application/x-tar  /get 118"
+    ]
+
+
+def test_a_caption_goes_before_the_file() -> None:
+    sent = entry("the crash\nof noon", seq=118, kind="file", file=info())
+    assert shown(sent) == [
+        "12:00 bob        the crash",
+        "                 of noon",
+        "                 core.tar  734 MB  application/x-tar  /get 118",
+    ]
+
+
+def test_a_name_cannot_act_on_the_terminal() -> None:
+    sent = entry("", kind="file", file=info("a\x1b[2J\nb\u202egnp.exe"))
+    (line,) = shown(sent)
+    assert "a␛[2J bgnp.exe  734 MB" in line
+
+
+def test_a_deleted_file_cannot_be_got() -> None:
+    sent = entry("", kind="file", file=info(), is_deleted=True)
+    assert shown(sent)[0].endswith("(deleted)")
+
+
+def test_a_reply_to_a_bare_file_names_it() -> None:
+    sent = entry("", kind="file", file=info())
+    (line,) = shown(entry("thanks", seq=2, reply_to=1), quoted=sent)
+    assert line.endswith("[re bob: core.tar] thanks")
+
+
+def test_a_pipe_gets_the_number_of_a_file() -> None:
+    sent = entry("the crash", seq=118, kind="file", file=info())
+    assert entry_text(sent, LOOK).split("\n") == [
+        "12:00 bob: the crash",
+        "    [file 118] core.tar  734 MB  application/x-tar",
+    ]
+
+
+def test_json_describes_a_file_as_it_is() -> None:
+    sent = entry("", kind="file", file=info("a\x1b.tar"))
+    assert json.loads(entry_json(sent))["file"] == {
+        "id": "f1",
+        "name": "a\x1b.tar",
+        "size": 734_003_200,
+        "sha256": "ab" * 32,
+    }
+    assert "file" not in json.loads(entry_json(entry("hi")))

@@ -15,7 +15,7 @@ from chatd.protocol.messages import (
 from client.changes import ChatRemoved, OutboxItem
 from client.link import LinkState
 from client.narrator import Narrator
-from tests.unit.client_face.fakes import NOON_MS, Stage, message, room
+from tests.unit.client_face.fakes import NOON_MS, Stage, info, message, room, transfer
 
 
 class Clock:
@@ -275,3 +275,56 @@ async def test_a_chat_stays_open_when_its_only_message_is_thrown_away(
     scene.narrator.changed(ChatRemoved(chat="@nobody", code="discarded"))
     assert scene.ws.current == "@nobody"
     assert len(scene.face.lines) == before
+
+
+# Files --------------------------------------------------------------------------------
+
+
+async def test_a_file_elsewhere_says_where_and_how_to_get_it(scene: Scene) -> None:
+    sent = message("look", 118, chat="#lab", kind="file", file=info())
+    scene.fake.take(sent)
+    assert scene.shown().split("\n") == [
+        "12:00 #lab bob: look",
+        "                core.tar  734 MB  application/x-tar  /get 118",
+    ]
+
+
+async def test_only_the_end_of_a_transfer_is_told_and_only_once(scene: Scene) -> None:
+    begun = scene.fake.transfers.add(transfer())
+    scene.fake.transfers.move(begun.id, moved=1)
+    assert scene.shown() == ""
+    scene.fake.transfers.move(begun.id, state="done")
+    scene.fake.transfers.move(begun.id, seq=118)
+    assert scene.shown() == "-- core.tar was sent to #ops"
+
+
+async def test_a_transfer_that_failed_is_told_as_an_error(scene: Scene) -> None:
+    begun = scene.fake.transfers.add(transfer())
+    scene.face.styles.clear()
+    scene.fake.transfers.move(begun.id, state="failed", reason="you are muted")
+    assert scene.shown() == "-- core.tar was not sent to #ops: you are muted"
+    assert scene.face.styles == ["class:error"]
+
+
+async def test_what_goes_on_from_an_earlier_run_is_announced_in_one_line(
+    scene: Scene,
+) -> None:
+    scene.fake.transfers.add(transfer())
+    scene.clock.pass_time()
+    assert scene.shown() == "-- going on with core.tar to #ops"
+    for _ in range(2):
+        scene.fake.transfers.add(transfer())
+    scene.clock.pass_time()
+    assert scene.shown() == "-- going on with 2 files: /transfers lists them"
+
+
+async def test_what_was_asked_for_now_or_is_over_at_once_is_not_announced(
+    scene: Scene,
+) -> None:
+    asked = scene.fake.transfers.add(transfer())
+    scene.ws.begun.add(asked.id)
+    quick = scene.fake.transfers.add(transfer())
+    scene.fake.transfers.move(quick.id, state="done")
+    scene.shown()
+    scene.clock.pass_time()
+    assert scene.shown() == ""

@@ -1,0 +1,287 @@
+"""Commands about files: sending, listing and fetching them, and their transfers."""
+
+import time
+from collections.abc import Iterator
+
+from chatd.protocol.messages import FileInfo, FileItem
+from client.changes import Transfer
+from client.colours import Line
+from client.commands.registry import Command, Registry
+from client.file_list import (
+    MAX_SEARCHED,
+    NoSuchFileError,
+    as_seq,
+    files_of,
+    find_file,
+    find_seq,
+    has_name,
+    is_for,
+    page_of,
+)
+from client.formatting_files import file_rows, transfer_text
+from client.places import (
+    Target,
+    check_source,
+    find_target,
+    is_folder_name,
+    split_source,
+    typed_path,
+)
+from client.text import clean
+from client.times import format_ago
+from client.workspace import CommandError, FilesListed, Workspace
+
+PAGE = 50
+MAX_OVER = 10
+"""How many transfers that are over are listed."""
+
+Found = tuple[str, int, FileInfo]
+"""A chat, the seq of the message, and the file that came with it."""
+
+
+# Sending ------------------------------------------------------------------------------
+
+
+async def _send(ws: Workspace, args: str) -> None:
+    if not args:
+        raise CommandError("say which file: /send ~/notes.txt, or /send a.txt @bob")
+    path, to = split_source(args)
+    chat = ws.find_chat(to) if to else ws.opened()
+    transfer = await ws.link.transfers.send_file(chat, check_source(path))
+    ws.begun.add(transfer.id)
+
+
+# Listing ------------------------------------------------------------------------------
+
+
+async def _files(ws: Workspace, args: str) -> None:
+    before: int | None = None
+    if args == "more":
+        listed = ws.files_listed
+        if listed is None or not listed.is_more or not listed.items:
+            raise CommandError("there are no more files: /files lists the newest")
+        chat, before = listed.chat, listed.items[-1].seq
+    else:
+        chat = ws.find_chat(args) if args else ws.opened()
+    page = await page_of(ws.link.request, chat, before, PAGE)
+    if not page.files:
+        ws.files_listed = None
+        ws.say(f"no{' more' if before else ''} files in {chat}: /send PATH sends one")
+        return
+    ws.files_listed = FilesListed(chat=chat, items=page.files, is_more=page.more)
+    ws.say(f"files in {chat}, {'further back' if before else 'the newest first'}:")
+    _show_files(ws, page.files)
+    more = ", /files more lists older ones" if page.more else ""
+    ws.say(f"/get and a number, or a name, fetches one{more}")
+
+
+def _show_files(ws: Workspace, items: list[FileItem]) -> None:
+    now_ms = int(time.time() * 1000)
+    rows = file_rows(items, [format_ago(item.time, now_ms) for item in items])
+    ws.face.show([[("", f"   {row}")] for row in rows])
+
+
+# Fetching -----------------------------------------------------------------------------
+
+
+async def _get(ws: Workspace, args: str) -> None:
+    (chat, seq, info), path = (
+        await _meant(ws, args) if args else (await _newest(ws), "")
+    )
+    target = find_target(typed_path(path), is_folder_name(path)) if path else Target()
+    transfer = await ws.link.transfers.get_file(
+        chat, seq, info, folder=target.folder, path=target.path
+    )
+    ws.begun.add(transfer.id)
+
+
+async def _newest(ws: Workspace) -> Found:
+    chat = ws.opened()
+    for found, sender in _in_memory(ws, chat):
+        if is_for(ws.model.me, chat, sender):
+            return found
+    item = await find_file(ws.link.request, chat, None, ws.model.me)
+    return chat, item.seq, item.file
+
+
+async def _meant(ws: Workspace, args: str) -> tuple[Found, str]:
+    """Return the file that is meant, and the path behind it, "" if there is none."""
+    number, _, path = args.partition(" ")
+    seq = as_seq(number)
+    if seq is not None and (found := await _numbered(ws, seq)) is not None:
+        return found, path.strip()
+    readings = list(_readings(args))
+    for found, _ in _known(ws):
+        for name, path in readings:
+            if has_name(found[2].name, name):
+                return found, path
+    chat = ws.opened()
+    async for item in files_of(ws.link.request, chat, MAX_SEARCHED):
+        for name, path in readings:
+            if has_name(item.file.name, name):
+                return (chat, item.seq, item.file), path
+    raise NoSuchFileError(
+        f"there is no file {number if seq else args} in {chat}: /files lists them"
+    )
+
+
+def _readings(args: str) -> Iterator[tuple[str, str]]:
+    """Yield how a name and a path can be read, as both may have blanks in them."""
+    if args[0] in "'\"" and args.count(args[0]) > 1:
+        name, _, path = args[1:].partition(args[0])
+        yield name, path.strip()
+    yield args, ""
+    for at in range(len(args) - 1, 0, -1):
+        if args[at] == " ":
+            yield args[:at].rstrip(), args[at:].strip()
+
+
+async def _numbered(ws: Workspace, seq: int) -> Found | None:
+    """Return the file of a seq: of the last list, the open chat, or any other chat."""
+    for found, _ in _known(ws):
+        if found[1] == seq:
+            return found
+    if ws.current is not None:
+        item = await find_seq(ws.link.request, ws.current, seq)
+        if item is not None:
+            return ws.current, seq, item.file
+    return None
+
+
+def _known(ws: Workspace) -> Iterator[tuple[Found, str]]:
+    """Yield the files that are known here, with their senders.
+
+    Those that one was shown last, and the newest, come first.
+    """
+    listed = ws.files_listed
+    if listed is not None and listed.chat != ws.current:
+        yield from _in_list(listed)
+    if ws.current is not None:
+        yield from _in_memory(ws, ws.current)
+    if listed is not None and listed.chat == ws.current:
+        yield from _in_list(listed)
+    for chat in ws.model.chats:
+        if chat != ws.current:
+            yield from _in_memory(ws, chat)
+
+
+def _in_list(listed: FilesListed) -> Iterator[tuple[Found, str]]:
+    for item in listed.items:
+        yield (listed.chat, item.seq, item.file), item.from_
+
+
+def _in_memory(ws: Workspace, address: str) -> Iterator[tuple[Found, str]]:
+    chat = ws.model.chats.get(address)
+    for entry in reversed(chat.entries if chat else []):
+        if entry.file is not None and not entry.is_deleted:
+            yield (address, entry.seq, entry.file), entry.sender
+
+
+def known_names(ws: Workspace) -> list[str]:
+    """Return the names of the files that are known here, as they are shown."""
+    return list(dict.fromkeys(clean(found[2].name) for found, _ in _known(ws)))
+
+
+# Transfers ----------------------------------------------------------------------------
+
+
+async def _transfers(ws: Workspace, _: str) -> None:
+    numbered = list(enumerate(ws.link.transfers.items, 1))
+    over = [number for number, transfer in numbered if transfer.is_over]
+    hidden = set(over[:-MAX_OVER])
+    if not numbered:
+        ws.say("no files are under way: /send PATH sends one, /get fetches one")
+        return
+    lines: list[Line] = []
+    for number, transfer in numbered:
+        if number not in hidden:
+            style = "class:error" if transfer.state == "failed" else ""
+            mark = ("class:mark", f"{number:>3}. ")
+            lines.append([mark, (style, transfer_text(transfer))])
+    ws.face.show(lines)
+    if len(over) < len(numbered):
+        ws.say("/cancel and a number ends one of those under way")
+
+
+async def _cancel(ws: Workspace, args: str) -> None:
+    numbered = list(enumerate(ws.link.transfers.items, 1))
+    under_way = {n: transfer for n, transfer in numbered if not transfer.is_over}
+    if not under_way:
+        raise CommandError("no files are under way")
+    for transfer in _chosen(under_way, args):
+        ws.link.transfers.cancel(transfer.id)
+
+
+def _chosen(under_way: dict[int, Transfer], args: str) -> list[Transfer]:
+    """Return the transfers that are meant: a number, a name, ``all``, or the only."""
+    if args == "all":
+        return list(under_way.values())
+    if not args:
+        if len(under_way) > 1:
+            raise CommandError(
+                f"{len(under_way)} files are under way: /transfers numbers them, and "
+                "/cancel all ends all"
+            )
+        return list(under_way.values())
+    number = as_seq(args)
+    if number in under_way:
+        return [under_way[number]]
+    named = [each for each in under_way.values() if has_name(each.name, args)]
+    if not named:
+        raise CommandError(f"nothing under way is {args}: /transfers numbers them")
+    return named[-1:]
+
+
+_GROUP = "Files"
+
+_COMMANDS = (
+    Command(
+        name="send",
+        usage="PATH [chat]",
+        help="send a file to this chat, or to another one",
+        handler=_send,
+        arguments=("path", "chat"),
+        group=_GROUP,
+        more="It goes on by itself after an interruption, also after the end of this "
+        "program. The last word is a chat if it begins with # or @.",
+    ),
+    Command(
+        name="get",
+        usage="[N|NAME] [PATH]",
+        help="fetch a file; alone, the newest that others have sent here",
+        handler=_get,
+        arguments=("file", "path"),
+        group=_GROUP,
+        more="N is the number that is shown with the file. Without PATH it is saved to "
+        "your folder of downloads; nothing is ever overwritten.",
+    ),
+    Command(
+        name="files",
+        usage="[chat|more]",
+        help="list the files of a chat, the newest first",
+        handler=_files,
+        arguments=("chat",),
+        group=_GROUP,
+        more=f"{PAGE} at a time: /files more lists those before.",
+    ),
+    Command(
+        name="transfers",
+        help="list the files that are under way, and what became of others",
+        handler=_transfers,
+        group=_GROUP,
+    ),
+    Command(
+        name="cancel",
+        usage="[N|NAME|all]",
+        help="give up sending or fetching a file",
+        handler=_cancel,
+        group=_GROUP,
+        more="N is the number in /transfers; alone it ends the only one. Nothing of "
+        "the file is kept.",
+    ),
+)
+
+
+def register(registry: Registry) -> None:
+    """Add the commands of this module."""
+    registry.add(*_COMMANDS)

@@ -1,0 +1,146 @@
+"""The commands for scripts that move files, from a login to the end of the process."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from client import file_pipes
+from client.link import Link
+from client.lockfile import FileLock
+from client.paths import Paths, make_private_folder
+from client.places import Target, expand, find_target, is_folder_name
+from client.scripts import printer_for, while_linked, with_link
+from client.setup import Login
+from client.stderr import Stderr
+
+STDOUT = "-"
+
+
+def run_send_files(
+    paths: Paths,
+    login: Login,
+    chat: str,
+    sources: Sequence[file_pipes.Source],
+    text: str,
+    timeout_seconds: float | None,
+) -> None:
+    """Send files; return once the server has stored all.
+
+    Raises:
+        TimeoutError: Not in time.
+        ChatError: One was refused, or the login.
+        LinkError: See ``client.errors``.
+    """
+
+    async def work(link: Link) -> None:
+        sending = file_pipes.send_files(link, chat, sources, text, timeout_seconds)
+        await while_linked(link, sending)
+
+    stderr = Stderr()
+    stderr.watch("up", chat)
+    asyncio.run(with_link(paths, login, work, is_waiting=False, stderr=stderr))
+
+
+def run_get(
+    paths: Paths,
+    login: Login,
+    chat: str,
+    wanted: str | None,
+    output: str | None,
+    timeout_seconds: float | None,
+) -> None:
+    """Fetch a file and print where it was saved; or print the file itself.
+
+    Args:
+        paths: Where everything is kept.
+        login: Where to, and as whom.
+        chat: The address.
+        wanted: A seq or a name; None is the newest that others have sent.
+        output: A folder, the name of a file that is to be, ``-`` for stdout; None is
+            the folder of downloads.
+        timeout_seconds: For fetching it.
+
+    Raises:
+        TimeoutError: Not in time.
+        PlaceError: It cannot be saved there.
+        ChatError: It was refused.
+        LinkError: See ``client.errors``.
+    """
+
+    def fetch(target: Target) -> Path:
+        return asyncio.run(_fetch(paths, login, chat, wanted, target, timeout_seconds))
+
+    if output != STDOUT:
+        path = fetch(_target(output))
+        sys.stdout.buffer.write(os.fsencode(path) + b"\n")
+        sys.stdout.buffer.flush()
+        return
+    # Whoever reads the output is to get a whole file that was checked, or nothing.
+    with private_folder(paths.cache / "get") as folder:
+        path = fetch(Target(folder=folder))
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
+        sys.stdout.buffer.flush()
+
+
+@contextlib.contextmanager
+def private_folder(parent: Path) -> Iterator[Path]:
+    """Make a folder that is removed at the end; also those of processes that died."""
+    make_private_folder(parent)
+    for left in parent.glob("*.lock"):
+        lock = FileLock(left)
+        if lock.acquire():
+            shutil.rmtree(left.with_suffix(""), ignore_errors=True)
+            lock.release(is_removed=True)
+    name = secrets.token_hex(8)
+    lock = FileLock(parent / f"{name}.lock")
+    lock.acquire()
+    folder = parent / name
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release(is_removed=True)
+
+
+async def _fetch(
+    paths: Paths,
+    login: Login,
+    chat: str,
+    wanted: str | None,
+    target: Target,
+    timeout_seconds: float | None,
+) -> Path:
+    found: list[Path] = []
+
+    async def work(link: Link) -> None:
+        getting = file_pipes.get_file(link, chat, wanted, target, timeout_seconds)
+        found.append(await while_linked(link, getting))
+
+    stderr = Stderr()
+    stderr.watch("down", chat)
+    await with_link(paths, login, work, is_waiting=False, stderr=stderr)
+    return found[0]
+
+
+def _target(output: str | None) -> Target:
+    if output is None:
+        return Target()
+    return find_target(expand(output), is_folder_name(output))
+
+
+def run_files(
+    paths: Paths, login: Login, chat: str, *, is_json: bool, count: int
+) -> None:
+    """Print which files a chat has."""
+
+    async def work(link: Link) -> None:
+        await file_pipes.list_files(link, chat, printer_for(paths, is_json), count)
+
+    asyncio.run(with_link(paths, login, work))

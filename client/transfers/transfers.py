@@ -1,0 +1,358 @@
+"""Files on their way, as faces and bots see them: ``link.transfers``.
+
+Whatever is asked for here is written down before the call returns, and goes on by
+itself from then on: across cut connections, restarts of the server, and kills of this
+program, whose next start takes over what was left.
+"""
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from chatd.protocol.messages import FileInfo
+from chatd.protocol.names import parse_address
+from client.changes import Change, Transfer
+from client.errors import LinkError, TransferError
+from client.paths import Paths
+from client.session import Timing
+from client.transfers.desk import Channel, Desk
+from client.transfers.download import DownloadJob, choose_target
+from client.transfers.journal import Row
+from client.transfers.names import safe_name
+from client.transfers.partial import partial_path
+from client.transfers.roster import Roster, wait_briefly
+from client.transfers.source import look_at
+from client.transfers.takeover import take_over
+from client.transfers.upload import SpoolJob, UploadJob, check_caption, check_size
+
+
+class Transfers:
+    """The files of one link; made and closed by it.
+
+    Args:
+        channel: The link.
+        emit: Told what changed.
+        notice: Told, in a sentence, when something is wrong with our own files.
+        timing: The link's.
+        paths: Where the journal is; None keeps it in memory.
+        server: The address, as paths know it.
+        user: The canonical name.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        emit: Callable[[list[Change]], None],
+        notice: Callable[[str], None],
+        timing: Timing,
+        paths: Paths | None,
+        server: str,
+        user: str,
+    ) -> None:
+        self._notice = notice
+        self._paths = paths
+        self._path = paths.transfers(server, user) if paths else None
+        self._spool = (
+            paths.spool(server, user)
+            if paths
+            else Path(tempfile.gettempdir(), f"chat-{secrets.token_hex(12)}")
+        )
+        self._desk = Desk(channel, timing, notice)
+        self._roster = Roster(emit)
+        self._opening = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._gone: Exception | None = None
+        self._is_closed = False
+
+    # What can be asked for ------------------------------------------------------------
+
+    @property
+    def items(self) -> list[Transfer]:
+        """All of this process, oldest first; of those over the latest 1,000."""
+        return [job.transfer for job in self._roster.jobs]
+
+    @property
+    def stall_seconds(self) -> float:
+        """For how long nothing may move before a connection is given up."""
+        return self._desk.stall_seconds
+
+    @stall_seconds.setter
+    def stall_seconds(self, seconds: float) -> None:
+        self._desk.stall_seconds = seconds
+
+    async def send_file(
+        self, chat: str, path: str | Path, *, name: str | None = None, text: str = ""
+    ) -> Transfer:
+        """Send a file; when this returns it is written down, and goes on by itself.
+
+        A file that a killed process was sending to the same chat goes on where it was.
+
+        Args:
+            chat: Where to.
+            path: A regular file. It must not change until it is sent.
+            name: For others; None is the file's own. It is made harmless.
+            text: A caption.
+
+        Raises:
+            BadNameError: That is no address of a chat.
+            TransferError: It is no file, cannot be read, or is too large, or it could
+                not be written down.
+        """
+        chat = _parse_chat(chat)
+        check_caption(text, self._desk.channel.limits)
+        found, stamp = await self._desk.call(look_at, path)
+        check_size(stamp.size, self._desk.channel.limits)
+        row = Row(
+            direction="up",
+            chat=chat,
+            name=safe_name(found.name if name is None else name),
+            path=found,
+            text=text,
+            size=stamp.size,
+            mtime_ns=stamp.mtime_ns,
+            inode=stamp.inode,
+        )
+        await self._open()
+        for job in self._roster.of(UploadJob):
+            if job.is_same(row):
+                await job.go_on(row)
+                return job.transfer
+        return await self._begin(row, UploadJob)
+
+    async def send_stream(
+        self, chat: str, file: BinaryIO, name: str, *, text: str = ""
+    ) -> Transfer:
+        """Copy a stream to a private file, then send that; see ``send_file``.
+
+        It returns when the stream has ended. Cancelling it before cancels the transfer.
+
+        Args:
+            chat: Where to.
+            file: Read to its end, in another thread; not closed.
+            name: For others. It is made harmless.
+            text: A caption.
+
+        Raises:
+            BadNameError: That is no address of a chat.
+            TransferError: It cannot be read or copied, or is too large, or it was
+                cancelled.
+        """
+        chat = _parse_chat(chat)
+        check_caption(text, self._desk.channel.limits)
+        check_size(0, self._desk.channel.limits)
+        await self._open()
+        row = Row(
+            direction="up",
+            chat=chat,
+            name=safe_name(name),
+            path=self._spool / secrets.token_hex(12),
+            text=text,
+            is_spool=True,
+        )
+        row = await self._desk.write(lambda journal: journal.add(row))
+        job = SpoolJob(self._desk, row, self._roster.tell, file)
+        self._roster.start(job)
+        try:
+            await job.copied()
+        except asyncio.CancelledError:
+            job.cancel()
+            # Whoever gave us the stream may close it now.
+            await wait_briefly([job.settled()])
+            raise
+        return _checked(job.transfer)
+
+    async def get_file(
+        self,
+        chat: str,
+        seq: int,
+        info: FileInfo,
+        *,
+        folder: Path | None = None,
+        path: Path | None = None,
+    ) -> Transfer:
+        """Fetch a file; when this returns it is written down, and goes on by itself.
+
+        Nothing is ever replaced: of a name that is taken meanwhile the next free one
+        is used, ``name (1).txt``. Where it was saved is in ``Transfer.path`` at the
+        end.
+
+        Args:
+            chat: Where it was sent to.
+            seq: Of its entry.
+            info: From its entry.
+            folder: To save it in under its own name, made harmless; None is the
+                download folder, which is made if it is not there.
+            path: To save it under exactly that name instead.
+
+        Raises:
+            TransferError: It cannot be saved there, or could not be written down.
+        """
+        default = (self._paths or Paths.from_environment()).downloads
+        where, name = await self._desk.call(
+            choose_target, info.name, folder, path, default
+        )
+        row = Row(
+            direction="down",
+            chat=chat,
+            name=name,
+            seq=seq,
+            file=info.id,
+            size=max(0, info.size),
+            sha256=info.sha256.lower(),
+            folder=where,
+            partial=partial_path(where, name),
+        )
+        await self._open()
+        for job in self._roster.of(DownloadJob):
+            if job.is_same(row):
+                job.is_adopted = False
+                return job.transfer
+        return await self._begin(row, DownloadJob)
+
+    def cancel(self, id: int) -> Transfer:
+        """Give a transfer up, and remove what there is of it, also at the server.
+
+        One whose last byte is through may arrive all the same; one that is over stays
+        as it is.
+
+        Raises:
+            TransferError: There is no transfer of that id here.
+        """
+        job = self._roster.find(id)
+        job.cancel()
+        return job.transfer
+
+    async def wait(self, id: int) -> Transfer:
+        """Wait until a transfer is over, and return it.
+
+        Raises:
+            TransferError: It failed, or was cancelled; or there is none of that id.
+            ChatError: The link was stopped: the server refused the login.
+            LinkError: The link was stopped for another reason, or closed. The transfer
+                goes on with the next start.
+        """
+        job = self._roster.find(id)
+        while not job.transfer.is_over:
+            if self._gone is not None:
+                raise self._gone
+            await job.news()
+        return _checked(job.transfer)
+
+    # What the link tells --------------------------------------------------------------
+
+    def handle_login(self) -> None:
+        """Go on: there is a connection."""
+        self._desk.online.set()
+        self._desk.login.set()
+        self._spawn(self._resume())
+
+    def handle_logout(self) -> None:
+        """Wait: there is no connection."""
+        self._desk.online.clear()
+
+    def handle_stop(self, error: Exception | None) -> None:
+        """Tell those who wait that the link was stopped; None is that it was not."""
+        self._gone = error
+        if error is not None:
+            self._roster.wake()
+
+    async def close(self) -> None:
+        """End the thread and close the files; what is not over goes on next time."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for job in self._roster.of(SpoolJob):
+            if job.is_copying:
+                job.cancel()
+        await self._roster.close(self._tasks)
+        await self._desk.worker.close()
+        if self._desk.journal is not None:
+            await asyncio.to_thread(self._desk.journal.close)
+        if self._paths is None:
+            await asyncio.to_thread(shutil.rmtree, self._spool, ignore_errors=True)
+
+    # Inside ---------------------------------------------------------------------------
+
+    async def _begin(
+        self, row: Row, kind: type[UploadJob] | type[DownloadJob]
+    ) -> Transfer:
+        """Write a transfer down and start it, also if this is cancelled meanwhile."""
+
+        async def begin() -> Transfer:
+            found = await self._desk.write(lambda journal: journal.add(row))
+            job = kind(self._desk, found, self._roster.tell)
+            self._roster.start(job)
+            return job.transfer
+
+        task = asyncio.create_task(begin())
+        self._own(task)
+        return await asyncio.shield(task)
+
+    async def _resume(self) -> None:
+        """Go on with what earlier processes left, at the login."""
+        try:
+            if self._path is not None and await asyncio.to_thread(self._path.exists):
+                await self._open()
+            await self._desk.tell_cancelled()
+        except LinkError as error:
+            self._notice(str(error))
+
+    async def _open(self) -> None:
+        """Open the journal, if it is not open yet, and take over what is in it.
+
+        Raises:
+            JournalError: It cannot be used.
+            TransferError: The link is closed.
+        """
+        async with self._opening:
+            if self._is_closed:
+                raise TransferError("the link is closed", "internal")
+            if self._desk.journal is not None:
+                return
+            notices: list[str] = []
+            journal = await asyncio.to_thread(
+                take_over, self._path, self._spool, notices.append
+            )
+            self._desk.journal = journal
+        for notice in notices:
+            self._notice(notice)
+        for row in journal.adopted:
+            if row.is_cancelled:
+                self._spawn(self._desk.cancel_upload(row))
+            elif row.direction == "up":
+                self._roster.start(
+                    UploadJob(self._desk, row, self._roster.tell, is_adopted=True)
+                )
+            else:
+                self._roster.start(
+                    DownloadJob(self._desk, row, self._roster.tell, is_adopted=True)
+                )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._own(asyncio.create_task(work))
+
+    def _own(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _parse_chat(chat: str) -> str:
+    _, name = parse_address(chat)
+    return chat[0] + name
+
+
+def _checked(transfer: Transfer) -> Transfer:
+    """Return a transfer that is not, or not for the worse, over.
+
+    Raises:
+        TransferError: It failed, or was cancelled.
+    """
+    if transfer.state in ("failed", "cancelled"):
+        raise TransferError(
+            transfer.reason or "it failed", transfer.code or "internal", transfer
+        )
+    return transfer

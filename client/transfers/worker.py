@@ -1,0 +1,171 @@
+"""The thread in which bytes move: an event loop of its own, and threads for the disk.
+
+Whoever runs the face's loop hands coroutines over with ``Worker.run`` and waits for
+them there. Work is never abandoned halfway: a cancelled ``run`` returns when the
+coroutine has ended, and a cancelled ``disk`` when the disk is done, so that nobody
+closes or removes a file that a thread still writes.
+"""
+
+import asyncio
+import concurrent.futures
+import functools
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from client.errors import NotConnectedError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Each file on its way keeps at most two of them busy, and never for long.
+DISK_THREADS = 12
+CLOSE_SECONDS = 0.8
+
+
+class _Job(Generic[T]):
+    """A coroutine in the worker, and the future that the face's loop waits for."""
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self.work = work
+        self.future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self.task: asyncio.Task[T] | None = None
+
+    def start(self, tasks: "set[_Job[Any]]") -> None:
+        tasks.add(self)
+        self.task = asyncio.get_running_loop().create_task(self.work)
+        self.task.add_done_callback(functools.partial(self._ended, tasks))
+
+    def cancel(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+
+    def _ended(self, tasks: "set[_Job[Any]]", task: asyncio.Task[T]) -> None:
+        tasks.discard(self)
+        error = None if task.cancelled() else task.exception()
+        if self.future.done():
+            return  # given up by ``Worker.close``
+        if task.cancelled():
+            self.future.set_exception(NotConnectedError("the link was closed"))
+        elif error is not None:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(task.result())
+
+
+class Worker:
+    """A thread with a loop; started by the first ``run``, ended by ``close``."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pool: concurrent.futures.ThreadPoolExecutor | None = None
+        self._jobs: set[_Job[Any]] = set()
+        self._is_closed = False
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the worker's thread, and return what it returns.
+
+        When this is cancelled the coroutine is too, and has ended before this raises.
+
+        Raises:
+            NotConnectedError: The worker is closed.
+        """
+        if self._is_closed:
+            work.close()
+            raise NotConnectedError("the link was closed")
+        loop = self._start()
+        job = _Job(work)
+        loop.call_soon_threadsafe(job.start, self._jobs)
+        ended = asyncio.wrap_future(job.future)
+        try:
+            return await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            if not self._is_closed:
+                loop.call_soon_threadsafe(job.cancel)
+            await asyncio.wait([ended])
+            if not ended.cancelled():
+                ended.exception()  # nobody else will look at it
+            raise
+
+    async def disk(
+        self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call something that blocks for a moment; only for use inside of ``run``.
+
+        When this is cancelled it raises after the call has returned.
+        """
+        future = self.disk_nowait(functools.partial(action, *args, **kwargs))
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            if not future.cancelled():
+                future.exception()  # nobody else will look at it
+            raise
+
+    def disk_nowait(self, action: Callable[[], T]) -> asyncio.Future[T]:
+        """Begin a call that blocks; likewise only inside, and not to be cancelled."""
+        assert self._pool is not None
+        return asyncio.get_running_loop().run_in_executor(self._pool, action)
+
+    async def close(self) -> None:
+        """End what runs, and the thread; what does not end in time is left behind."""
+        self._is_closed = True
+        thread, loop = self._thread, self._loop
+        if thread is None or loop is None or self._pool is None:
+            return
+        loop.call_soon_threadsafe(self._cancel_all)
+        await asyncio.to_thread(thread.join, CLOSE_SECONDS)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for job in list(self._jobs):
+            job.future.cancel()
+
+    # In the thread --------------------------------------------------------------------
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = _new_loop()
+            self._pool = concurrent.futures.ThreadPoolExecutor(
+                DISK_THREADS, thread_name_prefix="chat-disk"
+            )
+            self._thread = threading.Thread(
+                target=self._serve, name="chat-files", daemon=True
+            )
+            self._thread.start()
+        return self._loop
+
+    def _serve(self) -> None:
+        assert self._loop is not None
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        finally:
+            self._loop.close()
+
+    def _cancel_all(self) -> None:
+        assert self._loop is not None
+        tasks = [job.task for job in self._jobs if job.task is not None]
+        for task in tasks:
+            task.cancel()
+        ending = self._loop.create_task(_all_ended(tasks))
+        ending.add_done_callback(lambda _: self._stop())
+
+    def _stop(self) -> None:
+        assert self._loop is not None
+        # One more turn, so that what was ended can also say so.
+        self._loop.call_later(0.0, self._loop.stop)
+
+
+async def _all_ended(tasks: list[asyncio.Task[Any]]) -> None:
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

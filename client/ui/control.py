@@ -1,0 +1,58 @@
+"""Rows on a part of the screen: a control that is asked only for what is to be seen."""
+
+from collections.abc import Callable
+
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.layout.controls import UIContent, UIControl
+from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
+
+from client.colours import Line
+
+GetRows = Callable[[int, int], list[Line]]
+"""Returns the rows for a width and a height, in cells and lines."""
+
+
+class RowsControl(UIControl):
+    """Shows the rows that a function returns; it is asked once for each frame.
+
+    Args:
+        get_rows: What is to be seen, at most as many rows as it is told there are.
+        on_click: Told the number of a row that was clicked on.
+        on_wheel: Told -1 or 1 for each step of the wheel.
+    """
+
+    def __init__(
+        self,
+        get_rows: GetRows,
+        *,
+        on_click: Callable[[int], None] | None = None,
+        on_wheel: Callable[[int], None] | None = None,
+    ) -> None:
+        self._get_rows = get_rows
+        self._on_click = on_click
+        self._on_wheel = on_wheel
+
+    def create_content(self, width: int, height: int) -> UIContent:
+        """Return what is to be seen now."""
+        rows: list[Line] = self._get_rows(width, height)[:height]
+
+        def get_line(number: int) -> StyleAndTextTuples:
+            return list(rows[number]) if number < len(rows) else []
+
+        return UIContent(get_line, line_count=max(1, len(rows)), show_cursor=False)
+
+    def is_focusable(self) -> bool:
+        """Keys never go here."""
+        return False
+
+    def mouse_handler(self, mouse_event: MouseEvent) -> None:
+        """Pass clicks and the wheel on."""
+        match mouse_event.event_type:
+            case MouseEventType.MOUSE_UP if self._on_click is not None:
+                self._on_click(mouse_event.position.y)
+            case MouseEventType.SCROLL_UP if self._on_wheel is not None:
+                self._on_wheel(-1)
+            case MouseEventType.SCROLL_DOWN if self._on_wheel is not None:
+                self._on_wheel(1)
+            case _:
+                pass

@@ -1,0 +1,153 @@
+"""What stands in the timeline of a chat, and in which order: entries, notices, a tail.
+
+Everything has a key, so that places can be kept while entries come and go around them;
+each step is a search in sorted lists, never a walk through the chat.
+"""
+
+import sys
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from client.changes import Entry, OutboxItem, Transfer
+from client.chat import Chat
+from client.colours import Line
+
+Key = tuple[int, int]
+"""Of an entry, its seq and 0; of a notice, the seq before it and a positive number."""
+
+HEAD: Key = (-1, 0)
+"""What stands above the oldest entry; it is always there."""
+
+_TAIL = sys.maxsize
+
+
+class Notice(NamedTuple):
+    """What the program said, and where that belongs."""
+
+    key: Key
+    lines: tuple[Line, ...]
+
+
+TailItem = OutboxItem | Transfer
+"""What is to become an entry."""
+
+Item = Entry | Notice | TailItem | None
+
+
+class Feed:
+    """The order of a chat's timeline, as the chat is now.
+
+    Args:
+        chat: None if there is none, or nothing is known of it.
+        notices: By key.
+        tail: What stands below all entries.
+    """
+
+    def __init__(
+        self,
+        chat: Chat | None = None,
+        notices: Sequence[Notice] = (),
+        tail: Sequence[TailItem] = (),
+    ) -> None:
+        self.chat = chat
+        self.tail = tail
+        self._notices = notices
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """The entries of the chat that are loaded."""
+        return self.chat.entries if self.chat is not None else ()
+
+    @property
+    def first(self) -> Key:
+        """The key of what stands highest."""
+        return HEAD
+
+    @property
+    def last(self) -> Key:
+        """The key of what stands lowest."""
+        if self.tail:
+            return (_TAIL, len(self.tail) - 1)
+        return self._before_tail()
+
+    def before(self, key: Key) -> Key | None:
+        """Return the key of what stands right above; None above the head."""
+        seq, number = key
+        if key <= HEAD:
+            return None
+        if seq == _TAIL:
+            return (_TAIL, number - 1) if number else self._before_tail()
+        entries = self.entries
+        found = HEAD
+        index = self._index(seq + 1 if number else seq)
+        if index:
+            found = (entries[index - 1].seq, 0)
+        place = bisect_left(self._notices, key, key=_key_of)
+        if place > self._hidden():
+            found = max(found, self._notices[place - 1].key)
+        return found
+
+    def after(self, key: Key) -> Key | None:
+        """Return the key of what stands right below; None below the last."""
+        seq, number = key
+        if seq == _TAIL:
+            return (_TAIL, number + 1) if number + 1 < len(self.tail) else None
+        entries = self.entries
+        following: list[Key] = []
+        index = self._index(seq + 1)
+        if index < len(entries):
+            following.append((entries[index].seq, 0))
+        place = max(bisect_right(self._notices, key, key=_key_of), self._hidden())
+        if place < len(self._notices):
+            following.append(self._notices[place].key)
+        if self.tail:
+            following.append((_TAIL, 0))
+        return min(following, default=None)
+
+    def nearest(self, key: Key) -> Key:
+        """Return the key itself, or if that is gone, the next, or else the last."""
+        if key == HEAD or self.item(key) is not None:
+            return key
+        return self.after(key) or self.last
+
+    def item(self, key: Key) -> Item:
+        """Return what has that key; the head is None, as is what is not there."""
+        seq, number = key
+        if seq == _TAIL:
+            return self.tail[number] if number < len(self.tail) else None
+        if not number:
+            return self.chat.entry(seq) if self.chat is not None else None
+        place = bisect_left(self._notices, key, key=_key_of)
+        if self._hidden() <= place < len(self._notices):
+            notice = self._notices[place]
+            return notice if notice.key == key else None
+        return None
+
+    def _index(self, seq: int) -> int:
+        return self.chat.index(seq) if self.chat is not None else 0
+
+    def _hidden(self) -> int:
+        """Return how many notices belong to entries that are not loaded."""
+        if not self._notices or not self.entries or self._is_from_beginning():
+            return 0
+        oldest = (self.entries[0].seq, 0)
+        return bisect_left(self._notices, oldest, key=_key_of)
+
+    def _is_from_beginning(self) -> bool:
+        return self.chat is None or not self.chat.begins_after_gap(0)
+
+    def _before_tail(self) -> Key:
+        found = (self.entries[-1].seq, 0) if self.entries else HEAD
+        if len(self._notices) > self._hidden():
+            found = max(found, self._notices[-1].key)
+        return found
+
+
+def is_entry(key: Key) -> bool:
+    """Whether a key is that of an entry."""
+    return key[1] == 0 and 0 <= key[0] < _TAIL
+
+
+def _key_of(notice: Notice) -> Key:
+    return notice.key

@@ -1,0 +1,68 @@
+"""Names in order: those with a certain beginning are found without a look at others."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+
+_FEW = 16
+
+
+class PrefixIndex:
+    """Names, each once, sorted.
+
+    Args:
+        names: What is in it at first.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._known = set(names)
+        self._sorted = sorted(self._known)
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._known
+
+    def update(self, names: Iterable[str]) -> None:
+        """Add names; those that are there already cost next to nothing."""
+        new = set(names) - self._known
+        if not new:
+            return
+        self._known |= new
+        if len(new) <= _FEW:
+            for name in new:
+                insort(self._sorted, name)
+        else:
+            # Two runs that are sorted already are merged in linear time.
+            self._sorted += sorted(new)
+            self._sorted.sort()
+
+    def replace(self, names: Iterable[str]) -> None:
+        """Have these names and no others; costs what differs, where that is little."""
+        wanted = set(names)
+        gone = self._known - wanted
+        if len(gone) <= _FEW:
+            for name in gone:
+                self.remove(name)
+            self.update(wanted)
+        else:
+            self._known = wanted
+            self._sorted = sorted(wanted)
+
+    def remove(self, name: str) -> None:
+        """Remove a name, if it is there."""
+        if name in self._known:
+            self._known.remove(name)
+            del self._sorted[bisect_left(self._sorted, name)]
+
+    def matches(self, beginning: str, limit: int) -> list[str]:
+        """Return the first names that begin so: O(log n + limit)."""
+        found: list[str] = []
+        index = bisect_left(self._sorted, beginning)
+        while index < len(self._sorted) and len(found) < limit:
+            name = self._sorted[index]
+            if not name.startswith(beginning):
+                break
+            found.append(name)
+            index += 1
+        return found

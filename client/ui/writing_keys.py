@@ -1,0 +1,87 @@
+"""The keys of writing: what Enter and Tab mean just now, and what typing needs."""
+
+from collections.abc import Callable
+
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.key_binding import (
+    KeyBindings,
+    KeyBindingsBase,
+    KeyPressEvent,
+    merge_key_bindings,
+)
+from prompt_toolkit.keys import Keys
+
+from client.ui.burst import Burst
+from client.ui.clusters import cluster_bindings
+from client.ui.menu import Menu
+
+MAX_UNDONE = 1_000
+MAX_UNDO_CHARACTERS = 4_000_000
+"""So many steps, and so much text in all of them, can be undone; always one step."""
+
+
+class WritingBuffer(Buffer):
+    """A buffer whose steps to be undone do not fill the memory."""
+
+    def save_to_undo_stack(self, clear_redo_stack: bool = True) -> None:
+        """Save the text as it is, and forget what is too long ago."""
+        super().save_to_undo_stack(clear_redo_stack)
+        steps = MAX_UNDO_CHARACTERS // (len(self.text) + 1)
+        del self._undo_stack[: -max(1, min(steps, MAX_UNDONE))]
+
+
+class WritingKeys:
+    """The keys of one composer.
+
+    Args:
+        buffer: What is typed.
+        menu: Its menu.
+        clock: Any steady clock, in seconds.
+        submit: Sends what is typed.
+        paste: Takes in a bracketed paste.
+    """
+
+    def __init__(
+        self,
+        buffer: Buffer,
+        menu: Menu,
+        clock: Callable[[], float],
+        submit: Callable[[], None],
+        paste: Callable[[str], None],
+    ) -> None:
+        self._buffer = buffer
+        self._menu = menu
+        self._burst = Burst(clock)
+        self._submit = submit
+        self._paste = paste
+
+    def bindings(self) -> KeyBindingsBase:
+        """Return the keys that are not actions: nobody gives them another meaning."""
+        keys = KeyBindings()
+        is_open = Condition(lambda: self._menu.is_open)
+        is_burst = Condition(self._burst.is_on)
+        keys.add(Keys.BracketedPaste)(lambda event: self._paste(event.data))
+        keys.add(Keys.Any, filter=is_burst)(self._take)
+        keys.add("up", filter=is_open)(lambda event: self._menu.advance(-1))
+        keys.add("down", filter=is_open)(lambda event: self._menu.advance(1))
+        return merge_key_bindings([keys, cluster_bindings()])
+
+    def enter(self, event: KeyPressEvent) -> None:
+        """Take the chosen word, go on with a paste that comes as keys, or send."""
+        if self._menu.is_chosen:
+            self._menu.accept()
+        elif self._burst.is_on() or self._burst.begins(event):
+            self._take(event)
+        else:
+            self._submit()
+
+    def tab(self, event: KeyPressEvent) -> None:
+        """Complete, unless it is a part of a paste."""
+        if self._burst.is_on():
+            self._take(event)
+        else:
+            self._menu.advance(1)
+
+    def _take(self, event: KeyPressEvent) -> None:
+        self._burst.take(event, self._buffer)

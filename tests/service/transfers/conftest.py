@@ -1,0 +1,42 @@
+"""A scripted server with files, and what opens links to it."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.link import Link
+from client.paths import Paths
+from tests.service.transfers.fake import PASSWORD, QUICK, FileServer, Watch
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FileServer]:
+    """Serve files as it is told."""
+    async with FileServer() as server:
+        yield server
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """Return the folders of the user's device."""
+    return Paths.under(tmp_path / "home")
+
+
+@pytest.fixture
+def watch() -> Watch:
+    """Return what sees the transfers of all links of the test."""
+    return Watch()
+
+
+@pytest.fixture
+def connect(server: FileServer, paths: Paths, watch: Watch) -> Callable[..., Any]:
+    """Return what opens a link; every test may do so several times."""
+
+    def open_link(**options: Any) -> Any:
+        found = {"timing": QUICK, "password": PASSWORD, "paths": paths}
+        found["on_change"] = watch.on_change
+        return Link.open(server.address, "alice", **(found | options))
+
+    return open_link

@@ -1,0 +1,217 @@
+"""Files in scripts: real processes, a real daemon, and the bytes that arrive."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import PATIENCE, RawClient, eventually, logged_in
+from tests.system.daemon import Daemon
+from tests.system.person import Person, in_ops
+from tests.system.terminal import Terminal
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+async def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
+    return await make_daemon().start()
+
+
+@pytest.fixture
+async def bob(daemon: Daemon) -> AsyncIterator[RawClient]:
+    """Somebody else, who has made #ops."""
+    async with logged_in(daemon.tcp, "bob") as (client,):
+        await client.ask("create", room="#ops", topic="On duty")
+        yield client
+
+
+@pytest.fixture
+async def alice(
+    daemon: Daemon, bob: RawClient, tmp_path: Path
+) -> AsyncIterator[Person]:
+    """Somebody with a login, in #ops."""
+    async with in_ops(daemon, bob, tmp_path, "alice") as person:
+        yield person
+
+
+@pytest.fixture
+async def carol(
+    daemon: Daemon, bob: RawClient, tmp_path: Path
+) -> AsyncIterator[Person]:
+    """Somebody else with a login, in #ops."""
+    async with in_ops(daemon, bob, tmp_path, "carol") as person:
+        yield person
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> Path:
+    """A file of 3 MB that does not repeat itself."""
+    path = tmp_path / "core.tar"
+    path.write_bytes(os.urandom(3_000_000))
+    return path
+
+
+async def test_a_file_that_one_sends_is_got_by_another(
+    alice: Person, carol: Person, core: Path
+) -> None:
+    sent = await alice.run("send", "#ops", "the", "crash", "--file", str(core))
+    assert sent == (0, "", "")
+    status, out, errors = await carol.run("get", "#ops")
+    saved = carol.home / "downloads" / "core.tar"
+    assert (status, out, errors) == (0, f"{saved}\n", "")
+    assert content(saved) == content(core)
+    _, out, _ = await carol.run("get", "#ops", "core.tar")
+    assert Path(out.rstrip("\n")).name == "core (1).tar"
+
+
+async def test_files_and_history_show_the_number_that_get_takes(
+    alice: Person, carol: Person, core: Path
+) -> None:
+    for text in ("one", "two"):
+        await alice.run("send", "#ops", text, "--file", str(core))
+    _, out, _ = await carol.run("files", "#ops")
+    newest, oldest = (line.split() for line in out.splitlines())
+    assert newest[1:5] == ["core.tar", "3.0", "MB", "alice"]
+    _, out, _ = await carol.run("history", "#ops", "-n", "2")
+    assert f"[file {oldest[0]}] core.tar  3.0 MB  application/x-tar" in out
+    _, out, _ = await carol.run("files", "#ops", "-n", "1", "--json")
+    (listed,) = map(json.loads, out.splitlines())
+    assert (listed["seq"], listed["text"]) == (int(newest[0]), "two")
+    _, out, _ = await carol.run("history", "#ops", "-n", "1", "--json")
+    assert json.loads(out)["file"] == listed["file"]
+    target = carol.home / "first.tar"
+    status, out, _ = await carol.run("get", "#ops", oldest[0], "-o", str(target))
+    assert (status, out) == (0, f"{target}\n")
+    assert content(target) == content(core)
+
+
+async def test_the_input_is_sent_as_a_file_and_got_as_the_output(
+    alice: Person, carol: Person
+) -> None:
+    dump = os.urandom(1_000_000)
+    named = ("--file", "-", "--name", "db.sql")
+    status, out, errors = await alice.pipe("send", "@carol", *named, given=dump)
+    assert (status, out, errors) == (0, b"", "")
+    assert await carol.pipe("get", "@alice", "-o", "-") == (0, dump, "")
+    assert not (carol.home / "downloads").exists()
+    assert list((carol.home / "cache" / "get").iterdir()) == []
+    assert spooled(alice) == []
+
+
+async def test_several_files_arrive_in_order_the_first_with_the_caption(
+    alice: Person, bob: RawClient, core: Path
+) -> None:
+    empty = core.with_name("empty")
+    empty.touch()
+    files = ("--file", str(core), "--file", str(empty))
+    assert (await alice.run("send", "#ops", "look", *files))[0] == 0
+    got = [await bob.expect("message", kind="file") for _ in range(2)]
+    assert [each["file"]["name"] for each in got] == ["core.tar", "empty"]
+    assert [each.get("text", "") for each in got] == ["look", ""]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["send", "#nope", "--file", "{core}"], 1, "no room #nope"),
+        (["send", "@nobody", "--file", "{core}"], 1, "no user 'nobody'"),
+        (["send", "#ops", "--file", "/no/such/file"], 1, "there is no file"),
+        (["send", "#ops", "--file", "/tmp"], 1, "is a folder"),
+        (["get", "#ops"], 1, "nobody else has sent a file"),
+        (["get", "#ops", "nothing.tar"], 1, "there is no file nothing.tar in #ops"),
+        (["get", "#ops", "-o", "{core}"], 1, "is there already"),
+        (["get", "#nope"], 1, "no room #nope"),
+        (["files", "#nope"], 1, "no room #nope"),
+    ],
+)
+async def test_what_goes_wrong_with_files_is_one_sentence_and_a_status(
+    alice: Person, core: Path, arguments: list[str], status: int, said: str
+) -> None:
+    found, out, errors = await alice.run(*(x.format(core=core) for x in arguments))
+    assert (found, out) == (status, "")
+    assert said in errors
+    assert len(errors.splitlines()) == 1
+
+
+async def test_a_file_that_was_given_up_in_time_is_not_sent_later(
+    alice: Person, daemon: Daemon, core: Path
+) -> None:
+    await daemon.kill()
+    status, _, errors = await alice.run(
+        "send", "#ops", "--file", str(core), "--timeout", "0.5"
+    )
+    assert status == 75
+    assert "not sent within 0.5 s" in errors
+    await daemon.start()
+    assert (await alice.run("send", "#ops", "in time"))[0] == 0
+    assert (await alice.run("files", "#ops"))[1] == ""
+
+
+async def test_a_file_waits_for_a_daemon_that_is_away(
+    alice: Person, daemon: Daemon, core: Path
+) -> None:
+    await daemon.kill()
+    process = await alice.start("send", "#ops", "--file", str(core))
+    assert process.stderr is not None
+    assert b"trying again" in await process.stderr.readline()
+    await daemon.start()
+    async with asyncio.timeout(PATIENCE):
+        assert await process.wait() == 0
+    assert b"is back" in await process.stderr.read()
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+async def test_ctrl_c_ends_a_file_and_leaves_nothing_behind(
+    alice: Person, daemon: Daemon, core: Path, is_away: bool
+) -> None:
+    # Of the input there is always more to come, so that it cannot be sent meanwhile.
+    what = ("--file", str(core)) if is_away else ("--file", "-", "--name", "x")
+    if is_away:
+        await daemon.kill()
+    process = await alice.start("send", "#ops", *what)
+    assert process.stdin is not None
+    assert process.stderr is not None
+    if is_away:
+        assert b"trying again" in await process.stderr.readline()
+    else:
+        process.stdin.write(b"so far")
+        await eventually(lambda: spooled(alice) != [], "the input is not read")
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(PATIENCE):
+        assert await process.wait() == 130
+    assert await process.stderr.read() == b""
+    if is_away:
+        await daemon.start()
+    assert (await alice.run("send", "#ops", "something else"))[0] == 0
+    assert (await alice.run("files", "#ops"))[1] == ""
+    assert spooled(alice) == []
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def spooled(person: Person) -> list[Path]:
+    return [p for p in (person.home / "state" / "spool").rglob("*") if p.is_file()]
+
+
+async def test_progress_is_shown_on_a_terminal_and_taken_off(
+    alice: Person, carol: Person, core: Path
+) -> None:
+    for person, arguments, said in (
+        (alice, ("send", "#ops", "--file", str(core)), "core.tar to #ops"),
+        (carol, ("get", "#ops", "-o", str(core.with_name("got"))), "got from #ops"),
+    ):
+        terminal = Terminal(person.home, *arguments)
+        try:
+            assert await terminal.ended() == 0
+            assert said in terminal.transcript
+            assert not any(said in line for line in terminal.lines)
+        finally:
+            terminal.close()
+    assert content(core.with_name("got")) == content(core)
