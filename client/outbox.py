@@ -235,18 +235,20 @@ class Outbox:
         """Take over the rows of processes that are gone."""
         if self._path is None:
             return
-        self._lock = self._lock_of(self._prefix)
-        if not self._lock.acquire():
-            raise OSError("its lock file cannot be locked")
         db = self._db
+        # Lock files are made and removed only under the lock of the database, so that
+        # nobody removes one which another process is about to hold.
         db.execute("BEGIN IMMEDIATE")
-        for (owner,) in db.execute("SELECT DISTINCT owner FROM items").fetchall():
-            lock = self._lock_of(owner)
-            if lock.acquire():
+        lock = self._lock = self._lock_of(self._prefix)
+        if not lock.acquire():
+            raise OSError("its lock file cannot be locked")
+        for owner in self._owners() - {self._prefix}:
+            other = self._lock_of(owner)
+            if other.acquire():
                 db.execute(
                     "UPDATE items SET owner = ? WHERE owner = ?", (self._prefix, owner)
                 )
-                lock.release(is_removed=True)
+                other.release(is_removed=True)
         rows = db.execute(
             f"SELECT {_LIST} FROM items WHERE owner = ? ORDER BY id",  # noqa: S608
             (self._prefix,),
@@ -255,6 +257,19 @@ class Outbox:
         for row in rows:
             item = _item(row)
             self.items[item.id] = item
+
+    def _owners(self) -> set[str]:
+        """Return all who have rows or a lock file."""
+        assert self._path is not None
+        rows = self._db.execute("SELECT DISTINCT owner FROM items").fetchall()
+        start, end = f"{self._path.name}.", ".lock"
+        names = [path.name for path in self._path.parent.iterdir()]
+        locks = {
+            name[len(start) : -len(end)]
+            for name in names
+            if name.startswith(start) and name.endswith(end)
+        }
+        return locks.union(owner for (owner,) in rows)
 
     def _lock_of(self, owner: str) -> FileLock:
         assert self._path is not None

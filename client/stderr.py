@@ -15,6 +15,8 @@ from client.link import LinkState
 from client.text import clean
 
 REDRAW_SECONDS = 0.25
+FAILURES = 2
+"""After so many attempts in a row a person is told."""
 
 _ERASE = "\r\x1b[K"
 
@@ -37,7 +39,7 @@ class Stderr:
         self._drawn_at = -REDRAW_SECONDS
         self._watched: tuple[str, str] | None = None
         self._newest = 0
-        self._is_away_told = False
+        self._failures = 0
         self._is_wait_told = False
 
     def watch(self, direction: Literal["up", "down"], chat: str) -> None:
@@ -62,13 +64,18 @@ class Stderr:
             self._write(_ERASE)
 
     def state_changed(self, server: str, state: LinkState) -> None:
-        """Say, once for each outage, that the server is not there."""
-        if state.name == "waiting" and not self._is_away_told:
-            self._is_away_told = True
-            self.say(f"chat: {state.reason}; trying again until it works")
-        elif state.name == "online" and self._is_away_told:
-            self._is_away_told = False
-            self.say(f"chat: {server} is back")
+        """Say, once for each outage, that the server is not there.
+
+        A cut that is mended by the next attempt is not worth a word.
+        """
+        if state.name == "waiting":
+            self._failures += 1
+            if self._failures == FAILURES:
+                self.say(f"chat: {state.reason}; trying again until it works")
+        elif state.name == "online":
+            if self._failures >= FAILURES:
+                self.say(f"chat: {server} is back")
+            self._failures = 0
 
     def changed(self, change: Change) -> None:
         """Say, once, why the server lets a message wait; show how a file moves on."""

@@ -94,9 +94,15 @@ class Sealer:
 
     async def drop(self, record: FileRecord) -> bool:
         """Remove what there is of an upload; False if it is stored, or gone."""
+        async with self._blobs.lock(record.sha256):
+            return await self._drop(record)
+
+    async def _drop(self, record: FileRecord) -> bool:
         was_there = await self._store.drop_file(record.id)
         if was_there:
             await self._blobs.discard(record.id)
+            # It may have been a content already when the daemon was killed.
+            await self._sweeper.remove_if_unused(record.sha256, is_locked=True)
         return was_there
 
     def _forget(self, file: str, task: "asyncio.Task[int]") -> None:
@@ -155,7 +161,7 @@ class Sealer:
 
     async def _give_up(self, record: FileRecord, *, is_sealed: bool) -> None:
         try:
-            await self.drop(record)
+            await self._drop(record)
             if is_sealed:
                 await self._sweeper.remove_if_unused(record.sha256, is_locked=True)
         except TemporaryError as error:

@@ -162,9 +162,11 @@ class Sweeper:
     async def _sweep_contents(self) -> int:
         # In this order: what is stored meanwhile is looked at again under its lock.
         there = await self._blobs.list_contents()
-        known = await self._store.contents()
+        known = set(await self._store.contents())
+        # These may be contents already, if the daemon was killed at the wrong moment.
+        begun = {record.sha256 for record in await self._store.begun_files()}
         count = 0
-        if there and not known:
+        if not known and not begun.issuperset(there):
             # Perhaps the database was lost, and comes back from a backup.
             _log.warning(
                 "the database knows none of the %d contents of files that are there:"
@@ -173,6 +175,6 @@ class Sweeper:
             )
             return count
         for sha256 in there:
-            if sha256 not in known:
+            if sha256 not in known | begun:
                 count += await self.remove_if_unused(sha256)
         return count

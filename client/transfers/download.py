@@ -44,6 +44,12 @@ class DownloadJob(Job):
         names = ("file", "folder", "name")
         return all(getattr(self.row, name) == getattr(row, name) for name in names)
 
+    def is_answer_to(self, file: str, target: tuple[Path, str]) -> bool:
+        """Whether it was saved already, for a process that was killed, as is asked."""
+        row = self.row
+        is_done = self.is_adopted and self.transfer.state == "done"
+        return is_done and row.file == file and (row.folder, row.name) == target
+
     def _shown_path(self) -> Path | None:
         row = self.row
         if row.path is not None or row.folder is None:
@@ -175,6 +181,16 @@ def _check_room(partial: Partial) -> None:
             "are free. Make some, or choose another folder, and try again",
             "storage_full",
         )
+
+
+def intended(
+    name: str, folder: Path | None, path: Path | None, default: Path
+) -> tuple[Path, str]:
+    """Return the folder and the name that are meant, whatever is there."""
+    if path is not None:
+        path = Path(os.path.abspath(path))
+        return path.parent, path.name
+    return Path(os.path.abspath(folder or default)), safe_name(name)
 
 
 def choose_target(

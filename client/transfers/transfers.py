@@ -20,7 +20,7 @@ from client.errors import LinkError, TransferError
 from client.paths import Paths
 from client.session import Timing
 from client.transfers.desk import Channel, Desk
-from client.transfers.download import DownloadJob, choose_target
+from client.transfers.download import DownloadJob, choose_target, intended
 from client.transfers.journal import Row
 from client.transfers.names import safe_name
 from client.transfers.partial import partial_path
@@ -121,6 +121,9 @@ class Transfers:
             if job.is_same(row):
                 await job.go_on(row)
                 return job.transfer
+            if job.is_answer_to(row):
+                job.is_adopted = False
+                return job.transfer
         return await self._begin(row, UploadJob)
 
     async def send_stream(
@@ -192,6 +195,12 @@ class Transfers:
             TransferError: It cannot be saved there, or could not be written down.
         """
         default = (self._paths or Paths.from_environment()).downloads
+        await self._open()
+        for done in self._roster.of(DownloadJob):
+            # What was left may have come to its end before it was asked for again.
+            if done.is_answer_to(info.id, intended(info.name, folder, path, default)):
+                done.is_adopted = False
+                return done.transfer
         where, name = await self._desk.call(
             choose_target, info.name, folder, path, default
         )
@@ -206,7 +215,6 @@ class Transfers:
             folder=where,
             partial=partial_path(where, name),
         )
-        await self._open()
         for job in self._roster.of(DownloadJob):
             if job.is_same(row):
                 job.is_adopted = False

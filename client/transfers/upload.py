@@ -47,6 +47,14 @@ class UploadJob(Job):
         names = ("chat", "path", "name", "text", "size", "mtime_ns")
         return all(getattr(self.row, name) == getattr(row, name) for name in names)
 
+    def is_answer_to(self, row: Row) -> bool:
+        """Whether it was sent already, for a process that was killed, as is asked."""
+        names = ("chat", "path", "name", "text", "size", "mtime_ns")
+        is_done = self.is_adopted and self.transfer.state == "done"
+        return is_done and all(
+            getattr(self.row, name) == getattr(row, name) for name in names
+        )
+
     async def go_on(self, row: Row) -> None:
         """Go on with it as the same file, once it is known that it is the same."""
         self.is_adopted = False

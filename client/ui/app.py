@@ -220,6 +220,7 @@ class FullScreen:
         self.composer.open(address)
         if address.startswith("#"):
             self.loader.members(address)
+        self.place_focus()
         self._load_more()
         self._mark_seen()
         self._has_news = True
@@ -315,6 +316,7 @@ class FullScreen:
         self.timeline.open(None)
         self.composer.open(None)
         self.screen.opened(None)
+        self.place_focus()
         self._has_news = True
 
     @staticmethod

@@ -1,6 +1,7 @@
 """The lines above and below a chat, pure: the header, and the status line."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -12,6 +13,8 @@ from client.link import LinkState
 from client.text import display, fit, width
 
 _GAP = "  "
+_MIN_CUT = 8
+"""With fewer cells a text is left out, instead of being cut."""
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -79,22 +82,21 @@ def header_row(
 
 def status_row(status: Status, cells: int) -> Line:
     """Return the line above the composer; what matters less gives way first."""
-    parts = [part for part in _parts(status) if part[1]]
+    hint = status.hint
+    kept = width(hint) + 1 + len(_GAP) if 2 * width(hint) <= cells else 0
     shown: Line = [("class:status", " ")]
     room = cells - 1
-    for style, text in parts:
-        # How the link is, and what is said now, are there as far as there is room.
-        is_cut = len(shown) == 1 or text == status.said
-        if width(text) > room and not is_cut:
+    for part in _parts(status):
+        limit = room - kept if part.gives_way else room
+        if width(part.text) > limit and (not part.is_cut or limit < _MIN_CUT):
             continue
-        text = fit(text, min(width(text), room))
-        shown += [(f"class:status {style}", text), ("class:status", _GAP)]
+        text = fit(part.text, min(width(part.text), max(0, limit)))
+        shown += [(f"class:status {part.style}", text), ("class:status", _GAP)]
         room -= width(text) + len(_GAP)
-        if room <= 0:
-            break
     shown = _cut(shown, cells)
     used = sum(width(text) for _, text in shown)
-    hint = status.hint if width(status.hint) + 1 <= cells - used else ""
+    if width(hint) + 1 > cells - used:
+        hint = ""
     space = cells - used - width(hint) - bool(hint)
     shown += [("class:status", " " * space), ("class:status class:status.key", hint)]
     if hint:
@@ -102,16 +104,39 @@ def status_row(status: Status, cells: int) -> Line:
     return shown
 
 
-def _parts(status: Status) -> list[tuple[str, str]]:
-    return [
-        _link(status.state),
-        ("class:status.key", status.said),
-        ("class:below", f"v {status.below} new below (End)" if status.below else ""),
-        ("class:failed", f"x {status.refused} refused" if status.refused else ""),
-        ("class:status.waiting", f"~ {status.waiting} waiting" * bool(status.waiting)),
-        ("class:status.typing", display(typing_text(status.typing))),
-        ("class:progress", _files(status.transfers)),
+class _Part(NamedTuple):
+    """Something in the status line.
+
+    Attributes:
+        style: How it looks.
+        text: What it says.
+        is_cut: Whether a part of it is better than nothing.
+        gives_way: Whether the hint is more important.
+    """
+
+    style: str
+    text: str
+    is_cut: bool = False
+    gives_way: bool = False
+
+
+def _parts(status: Status) -> list[_Part]:
+    below = f"v {status.below} new below (End)"
+    parts = [
+        _Part(*_link(status.state), is_cut=True),
+        _Part("class:status.key", status.said, is_cut=True),
+        _Part("class:below", below if status.below else ""),
+        _Part("class:failed", f"x {status.refused} refused" * bool(status.refused)),
+        _Part(
+            "class:status.waiting", f"~ {status.waiting} waiting" * bool(status.waiting)
+        ),
+        _Part("class:status.typing", display(typing_text(status.typing))),
+        _Part("class:progress", _files(status.transfers)),
     ]
+    if status.state.name == "waiting" and status.state.reason:
+        reason = f"({display(status.state.reason)})"
+        parts.append(_Part("class:status.offline", reason, True, gives_way=True))
+    return [part for part in parts if part.text]
 
 
 def _link(state: LinkState) -> tuple[str, str]:
@@ -124,8 +149,7 @@ def _link(state: LinkState) -> tuple[str, str]:
             return "class:status.offline", "connecting"
         case "waiting":
             seconds = max(1, round(state.seconds))
-            reason = f": {display(state.reason)}" if state.reason else ""
-            return "class:status.offline", f"offline, again in {seconds} s{reason}"
+            return "class:status.offline", f"offline, again in {seconds} s"
         case _:
             return "class:status.offline", "offline"
 

@@ -8,6 +8,7 @@ only here.
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -172,7 +173,7 @@ class _Head(Struct, frozen=True):
 
 
 def _head(
-    name: Row,
+    name: Sequence[Piece],
     time: str,
     style: RowStyle,
     around: Around,
@@ -197,7 +198,8 @@ def _head(
     return _Head(row, not is_beside, max(1, first) if is_beside else style.text_size)
 
 
-def _name(name: str) -> Row:
+@lru_cache(maxsize=1_024)
+def _name(name: str) -> Sequence[Piece]:
     """Return a person's name; what follows it keeps its place also beside Hebrew."""
     shown = display(name)
     colour = colour_of(shown)

@@ -8,6 +8,7 @@ terminals count. No cluster is broken, and a link only if it is wider than a row
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
@@ -46,7 +47,11 @@ _MIN_BROKEN_CELLS = 8
 
 def cells(text: str) -> int:
     """Return how many cells a clean text takes, without line ends in it."""
-    return len(text) if text.isascii() else texts.cells(text)
+    return len(text) if text.isascii() else _counted(text)
+
+
+# Each row is counted several times on its way.
+_counted = lru_cache(maxsize=4_096)(texts.cells)
 
 
 def wrap_pieces(

@@ -250,6 +250,9 @@ async def test_what_had_its_name_when_the_process_was_killed_has_it_once(
         watch.seen.clear()
         done = await watch.until(lambda t: t.state == "done")
         assert done.path == final
+        # It is what is asked for now, although it is over already.
+        again = await link.transfers.get_file("@bob", 7, info, path=final)
+        assert (again.id, again.state) == (done.id, "done")
     assert names(paths.downloads) == ["a.bin"]
     assert server.offsets == [("down", 0)]
 

@@ -580,6 +580,17 @@ async def test_the_same_command_again_goes_on_with_the_killed_one(
     assert [bytes(upload.data) for upload in server.stored] == [DATA, DATA]
 
 
+async def test_a_killed_command_that_came_to_its_end_is_not_sent_twice(
+    server: FileServer, connect: Any, file: Path, paths: Paths, watch: Watch
+) -> None:
+    await kill_while_it_sends(server, paths, file)
+    async with connect() as link:
+        done = await watch.until(lambda t: t.state == "done")
+        transfer = await link.transfers.send_file("#ops", file)
+        assert (transfer.id, transfer.state) == (done.id, "done")
+    assert [bytes(upload.data) for upload in server.stored] == [DATA]
+
+
 async def test_another_file_of_the_same_name_and_time_is_sent_as_such(
     server: FileServer, connect: Any, file: Path, paths: Paths
 ) -> None:

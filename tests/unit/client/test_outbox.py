@@ -168,3 +168,18 @@ async def test_a_damaged_outbox_gives_back_what_can_be_read(path: Path) -> None:
     assert texts(again)[0].startswith("0 ")
     assert "moved" in notices[0]
     await again.close()
+
+
+async def test_lock_files_of_the_killed_are_cleared_but_not_those_of_the_living(
+    path: Path,
+) -> None:
+    alive = Outbox(path)
+    # Whoever is killed with nothing in the outbox leaves only this.
+    path.with_name(f"{path.name}.gone.lock").touch()
+    (kept,) = [lock for lock in locks(path) if "gone" not in lock.name]
+    after = Outbox(path)
+    assert kept in locks(path)
+    assert len(locks(path)) == 2
+    await after.close()
+    await alive.close()
+    assert locks(path) == []

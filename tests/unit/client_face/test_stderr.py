@@ -57,6 +57,14 @@ def test_each_outage_is_said_once() -> None:
     ]
 
 
+def test_a_cut_that_the_next_attempt_mends_is_not_worth_a_word() -> None:
+    listener = Listener(is_terminal=False)
+    for _ in range(3):
+        for state in (AWAY, LinkState(name="connecting"), ONLINE):
+            listener.stderr.state_changed("tls://lab:4747", state)
+    assert listener.heard() == ""
+
+
 def test_why_a_message_waits_is_said_once() -> None:
     listener = Listener(is_terminal=False)
     item = OutboxItem(id=1, chat="#ops", text="x", key="k", reason="too many\x1b")
@@ -88,6 +96,8 @@ def test_progress_is_not_rewritten_more_often_than_four_times_a_second() -> None
 def test_what_is_said_stands_above_the_progress() -> None:
     listener = Listener()
     shown = listener.move()
+    listener.stderr.state_changed("tls://lab:4747", AWAY)
+    assert listener.heard() == ""
     listener.stderr.state_changed("tls://lab:4747", AWAY)
     said = "chat: no network; trying again until it works"
     assert listener.heard() == f"{ERASE}{said}\n{shown}"

@@ -221,7 +221,10 @@ def test_the_status_says_how_the_link_is_and_what_waits() -> None:
 def test_an_outage_shows_why_and_when_it_is_tried_again() -> None:
     state = LinkState(name="waiting", seconds=4.2, reason="no server is running there")
     row = plain(status_row(Status(state=state, hint="F1 help"), 80))
-    assert "offline, again in 4 s: no server is running there" in row
+    assert "offline, again in 4 s  (no server is running there)" in row
+    waiting = Status(state=state, waiting=3, hint="F1 help")
+    row = plain(status_row(waiting, 60))
+    assert row == " offline, again in 4 s  ~ 3 waiting  (no server i…  F1 help "
 
 
 @given(

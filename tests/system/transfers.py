@@ -1,0 +1,299 @@
+"""What the tests of files on their way share: a link, people who insist, litter."""
+
+import asyncio
+import contextlib
+import signal
+import sqlite3
+import sys
+import time
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from tests.helpers import Address, DataLine, Json, RawClient, sha256_of
+from tests.system.daemon import Daemon
+from tests.system.person import Person
+from tests.system.proxy import Proxy, Trouble
+
+LONG = 120.0
+"""How many seconds a whole transfer may take, with all that happens to it."""
+
+KILLED = -signal.SIGKILL
+INTERRUPTED = 130
+
+
+async def until(is_so: Callable[[], bool], what: str, seconds: float = LONG) -> None:
+    """Wait for something outside of this process, as ``eventually`` does, but longer.
+
+    Raises:
+        TimeoutError: It did not become true.
+    """
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        await asyncio.sleep(0.02)
+
+
+class Link(Proxy):
+    """A network that counts what crosses it, and can be cut as a whole.
+
+    Attributes:
+        passed: How many bytes have crossed it, in both directions.
+        cuts_at: Everything is cut as soon as so many bytes have crossed; ascending.
+    """
+
+    def __init__(self, target: Address, trouble: Trouble, seed: int) -> None:
+        super().__init__(target, trouble, seed)
+        self.passed = 0
+        self.cuts_at: list[int] = []
+
+    def cut_all(self) -> None:
+        """Cut all connections, without a word."""
+        self.cuts += len(self._links)
+        for task in self._links:
+            task.cancel()
+
+    async def pass_more(self, count: int) -> None:
+        """Wait until so many more bytes have crossed."""
+        goal = self.passed + count
+        await until(lambda: self.passed >= goal, "nothing moves")
+
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        trouble: Trouble,
+        budget: int | None,
+    ) -> bool:
+        counted = cast(asyncio.StreamReader, _Counted(reader, self._count))
+        return await super()._pump(counted, writer, trouble, budget)
+
+    def _count(self, data: bytes) -> None:
+        self.passed += len(data)
+        if self.cuts_at and self.passed >= self.cuts_at[0]:
+            del self.cuts_at[0]
+            self.cut_all()
+
+
+class _Counted:
+    """A reader whose bytes are counted."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, count: Callable[[bytes], None]
+    ) -> None:
+        self._reader = reader
+        self._count = count
+
+    async def read(self, size: int) -> bytes:
+        data = await self._reader.read(size)
+        self._count(data)
+        return data
+
+
+class Outcome(NamedTuple):
+    """How a command ended: its exit status (``KILLED``), output and errors."""
+
+    status: int
+    out: bytes
+    errors: str
+
+
+def trouble_in(outcome: Outcome) -> list[str]:
+    """Return what was said on stderr, but for the coming and going of the server."""
+    lines = outcome.errors.splitlines()
+    notices = ("trying again until it works", "is back")
+    return [line for line in lines if not line.endswith(notices)]
+
+
+class Insister(Person):
+    """Somebody who gives one command after the other, each until it has worked.
+
+    Args:
+        home: Where this person's ``chat`` keeps everything.
+        daemon: The server.
+        name: Of the account.
+        link: What is between the two; None is nothing.
+    """
+
+    def __init__(
+        self, home: Path, daemon: Daemon, name: str, link: Link | None = None
+    ) -> None:
+        super().__init__(home, daemon, name)
+        if link is not None:
+            self.server = "tls://{}:{}".format(*link.address)
+        self.kills = 0
+        self._running: Process | None = None
+
+    async def attempt(
+        self, *arguments: str, given: bytes = b"", **environment: str
+    ) -> Outcome:
+        """Give a command once, and wait until it ends or is killed."""
+        process = self._running = await self.start(*arguments, **environment)
+        try:
+            out, errors = await process.communicate(given)
+        finally:
+            self._running = None
+        assert process.returncode is not None
+        said = errors.decode()
+        assert "Traceback" not in said, said
+        return Outcome(process.returncode, out, said)
+
+    def kill(self) -> bool:
+        """Kill the command that runs, if one does; return whether one did."""
+        if self._running is None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            self._running.send_signal(signal.SIGKILL)
+            self.kills += 1
+        return True
+
+    # What is left -------------------------------------------------------------------
+
+    def journal(self) -> list[Json]:
+        """Return the rows of the journal of transfers, as they are on disk."""
+        found: list[Json] = []
+        for path in (self.home / "state" / "transfers").glob("*.db"):
+            with contextlib.closing(sqlite3.connect(path)) as db:
+                db.row_factory = sqlite3.Row
+                if db.execute("SELECT 1 FROM sqlite_master").fetchone():
+                    rows = db.execute("SELECT * FROM transfers")
+                    found += [dict(row) for row in rows]
+        return found
+
+    def litter(self) -> list[Path]:
+        """Return what must not be there while nothing is on its way."""
+        state = self.home / "state"
+        found = [*self.home.rglob("*.part"), *files_in(self.home / "cache" / "get")]
+        found += files_in(state / "spool")
+        return found + list((state / "transfers").glob("*.lock"))
+
+    async def finish(self, chat: str) -> None:
+        """Let ``chat`` go on by itself, until nothing is on its way any more.
+
+        It may be killed meanwhile: then it is started again.
+
+        Args:
+            chat: One that this person has; any will do.
+
+        Raises:
+            TimeoutError: Something never comes to an end.
+        """
+        while self.journal():
+            process = self._running = await self.start("tail", chat, "-n", "0")
+            await self._watch(process)
+
+    async def _watch(self, process: Process) -> None:
+        def is_over() -> bool:
+            return process.returncode is not None or not self.journal()
+
+        try:
+            await until(is_over, f"{self.name} does not come to an end")
+        finally:
+            self._running = None
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGINT)
+            _, errors = await process.communicate()
+        assert process.returncode in (KILLED, INTERRUPTED), errors.decode()
+        assert b"Traceback" not in errors, errors.decode()
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return all files in a folder and those in it; none if it is not there."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+@contextlib.asynccontextmanager
+async def insisters(
+    daemon: Daemon, folder: Path, room: str, *names: str, link: Link | None = None
+) -> AsyncIterator[list[Insister]]:
+    """Yield people with logins, in a new room that the first of them has made."""
+    (pin,) = (line.split()[-1] for line in daemon.lines if "fingerprint" in line)
+    people = [Insister(folder / name, daemon, name, link) for name in names]
+    try:
+        for person in people:
+            await person.register(pin)
+            async with await RawClient.connect(daemon.tcp) as client:
+                await client.login(person.name)
+                how = "create" if person is people[0] else "join"
+                await client.ask(how, room=room)
+        yield people
+    finally:
+        for person in people:
+            await person.end()
+
+
+# The daemon's side --------------------------------------------------------------------
+
+
+async def begun_upload(
+    address: Address, client: RawClient, request: Json, data: bytes
+) -> DataLine:
+    """Begin an upload with its first bytes, and wait until they are stored."""
+    answer = await client.ask("upload", **request)
+    line = await DataLine.begin(address, answer["ticket"])
+    line.send(data)
+    while (await client.ask("upload", **request))["offset"] < len(data):
+        continue
+    return line
+
+
+async def files_of(client: RawClient, chat: str) -> list[Json]:
+    """Return all files of a chat, newest first."""
+    found: list[Json] = []
+    while True:
+        before = found[-1]["seq"] if found else None
+        page = await client.ask("files", chat=chat, before=before, limit=200)
+        found += page["files"]
+        if not page["more"]:
+            return found
+
+
+def contents_of(daemon: Daemon) -> set[str]:
+    """Return the names of all contents; checks that they are their SHA-256."""
+    blobs = daemon.data / "blobs"
+    found = [path for path in files_in(blobs) if path.parent != blobs / "incoming"]
+    for path in found:
+        assert path.name == sha256_of(path.read_bytes())
+        assert path.parent == blobs / path.name[:2]
+    return {path.name for path in found}
+
+
+def incoming_of(daemon: Daemon) -> list[Path]:
+    """Return what is there of uploads that are not complete."""
+    return files_in(daemon.data / "blobs" / "incoming")
+
+
+async def check(daemon: Daemon) -> str:
+    """Run ``chatd check``, which must find nothing wrong; return what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "chatd", "--config", str(daemon.config), "check"),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    out, errors = await process.communicate()
+    assert process.returncode == 0, (out + errors).decode()
+    return out.decode()
+
+
+def doomed(folder: Path, module: str, name: str) -> dict[str, Any]:
+    """Return an environment in which Python dies at a certain call, as by kill -9.
+
+    Args:
+        folder: To be made, for what Python loads at its start.
+        module: Where the function is.
+        name: Of the function, ``Class.method`` for a method.
+    """
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(
+        "import importlib, operator, os, signal\n"
+        f"owner, _, name = {name!r}.rpartition('.')\n"
+        f"found = importlib.import_module({module!r})\n"
+        "found = operator.attrgetter(owner)(found) if owner else found\n"
+        "assert hasattr(found, name)\n"
+        "setattr(found, name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))\n"
+    )
+    return {"PYTHONPATH": str(folder)}
