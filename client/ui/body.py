@@ -63,10 +63,17 @@ def body_rows(
         found = list(islice(rows, MAX_ROWS + 1))
         if len(found) > MAX_ROWS:
             hidden = max(1, len(before) + _count(text, part, size) - SHOWN_ROWS)
-            return [*found[:SHOWN_ROWS], *_folded(hidden, style)]
+            return fold(found, hidden, style)
         if len(part) == len(text):
             return found
         part = text
+
+
+def fold(rows: Sequence[Row], hidden: int, style: RowStyle) -> list[Row]:
+    """Return the first rows, and one that says how many more there are."""
+    lines = "1 more line" if hidden == 1 else f"{hidden:,} more lines"
+    said = Piece("class:folded", f"… {lines} ({style.fold_hint})")
+    return [*rows[:SHOWN_ROWS], *wrap_pieces([said], style.text_size)]
 
 
 def text_rows(
@@ -196,9 +203,3 @@ def _count(text: str, part: str, size: int) -> int:
     """Return about how many rows a text has, without wrapping it."""
     per_char = cells(part) / max(1, len(part)) / size
     return sum(max(1, math.ceil(len(line) * per_char)) for line in text.split("\n"))
-
-
-def _folded(hidden: int, style: RowStyle) -> Iterator[Row]:
-    lines = "1 more line" if hidden == 1 else f"{hidden:,} more lines"
-    text = f"… {lines} ({style.fold_hint})"
-    return wrap_pieces([Piece("class:folded", text)], style.text_size)

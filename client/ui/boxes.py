@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.document import Document
 from prompt_toolkit.layout import (
     BufferControl,
     Dimension,
@@ -125,7 +126,11 @@ class ListBox:
         if self.chosen is not None and self.chosen.value is not None:
             self._on_open(self.chosen.value)
 
-    def _typed(self, _: Buffer) -> None:
+    def _typed(self, buffer: Buffer) -> None:
+        if "\n" in buffer.text:  # it was pasted
+            line = buffer.text.replace("\n", " ")
+            buffer.document = Document(line, buffer.cursor_position)
+            return
         self.index = 0
         self.items = self._find(self.buffer.text)
 

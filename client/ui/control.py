@@ -32,9 +32,13 @@ class RowsControl(UIControl):
         self._on_click = on_click
         self._on_wheel = on_wheel
 
+    def rows(self, width: int, height: int) -> list[Line]:
+        """Return what is to be seen now, at most ``height`` rows."""
+        return self._get_rows(width, height)[:height]
+
     def create_content(self, width: int, height: int) -> UIContent:
         """Return what is to be seen now."""
-        rows: list[Line] = self._get_rows(width, height)[:height]
+        rows = self.rows(width, height)
 
         def get_line(number: int) -> StyleAndTextTuples:
             return list(rows[number]) if number < len(rows) else []
@@ -47,9 +51,13 @@ class RowsControl(UIControl):
 
     def mouse_handler(self, mouse_event: MouseEvent) -> None:
         """Pass clicks and the wheel on."""
-        match mouse_event.event_type:
+        self.act(mouse_event.event_type, mouse_event.position.y)
+
+    def act(self, event: MouseEventType, row: int) -> None:
+        """Do what the mouse does on a row, counted from 0."""
+        match event:
             case MouseEventType.MOUSE_UP if self._on_click is not None:
-                self._on_click(mouse_event.position.y)
+                self._on_click(row)
             case MouseEventType.SCROLL_UP if self._on_wheel is not None:
                 self._on_wheel(-1)
             case MouseEventType.SCROLL_DOWN if self._on_wheel is not None:

@@ -6,7 +6,7 @@ each step is a search in sorted lists, never a walk through the chat.
 
 import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from client.changes import Entry, OutboxItem, Transfer
@@ -142,6 +142,23 @@ class Feed:
         if len(self._notices) > self._hidden():
             found = max(found, self._notices[-1].key)
         return found
+
+
+def tail_of(chat: Chat | None, transfers: Iterable[Transfer]) -> list[TailItem]:
+    """Return what is not in the log yet: the outbox, and files that are being sent.
+
+    Args:
+        chat: None if nothing is known of it.
+        transfers: Those of this chat.
+    """
+    tail: list[TailItem] = list(chat.outbox) if chat is not None else []
+    newest = chat.newest.seq if chat is not None and chat.newest is not None else 0
+    for transfer in transfers:
+        # A file that was sent stays until its entry comes.
+        is_coming = transfer.state == "done" and (transfer.seq or 0) > newest
+        if transfer.direction == "up" and (not transfer.is_over or is_coming):
+            tail.append(transfer)
+    return tail
 
 
 def is_entry(key: Key) -> bool:

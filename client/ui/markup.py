@@ -21,6 +21,9 @@ from typing import Literal
 import wcwidth
 from msgspec import Struct
 
+MAX_MARKS = 300
+"""A line with more marks is a drawing, or means harm; it is shown as it is."""
+
 SpanKind = Literal["text", "code", "link", "mention", "emoji"]
 
 
@@ -109,8 +112,8 @@ def parse(text: str) -> list[Block]:
 
 
 def parse_line(line: str) -> Spans:
-    """Return the spans of one line."""
-    if not _HAS_MARKS(line):
+    """Return the spans of one line; one of very many marks means none of them."""
+    if not _HAS_MARKS(line) or sum(map(line.count, "*_`")) > MAX_MARKS:
         return (Span(line),) if line else ()
     return _Reader(line).read()
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.key_binding.key_bindings import NotImplementedOrNone
     from prompt_toolkit.renderer import Renderer
 
-    from client.ui.reading import Seen
+    from client.ui.seen import Seen
     from client.ui.timeline import Timeline
 
 _CHARS: FastDictCache[tuple[str, str], Char] = FastDictCache(Char, size=100_000)

@@ -67,11 +67,15 @@ def people_rows(people: Sequence[Person], cells: int, height: int) -> list[Line]
 
 def _row(person: Person, cells: int) -> Line:
     sign = _ROLE_SIGNS.get(person.role, " ")
-    text = fit(_text(person)[1:], max(0, cells - 1))
+    size = max(0, cells - 1)
+    text = _text(person)[1:]
+    text = fit(text, min(width(text), size))
     style = "class:people.away"
     if person.status == "online":
-        style = f"class:people {colour_of(person.name)}"
-    return [("class:people.role", sign), (style, text)]
+        style = colour_of(person.name)
+    # Blanks look alike, so that they need not be sent where rows have moved.
+    role = "class:people.role" if sign != " " else ""
+    return [(role, sign), (style, text), ("", " " * (size - width(text)))]
 
 
 def _text(person: Person) -> str:

@@ -10,37 +10,24 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from itertools import islice
-from typing import NamedTuple
 
 from client.changes import Entry, Gap, Transfer
 from client.chat import Chat
 from client.colours import Line
 from client.times import local
 from client.ui.blocks import Blocks
-from client.ui.feed import Feed, TailItem, is_entry
+from client.ui.feed import Feed, is_entry, tail_of
 from client.ui.head import head_rows
 from client.ui.new_mark import NewMark
 from client.ui.notices import Notices
-from client.ui.rows import named_row
 from client.ui.rowstyle import FOLD_HINT, RowStyle, no_emoji
-from client.ui.selection import Selection, chosen_line
+from client.ui.seen import Seen, name_sender, see, see_chosen, see_target
+from client.ui.selection import Selection
 from client.ui.viewport import Placed, Viewport
 from client.workspace import Workspace
 
 MAX_NEW_BELOW = 999
 PAGES_AHEAD = 2
-
-
-class Seen(NamedTuple):
-    """A row that is seen.
-
-    Attributes:
-        placed: Of what.
-        line: As it is drawn: the row itself, or a changed one.
-    """
-
-    placed: Placed
-    line: Line
 
 
 class Reading:
@@ -268,7 +255,7 @@ class Reading:
         if self._seen is None:
             places = self._viewport.rows()
             self._seen = [self._see(placed) for placed in places]
-            self._seen[0] = self._name(self._seen[0])
+            self._seen[0] = name_sender(self._seen[0], self._blocks.style)
             self._note_bottom()
         return self._seen
 
@@ -289,29 +276,12 @@ class Reading:
 
     def _see(self, placed: Placed) -> Seen:
         """Return a row as it is drawn; that of a chosen message says so."""
-        start = placed.block.start
-        if not is_entry(placed.key) or placed.number < start:
-            return Seen(placed, placed.line)
-        seq = placed.key[0]
-        sign, name = self._selection.sign(seq), ""
-        if sign:
-            name = "class:select" if sign == ">" else "class:marked"
-        elif seq == self._target:
-            sign = ">"
-        if not sign:
-            return Seen(placed, placed.line)
-        size, is_first = self._blocks.style.limit, placed.number == start
-        is_signed = is_first and not self._is_bare
-        return Seen(placed, chosen_line(placed.line, sign, name, size, is_signed))
-
-    def _name(self, seen: Seen) -> Seen:
-        """Return the highest row, with the name if that stands above."""
-        block, number = seen.placed.block, seen.placed.number
-        is_said = number == block.start and block.is_named
-        if not block.sender or number < block.start or is_said:
-            return seen
-        line = named_row(seen.line, block.sender, self._blocks.style)
-        return seen._replace(line=line)
+        style, seq = self._blocks.style, placed.key[0]
+        if not is_entry(placed.key):
+            return see(placed)
+        if sign := self._selection.sign(seq):
+            return see_chosen(placed, sign, style)
+        return see_target(placed, style) if seq == self._target else see(placed)
 
     def _begin(self) -> None:
         """Forget what belongs to the chat that was open before."""
@@ -338,7 +308,7 @@ class Reading:
             self._new.update(chat, model.me, model.is_synced)
         transfers = self._transfers()
         notices = self._notices.of(self.address)
-        self._feed = Feed(chat, notices, _tail(chat, transfers))
+        self._feed = Feed(chat, notices, tail_of(chat, transfers))
         style = self._style()
         blocks = self._blocks
         blocks.restyle(style)
@@ -388,18 +358,6 @@ class Reading:
         if len(whole) < count:
             self._viewport.show(key, 0 if is_up else height - count)
         self._seen = None
-
-
-def _tail(chat: Chat | None, transfers: Sequence[Transfer]) -> list[TailItem]:
-    """Return what is not in the log yet: the outbox, and files that are being sent."""
-    tail: list[TailItem] = list(chat.outbox) if chat is not None else []
-    newest = chat.newest.seq if chat is not None and chat.newest is not None else 0
-    for transfer in transfers:
-        # A file that was sent stays until its entry comes.
-        is_coming = transfer.state == "done" and (transfer.seq or 0) > newest
-        if transfer.direction == "up" and (not transfer.is_over or is_coming):
-            tail.append(transfer)
-    return tail
 
 
 def _index_of_day(entries: Sequence[Entry], day: date) -> int:

@@ -20,7 +20,7 @@ from client.formatting import NAME_CELLS, event_text, excerpt, gist, item_entry
 from client.formatting_files import outcome_text, progress_text, size_text, type_of
 from client.text import display, fit
 from client.times import format_day, format_time, local
-from client.ui.body import MENTION, body_rows
+from client.ui.body import MAX_ROWS, MENTION, SHOWN_ROWS, body_rows, fold
 from client.ui.hyperlinks import split_line, to_line
 from client.ui.rowstyle import GUTTER_CELLS, RowStyle, time_cells
 from client.ui.wrapping import Piece, Row, cells, clip, mend, wrap_pieces
@@ -60,7 +60,7 @@ ALONE = Around()
 def entry_rows(entry: Entry, style: RowStyle, around: Around = ALONE) -> list[Line]:
     """Return an entry of a log as rows, at least one."""
     if not entry.is_talk:
-        return _lines(_event_rows(entry, style), style)
+        return _lines(_event_rows(entry, style, around), style)
     is_mention = _mentions(entry, style.me)
     sign = Piece(MENTION, "!") if is_mention else _NO_SIGN
     rows = _talk_rows(entry, style, around, sign, MENTION if is_mention else "")
@@ -217,11 +217,13 @@ def _joined(head: _Head, body: Sequence[Row], style: RowStyle) -> list[Row]:
     return [[*head.row, *body[0]], *_indented(body[1:], style)]
 
 
-def _event_rows(entry: Entry, style: RowStyle) -> list[Row]:
+def _event_rows(entry: Entry, style: RowStyle, around: Around) -> list[Row]:
     time = format_time(entry.time_ms, style.time_format)
     sign: Row = [Piece("class:event", "--")]
     head = _head(sign, time, style, ALONE, is_short=True)
     body = _wrapped(event_text(entry), "class:event", style, head.first)
+    if len(body) > MAX_ROWS and not around.is_unfolded:
+        body = fold(body, len(body) - SHOWN_ROWS, style)
     return _joined(head, body, style)
 
 

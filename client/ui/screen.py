@@ -6,23 +6,19 @@ from typing import TYPE_CHECKING
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.layout import (
     ConditionalContainer,
-    Dimension,
     DynamicContainer,
     Float,
     FloatContainer,
-    HSplit,
     Layout,
-    VSplit,
     Window,
 )
 from prompt_toolkit.layout.containers import AnyContainer
 from prompt_toolkit.layout.controls import FormattedTextControl
-from prompt_toolkit.layout.mouse_handlers import MouseHandlers
-from prompt_toolkit.layout.screen import Screen as Canvas
-from prompt_toolkit.layout.screen import WritePosition
 
 from client.changes import (
     Change,
+    ChatAdded,
+    ChatRemoved,
     LoggedIn,
     MembersChanged,
     PresenceChanged,
@@ -32,6 +28,7 @@ from client.changes import (
 )
 from client.chat import Chat
 from client.colours import Line
+from client.ui.arrangement import Arrangement, Parts, RowsWindow, Widths
 from client.ui.bars import Status, header_row, status_row
 from client.ui.boxes import MAX_CELLS, MAX_ROWS
 from client.ui.control import RowsControl
@@ -58,27 +55,8 @@ HINT = "F1 help"
 SELECT_HINT = "c copy  r reply  Space mark  Esc back"
 
 _OF_PEOPLE = (LoggedIn, MembersChanged, PresenceChanged, Reset)
+_OF_NAMES = (ChatAdded, ChatRemoved, LoggedIn, Reset)
 _NOT_OF_CHATS = (MembersChanged, PresenceChanged, TransferChanged, TypingSeen)
-
-
-class _RoomyTimeline(TimelineWindow):
-    """The timeline, which is not drawn at all where there is no row for it."""
-
-    def write_to_screen(
-        self,
-        screen: Canvas,
-        mouse_handlers: MouseHandlers,
-        write_position: WritePosition,
-        parent_style: str,
-        erase_bg: bool,
-        z_index: int | None,
-    ) -> None:
-        """Draw what is seen, if anything can be."""
-        at = write_position
-        if at.width > 0 and at.height > 0:
-            super().write_to_screen(
-                screen, mouse_handlers, at, parent_style, erase_bg, z_index
-            )
 
 
 class Screen:
@@ -105,9 +83,11 @@ class Screen:
         self._shown_chats: Sequence[Chat] = ()
         self._kept: Kept | None = None
         self._chats: list[Chat] | None = None
-        self._chats_cells = 0
+        self._chats_cells: int | None = None
         self._people: list[Person] | None = None
         self._people_cells = 0
+        self._panels: dict[tuple[str, int, int], list[Line]] = {}
+        self._none = Window()
         self.layout = self._make_layout()
 
     # What is told ---------------------------------------------------------------------
@@ -118,6 +98,9 @@ class Screen:
             self._people = None
         if not isinstance(change, _NOT_OF_CHATS):
             self._chats = None
+        if isinstance(change, _OF_NAMES):
+            self._chats_cells = None
+        self._panels.clear()
 
     def opened(self, address: str | None) -> None:
         """Take in that another chat is open, which is not marked as read yet."""
@@ -127,6 +110,7 @@ class Screen:
         else:
             self._kept = Kept(chat.address, rank_of(chat, self.is_quiet))
         self._chats = self._people = None
+        self._panels.clear()
 
     # What fits ------------------------------------------------------------------------
 
@@ -162,13 +146,14 @@ class Screen:
         if self._chats is None:
             model = self._face.workspace.model
             self._chats = chat_list(model, self.is_quiet, self._kept)
-            self._chats_cells = sidebar_cells(self._chats)
         return self._chats
 
     @property
     def chats_cells(self) -> int:
         """How wide the list of chats is."""
-        return self._chats_cells if self.chats else sidebar_cells([])
+        if self._chats_cells is None:
+            self._chats_cells = sidebar_cells(self.chats)
+        return self._chats_cells
 
     @property
     def people(self) -> list[Person]:
@@ -215,70 +200,40 @@ class Screen:
     # Windows --------------------------------------------------------------------------
 
     def _make_layout(self) -> Layout:
-        is_dressed = Condition(lambda: not self.is_bare)
-        middle = VSplit(
-            [
-                self._panel(
-                    Window(
-                        RowsControl(
-                            self._sidebar,
-                            on_click=self._clicked_chat,
-                        ),
-                        width=lambda: Dimension.exact(self.chats_cells),
-                        style="class:sidebar",
-                    ),
-                    is_left=True,
-                    is_shown=Condition(lambda: self.has_chats),
-                ),
-                _RoomyTimeline(self._face.timeline),
-                self._panel(
-                    Window(
-                        RowsControl(self._people_rows),
-                        width=lambda: Dimension.exact(self.people_cells),
-                        style="class:people",
-                    ),
-                    is_left=False,
-                    is_shown=Condition(lambda: self.has_people),
-                ),
-            ]
+        face = self._face
+        chats = RowsControl(self._sidebar, on_click=self._clicked_chat)
+        parts = Parts(
+            header=RowsWindow(RowsControl(self._header)),
+            chats=RowsWindow(chats, "class:sidebar"),
+            timeline=TimelineWindow(face.timeline),
+            people=RowsWindow(RowsControl(self._people_rows), "class:people"),
+            status=RowsWindow(RowsControl(self._status)),
+            composer=face.composer.container,
+            rest=self.rest,
         )
-        body = HSplit(
-            [
-                ConditionalContainer(
-                    Window(RowsControl(self._header), height=1), filter=is_dressed
-                ),
-                middle,
-                self.rest,
-                ConditionalContainer(
-                    Window(RowsControl(self._status), height=1), filter=is_dressed
-                ),
-                ConditionalContainer(self._face.composer.container, filter=is_dressed),
-            ]
+        body = Arrangement(
+            parts,
+            is_bare=lambda: self.is_bare,
+            is_asking=lambda: face.composer.is_choosing,
+            widths=self._widths,
         )
-        box = ConditionalContainer(
-            DynamicContainer(self._box), filter=Condition(lambda: bool(self._face.box))
-        )
-        floats = [
-            *self._face.composer.floats,
-            Float(
-                box,
-                width=lambda: self.box_cells,
-                height=self._box_height,
-            ),
-        ]
+        is_over = Condition(lambda: face.box is not None)
+        box = ConditionalContainer(DynamicContainer(self._box), filter=is_over)
+        place = Float(box, width=lambda: self.box_cells, height=self._box_height)
         return Layout(
-            FloatContainer(body, floats), focused_element=self._face.composer.window
+            FloatContainer(body, [*face.composer.floats, place]),
+            focused_element=face.composer.window,
         )
 
-    @staticmethod
-    def _panel(window: Window, *, is_left: bool, is_shown: Condition) -> AnyContainer:
-        border = Window(width=1, char="│", style="class:border")
-        parts = [window, border] if is_left else [border, window]
-        return ConditionalContainer(VSplit(parts), filter=is_shown)
+    def _widths(self) -> Widths:
+        return Widths(
+            self.chats_cells if self.has_chats else 0,
+            self.people_cells if self.has_people else 0,
+        )
 
     def _box(self) -> AnyContainer:
-        box = self._face.box
-        return box.container if box is not None else Window()
+        # Always the same where there is none: else all keys would be bound anew.
+        return self._face.box.container if self._face.box is not None else self._none
 
     def _box_height(self) -> int:
         rows = self._face.app.output.get_size().rows
@@ -312,12 +267,19 @@ class Screen:
         return [status_row(status, cells)]
 
     def _sidebar(self, cells: int, height: int) -> list[Line]:
-        ws = self._face.workspace
-        self._shown_chats = visible_chats(self.chats, ws.current, height, self.is_quiet)
-        return sidebar_rows(self._shown_chats, ws.current, cells, self.is_quiet)
+        key = ("chats", cells, height)
+        if key not in self._panels:
+            current = self._face.workspace.current
+            shown = visible_chats(self.chats, current, height, self.is_quiet)
+            self._shown_chats = shown
+            self._panels[key] = sidebar_rows(shown, current, cells, self.is_quiet)
+        return self._panels[key]
 
     def _people_rows(self, cells: int, height: int) -> list[Line]:
-        return people_rows(self.people, cells, height)
+        key = ("people", cells, height)
+        if key not in self._panels:
+            self._panels[key] = people_rows(self.people, cells, height)
+        return self._panels[key]
 
     def _clicked_chat(self, row: int) -> None:
         if row < len(self._shown_chats):

@@ -2,9 +2,6 @@
 
 from client.changes import Entry
 from client.chat import Chat
-from client.colours import Line
-from client.ui.hyperlinks import ESCAPE_STYLE
-from client.ui.wrapping import cells
 
 
 class Selection:
@@ -52,27 +49,3 @@ class Selection:
         seqs = sorted(self.marked) or ([] if self.seq is None else [self.seq])
         found = (chat.entry(seq) for seq in seqs)
         return [entry for entry in found if entry is not None]
-
-
-def chosen_line(line: Line, sign: str, style: str, size: int, is_first: bool) -> Line:
-    """Return a row of a chosen message as it is drawn.
-
-    Args:
-        line: The row, which begins with a cell for a sign.
-        sign: What goes into that cell on the first row.
-        style: A further style of the row.
-        size: The cells that have this style, also where there is no text.
-        is_first: Whether it is the first row of the message.
-    """
-    marked = list(line)
-    if is_first and marked:
-        first_style, text = marked[0]
-        marked[0] = (first_style, sign + text[1:])
-    if not style:
-        return marked
-    shown = sum(cells(text) for part, text in line if part != ESCAPE_STYLE)
-    marked.append(("", " " * max(0, size - shown)))
-    return [
-        (part if part == ESCAPE_STYLE else f"{part} {style}".lstrip(), text)
-        for part, text in marked
-    ]

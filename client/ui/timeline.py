@@ -16,7 +16,8 @@ from client.colours import Line
 from client.text import display
 from client.ui.hyperlinks import ESCAPE_STYLE
 from client.ui.markup import links
-from client.ui.reading import Reading, Seen
+from client.ui.reading import Reading
+from client.ui.seen import Seen
 from client.ui.wrapping import cells
 from client.workspace import Workspace
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.ui.markup import (
+    MAX_MARKS,
     Block,
     CodeBlock,
     Paragraph,
@@ -172,6 +173,11 @@ def test_a_fence_is_closed_by_one_as_long_of_its_kind() -> None:
 @pytest.mark.parametrize("text", ["```", "``` no language\nx", ">:(", "a ```\nb"])
 def test_what_only_looks_like_a_block_is_text(text: str) -> None:
     assert texts(parse(text)) == text.split("\n")
+
+
+def test_a_line_of_very_many_marks_is_shown_as_it_is() -> None:
+    line = "_*" * MAX_MARKS
+    assert parse_line(line) == (Span(line),)
 
 
 HOSTILE = ["*a ", "**a_", "_*", "`", "``` ", "@a", ":a", "https://)", "https://", "*_`"]

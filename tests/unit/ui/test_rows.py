@@ -366,6 +366,12 @@ def test_an_unfolded_message_is_all_there() -> None:
     assert len(rows(text, around=Around(is_unfolded=True))) == 10_000
 
 
+def test_a_very_long_event_is_folded_too() -> None:
+    found = rows("", kind="topic", topic="word " * 1_000)
+    assert len(found) == SHOWN_ROWS + 1
+    assert "more lines" in found[-1]
+
+
 @given(st.integers(1, 60), st.integers(1, 90))
 def test_folding_hides_nothing_that_is_not_counted(lines: int, size: int) -> None:
     found = rows("\n".join(["x" * size] * lines), 80)

@@ -1,0 +1,396 @@
+"""Somebody at the full screen, in this process: keys go in, a screen comes out.
+
+The face and the link are the real ones, the server is scripted, and the terminal is in
+memory and may be resized at any moment.
+"""
+
+import asyncio
+import contextlib
+import io
+import unicodedata
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pyte
+import wcwidth
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.data_structures import Size
+from prompt_toolkit.input import PipeInput, create_pipe_input
+from prompt_toolkit.key_binding import KeyBindings, merge_key_bindings
+
+from chatd.protocol.messages import (
+    FileInfo,
+    MemberInfo,
+    Members,
+    MembersPage,
+    Message,
+    ServerMessage,
+)
+from client.changes import Change
+from client.chat import Chat
+from client.clientfile import ClientSettings, GeneralSettings
+from client.link import Link, LinkState, Timing
+from client.paths import Paths
+from client.settings import Settings
+from client.ui.app import FullScreen
+from client.ui.terminal import ScreenOutput
+from tests.fake_server import FakeServer
+from tests.helpers import PATIENCE, eventually
+
+STEADY = Timing(connect=5, ping=600, dead=1200, backoff_first=0.02, backoff_max=0.1)
+"""Pings once, so that nothing happens by itself."""
+
+WISHES = ClientSettings(general=GeneralSettings(escape_ms=10))
+PASSWORD = "correct horse"
+SIZES = [(80, 24), (120, 40), (60, 15)]
+DAY_MS = 86_400_000
+
+UP, DOWN, LEFT = "\x1b[A", "\x1b[B", "\x1b[D"
+PAGE_UP, PAGE_DOWN, END = "\x1b[5~", "\x1b[6~", "\x1b[F"
+F1, F2, F3, F4, F5, F12 = "\x1bOP", "\x1bOQ", "\x1bOR", "\x1bOS", "\x1b[15~", "\x1b[24~"
+ALT_HOME, ALT_END = "\x1b[1;3H", "\x1b[1;3F"
+FOCUS_IN, FOCUS_OUT = "\x1b[I", "\x1b[O"
+PASTE = "\x1b[200~{}\x1b[201~"
+
+
+def ctrl(letter: str) -> str:
+    return chr(ord(letter) & 31)
+
+
+def alt(letter: str) -> str:
+    return f"\x1b{letter}"
+
+
+def _is_nothing(char: str) -> bool:
+    is_accent = unicodedata.combining(char) != 0
+    return char > "~" and wcwidth.wcwidth(char) == 0 and not is_accent
+
+
+class Glass(io.StringIO):
+    """What is written to it is on a screen in memory.
+
+    Attributes:
+        size: May be changed at any moment; the program finds out by itself.
+        transcript: All that was written.
+    """
+
+    def __init__(self, columns: int, rows: int) -> None:
+        super().__init__()
+        self.size = Size(rows=rows, columns=columns)
+        self.transcript = ""
+        self.screen = pyte.Screen(columns, rows)
+        self._stream = pyte.Stream(self.screen)
+
+    def write(self, data: str) -> int:
+        self.transcript += data
+        # What takes no cell and is no accent would make pyte drop the rest of the row.
+        self._stream.feed("".join(char for char in data if not _is_nothing(char)))
+        return len(data)
+
+    def resize(self, columns: int, rows: int) -> None:
+        self.size = Size(rows=rows, columns=columns)
+        self.screen.resize(rows, columns)
+
+    @property
+    def rows(self) -> list[str]:
+        return [row.rstrip() for row in self.screen.display]
+
+
+class Person:
+    """Somebody who types and looks.
+
+    Attributes:
+        face: The program.
+        server: What it is connected to.
+        glass: What it draws on.
+        task: The program while it runs.
+    """
+
+    task: asyncio.Task[Exception | None]
+
+    def __init__(
+        self, face: FullScreen, server: FakeServer, keys: PipeInput, glass: Glass
+    ) -> None:
+        self.face = face
+        self.server = server
+        self.glass = glass
+        self._keys = keys
+        self._pressed = 0
+        self._marked = asyncio.Event()
+        marks = KeyBindings()
+        marks.add("f12")(lambda event: self._marked.set())
+        app = face.app
+        assert app.key_bindings is not None
+        app.key_bindings = merge_key_bindings([app.key_bindings, marks])
+        app.key_processor.before_key_press += lambda _: self._count()
+
+    def _count(self) -> None:
+        self._pressed += 1
+
+    # What is there ------------------------------------------------------------------
+
+    @property
+    def link(self) -> Link:
+        return self.face.workspace.link
+
+    @property
+    def current(self) -> str | None:
+        return self.face.workspace.current
+
+    @property
+    def text(self) -> str:
+        """What is typed."""
+        return self.face.composer.buffer.text
+
+    def is_replying(self) -> bool:
+        return self.face.composer.reply_to is not None
+
+    @property
+    def is_ended(self) -> bool:
+        return self.task.done()
+
+    @property
+    def frames(self) -> int:
+        """How many frames were painted so far."""
+        return self.face.app.render_counter
+
+    def has_box(self) -> bool:
+        return self.face.box is not None
+
+    def chat(self, address: str = "#ops") -> Chat:
+        return self.link.model.chats[address]
+
+    def frame(self) -> list[str]:
+        """Return the rows of the screen, painted now."""
+        self.face.app._redraw()
+        return self.glass.rows
+
+    @property
+    def header(self) -> str:
+        return self.frame()[0]
+
+    @property
+    def status(self) -> str:
+        """The status line, above an input of one line."""
+        return self.frame()[-2]
+
+    @property
+    def timeline(self) -> list[str]:
+        """What stands right of the list of chats, without header and status line."""
+        return [row[17:] for row in self.frame()[1:-2]]
+
+    def has(self, text: str) -> bool:
+        """Whether a row of the screen has a text in it, as it would be painted now."""
+        return any(text in row for row in self.frame())
+
+    def cells(self) -> list[list[str]]:
+        """Return what each cell of each row shows; a wide letter has two cells."""
+        self.face.app._redraw()
+        size, buffer = self.glass.size, self.glass.screen.buffer
+        return [
+            [buffer[y][x].data for x in range(size.columns)] for y in range(size.rows)
+        ]
+
+    def row_of(self, text: str) -> int:
+        (number,) = (n for n, row in enumerate(self.frame()) if text in row)
+        return number
+
+    # What is done -------------------------------------------------------------------
+
+    async def type(self, keys: str) -> None:
+        """Press keys; returns when all of them have done what they do."""
+        self._marked.clear()
+        # In a thread, as a pipe takes only so much at a time.
+        await asyncio.to_thread(self._keys.send_text, keys + F12)
+        async with asyncio.timeout(PATIENCE):
+            await self._marked.wait()
+
+    async def escape(self) -> None:
+        """Press Esc alone, which is told from Alt by time."""
+        await self.press("\x1b")
+        keys = self.face.app.key_processor
+        await self.until(lambda: not keys.key_buffer)
+
+    async def press(self, key: str) -> None:
+        """Press one key, and no other behind it."""
+        before = self._pressed
+        self._keys.send_text(key)
+        await self.until(lambda: self._pressed > before)
+
+    async def enter(self, text: str) -> None:
+        """Type a line and press Enter."""
+        await self.type(f"{text}\r")
+
+    async def leave(self, keys: str) -> None:
+        """Press keys of which the last ends the program."""
+        self._keys.send_text(keys)
+        await self.until(lambda: self.is_ended)
+
+    def hang_up(self) -> None:
+        """Take the terminal away."""
+        self._keys.close()
+
+    # What is waited for -------------------------------------------------------------
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so, which a key or a message brings about."""
+        try:
+            await eventually(is_so, "")
+        except TimeoutError:
+            raise TimeoutError("\n".join(self.glass.rows)) from None
+
+    async def shows(self, text: str) -> None:
+        """Wait until a row of the screen has a text in it."""
+        await self.until(lambda: any(text in row for row in self.glass.rows))
+
+    async def hides(self, text: str) -> None:
+        """Wait until no row of the screen has a text in it."""
+        await self.until(lambda: not any(text in row for row in self.glass.rows))
+
+    async def idle(self) -> None:
+        """Wait until nothing is painted any more."""
+        quiet = 0
+        painted = self.frames
+        while quiet < 5:
+            await asyncio.sleep(0.02)
+            quiet = quiet + 1 if painted == self.frames else 0
+            painted = self.frames
+
+
+class Stage(FakeServer):
+    """The scripted server, with rooms that have members."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.members: dict[str, list[MemberInfo]] = {}
+        self.answers[Members] = self._list_members
+
+    def _list_members(self, request: Any) -> ServerMessage:
+        found = self.members.get(request.room, [])
+        return MembersPage(members=found, more=False)
+
+    def tell(self, text: str, chat: str = "#ops", **members: Any) -> int:
+        """Let somebody write a message with more than a text; return its seq."""
+        sender, kind = members.pop("sender", "bob"), members.pop("kind", "text")
+        message = self.append(chat, sender, kind, text, is_pushed=False)
+        message = msgspec.structs.replace(message, **members)
+        self.logs[chat][-1] = message
+        self.push(message)
+        return message.seq
+
+    def fill(self, count: int, chat: str = "#ops", word: str = "message") -> None:
+        """Put messages into a chat that nobody is told of."""
+        for number in range(count):
+            self.append(chat, "bob", "text", f"{word} {number}", is_pushed=False)
+
+    def push(self, message: ServerMessage) -> None:
+        """Push something to whoever is logged in."""
+        for connection in self.connections:
+            if connection.is_live:
+                connection.push(message)
+
+    def read_all(self) -> None:
+        """Let everything there is be read."""
+        for chat, log in self.logs.items():
+            self.read[chat] = log[-1].seq if log else 0
+
+
+def member(user: str, role: str = "member", status: str = "online") -> MemberInfo:
+    return MemberInfo(user=user, role=role, status=status)
+
+
+def file_message(name: str = "core.tar", size: int = 1_000_000) -> dict[str, Any]:
+    """Return what makes a message of ``Stage.tell`` a file."""
+    return {
+        "kind": "file",
+        "file": FileInfo(id="f1", name=name, size=size, sha256="ab" * 32),
+    }
+
+
+def seqs(messages: list[Message]) -> list[int]:
+    return [message.seq for message in messages]
+
+
+@contextlib.asynccontextmanager
+async def at_screen(
+    server: FakeServer,
+    columns: int = 80,
+    rows: int = 24,
+    *,
+    chat: str | None = "#ops",
+    home: Path | None = None,
+    wishes: ClientSettings = WISHES,
+    environment: dict[str, str] | None = None,
+    room: str | None = None,
+    make_link: Callable[..., Link] | None = None,
+    timing: Timing = STEADY,
+    is_online: bool = True,
+) -> AsyncIterator[Person]:
+    """Sit down at a full screen of a size; the last chat was ``chat``.
+
+    Args:
+        server: The server.
+        columns: Of the terminal.
+        rows: Of the terminal.
+        chat: Which chat was open last, None if none was.
+        home: Where things are kept; None keeps them in memory.
+        wishes: What ``client.toml`` says.
+        environment: Of the process.
+        room: What a join link asks for.
+        make_link: Makes another link than the real one.
+        timing: Of the link.
+        is_online: Whether to wait until the backlog has come.
+    """
+    paths = Paths.under(home) if home is not None else None
+    glass = Glass(columns, rows)
+    output = ScreenOutput(
+        glass, lambda: glass.size, term="xterm-256color", enable_cpr=False
+    )
+    settings = Settings(paths)
+    if chat is not None:
+        settings.remember_chat(server.address, "alice", chat)
+
+    def make_real_link(
+        on_change: Callable[[Change], None], on_state: Callable[[LinkState], None]
+    ) -> Link:
+        return Link(
+            server.address,
+            "alice",
+            password=PASSWORD,
+            paths=paths,
+            timing=timing,
+            on_change=on_change,
+            on_state=on_state,
+        )
+
+    with create_pipe_input() as keys, create_app_session(keys, output):
+        face = FullScreen(
+            make_link or make_real_link,
+            server.address,
+            settings,
+            room=room,
+            paths=paths,
+            wishes=wishes,
+            input=keys,
+            output=output,
+            environment={"TERM": "xterm-256color", **(environment or {})},
+        )
+        person = Person(face, server, keys, glass)
+        person.task = asyncio.create_task(face.run())
+        try:
+            await person.type("")
+            if is_online:
+                await person.until(lambda: person.link.model.is_synced)
+                await person.idle()
+            yield person
+        finally:
+            face.quit()
+            async with asyncio.timeout(PATIENCE):
+                await person.task
+
+
+def direct(person: Person) -> Any:
+    """Return the link without its type, for what only a fake one has."""
+    return cast(Any, person.link)
