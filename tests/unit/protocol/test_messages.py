@@ -152,12 +152,17 @@ def test_what_was_encoded_parses_to_the_same_request(
         "mechanism": "PLAIN",
         "status": "away",
         "seq": data.draw(st.integers(0, MAX_ID)),
+        "file": "Zm9vYmFy",
+        "ticket": "dGlja2V0",
+        "name": "core.tar",
+        "size": data.draw(st.integers(0, MAX_ID)),
+        "sha256": "0" * 64,
+        "key": "5mTzkW0q7R2nXvE8-18",
     }
     given_members: dict[str, Any] = {
         name: samples.get(name, data.draw(st.text(max_size=9)))
         for name in cls.__struct_fields__
-        if name in {"chat", "room", "mechanism", "status", "seq"}
-        or name in {"text", "user", "password", "topic"}
+        if name in samples or name in {"text", "user", "password", "topic"}
     }
     request = cls(id=data.draw(st.integers(1, MAX_ID)), **given_members)
     assert parse_request(encode_message(request)) == request
