@@ -25,10 +25,12 @@ from tests.bench.report import (
     files_table,
     growth_table,
     heading,
+    ui_table,
     workload_table,
 )
 from tests.bench.results import Result
 from tests.bench.runs import WORKLOADS, Plan, run_workload
+from tests.bench.ui import UiPlan, run_ui
 
 FULL_SECONDS = 15.0
 FULL_SIZES = Sizes(chat=1_000_000, total=10_000_000)
@@ -39,7 +41,7 @@ FULL_SIZES = Sizes(chat=1_000_000, total=10_000_000)
     "--only",
     "names",
     multiple=True,
-    type=click.Choice([*WORKLOADS, "growth", "files"]),
+    type=click.Choice([*WORKLOADS, "growth", "files", "ui"]),
     help="Run only this; may be given several times.",
 )
 @click.option("--seconds", type=float, help="Length of a run (default: 4).")
@@ -48,10 +50,11 @@ FULL_SIZES = Sizes(chat=1_000_000, total=10_000_000)
 @click.option("--no-yardstick", is_flag=True, help="Leave miniircd out.")
 @click.option("--no-growth", is_flag=True, help="Leave out how cost grows.")
 @click.option("--no-files", is_flag=True, help="Leave files out.")
+@click.option("--no-ui", is_flag=True, help="Leave the full screen out.")
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="Where the big database is kept (default: the temporary folder).",
+    help="Where the big databases are kept (default: the temporary folder).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def main(
@@ -62,10 +65,11 @@ def main(
     no_yardstick: bool,
     no_growth: bool,
     no_files: bool,
+    no_ui: bool,
     cache: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure the daemon, beside miniircd doing the same work."""
+    """Measure the daemon, beside miniircd doing the same work, and the client."""
     plan = Plan(tls=not no_tls, yardstick=not no_yardstick)
     if full:
         plan = dataclasses.replace(plan, seconds=FULL_SECONDS)
@@ -84,10 +88,14 @@ def main(
         files: list[Result] = []
         if "files" in names or not (names or no_files):
             files = _run_files(plan)
+        ui: list[Result] = []
+        if "ui" in names or not (names or no_ui):
+            ui = _run_ui(cache)
     except BenchError as error:
         sys.exit(f"bench: {error}")
     if as_json:
-        every = [dataclasses.asdict(result) for result in results + growth + files]
+        found = results + growth + files + ui
+        every = [dataclasses.asdict(result) for result in found]
         print(json.dumps({"machine": heading(), "results": every}, indent=1))
         return
     print(heading(), end="\n\n")
@@ -97,6 +105,8 @@ def main(
         print(growth_table(growth, sizes), end="\n\n")
     if files:
         print(files_table(files), end="\n\n")
+    if ui:
+        print(ui_table(ui), end="\n\n")
     print(f"every count was exact; {time.monotonic() - start:.0f} s in all")
 
 
@@ -122,6 +132,15 @@ def _run_files(plan: Plan) -> list[Result]:
         for result in run_files(is_tls, plan.seconds):
             _progress(f"{result.workload} on {result.server}: done")
             results.append(result)
+    return results
+
+
+def _run_ui(cache: Path | None) -> list[Result]:
+    _progress("the full screen, with 500,000 messages (made once, then kept)")
+    results = []
+    for result in run_ui(UiPlan(), cache):
+        _progress(f"{result.workload} at {result.server}: done")
+        results.append(result)
     return results
 
 

@@ -43,6 +43,33 @@ _FILES = (
 )
 _COPY_LOOP, _COPY_LOOP_TLS = "copy loop", "copy loop TLS"
 
+_UI = (
+    ("ui start", "imports_ms", "imports, beyond Python's own start, ms", "250"),
+    ("ui start", "screen_ms", "then to the first screen, ms", "400"),
+    ("ui start", "rss_mib", "memory after a start, MiB", "120"),
+    ("ui key", "p50_ms", "p50 from a key to its frame, ms", "8"),
+    ("ui key", "p99_ms", "p99 of that, ms", "15"),
+    ("ui key", "cpu_ms", "the client works for it, ms", ""),
+    ("ui key", "bytes", "bytes to the terminal", ""),
+    ("ui message", "p50_ms", "p50 from a message to its frame, 50 a second, ms", "8"),
+    ("ui message", "p99_ms", "p99 of that, ms", "15"),
+    ("ui message", "cpu_ms", "the client works for it, ms", ""),
+    ("ui message", "bytes", "bytes to the terminal", "1,500"),
+    ("ui burst", "frames", "500 messages at once: frames", "few"),
+    ("ui burst", "bytes", "the same: bytes to the terminal", ""),
+    ("ui burst", "wall_ms", "the same: sent to the last one's frame, ms", ""),
+    ("ui idle", "bytes", "10 s of nothing: bytes to the terminal", "0"),
+    ("ui idle", "cpu_ms", "the same: the client works, ms a second", ""),
+    ("ui idle", "rss_mib", "memory after all that, MiB", "120"),
+    ("ui frame key", "p50_ms", "p50 of the frame alone for a key, ms", "8"),
+    ("ui frame key", "p99_ms", "p99 of that, ms", "15"),
+    ("ui frame message", "p50_ms", "p50 of the frame alone for a message, ms", "8"),
+    ("ui frame message", "p99_ms", "p99 of that, ms", "15"),
+    ("ui frame page up", "p50_ms", "p50 of the frame alone for a page up, ms", ""),
+    ("ui paste", "asks_ms", "10,000 lines pasted: it asks after ms", ""),
+    ("ui paste", "holds_ms", "the same: the loop is held for ms at most", ""),
+)
+
 
 NOTE = (
     "ratio: chatd to miniircd, both without TLS. chatd has stored a message (fsync)\n"
@@ -102,6 +129,18 @@ def files_table(results: Sequence[Result]) -> str:
             for ours, loop in zip(found[:2], found[2:], strict=True)
         ]
         rows.append([label, *map(_number, found), *ratios])
+    return _aligned(rows, texts=1)
+
+
+def ui_table(results: Sequence[Result]) -> str:
+    """Return the table of the full screen, by messages in the chat."""
+    found = {(r.workload, r.server): r.figures for r in results}
+    labels = list(dict.fromkeys(result.server for result in results))
+    heads = [f"{label} messages" for label in labels]
+    rows = [["full screen at 120x40, a chat of", *heads, "goal: under"]]
+    for workload, figure, text, goal in _UI:
+        values = [found.get((workload, label), {}).get(figure) for label in labels]
+        rows.append([text, *map(_number, values), goal])
     return _aligned(rows, texts=1)
 
 

@@ -10,8 +10,10 @@ import pytest
 from tests.bench.big import Sizes
 from tests.bench.growth import run_growth
 from tests.bench.load import Connection
-from tests.bench.report import growth_table, workload_table
+from tests.bench.report import growth_table, ui_table, workload_table
 from tests.bench.runs import WORKLOADS, Plan, run_workload
+from tests.bench.ui import UiPlan, run_client
+from tests.bench.ui_data import Past
 
 TINY = Plan(
     seconds=0.25,
@@ -55,6 +57,27 @@ def test_growth_is_measured_on_an_empty_and_on_a_big_database() -> None:
 
     assert [result.server for result in results] == ["empty", "big"]
     assert "300 entries" in growth_table(results, sizes)
+
+
+@pytest.mark.system
+def test_the_full_screen_is_measured_in_a_small_and_in_a_big_chat() -> None:
+    plan = UiPlan(
+        past=Past(rooms=5, total=500, big=200, small=100),
+        keys=5,
+        messages=5,
+        burst=20,
+        idle_seconds=0.1,
+        starts=1,
+    )
+
+    with tempfile.TemporaryDirectory(prefix="chatd-") as name:
+        results = list(run_client(plan, Path(name)))
+
+    workloads = ["ui key", "ui message", "ui burst", "ui idle"]
+    assert [r.workload for r in results] == ["ui start", *workloads, *workloads]
+    assert [r.server for r in results] == ["200", *["100"] * 4, *["200"] * 4]
+    assert all(r.figures["frames"] > 0 for r in results if r.workload == "ui burst")
+    assert "a chat of" in ui_table(results)
 
 
 def test_a_needle_is_counted_once_however_the_bytes_are_cut() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from client.commands import make_registry
+from client.ui.actions import ACTIONS, shown_keys
 from tests.helpers import RawClient, fresh_name, logged_in
 from tests.system.daemon import QUICK, Daemon
 
@@ -35,6 +36,17 @@ def command_rows() -> list[str]:
 def test_the_table_of_commands_is_that_of_the_client() -> None:
     table = README.split("<!-- commands", 1)[1].split("-->\n", 1)[1]
     assert table.split("<!-- end", 1)[0].strip() == "\n".join(command_rows())
+
+
+def test_the_keys_that_are_named_are_those_of_the_client() -> None:
+    table = README.split("| Keys |", 1)[1].split("\n\n", 1)[0]
+    keys = [row.split("|")[1] for row in table.splitlines()[2:]]
+    named = {
+        key for cell in keys for key in re.split("; | or | to |, ", cell.strip()) if key
+    }
+    known = {key for action in ACTIONS for key in shown_keys(action).split(", ")}
+    # The end of the input is no action: it cannot be given another key.
+    assert named - known == {"Ctrl+D"}
 
 
 def test_every_make_target_that_is_named_exists() -> None:
