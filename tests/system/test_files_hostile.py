@@ -196,10 +196,24 @@ async def test_junk_sent_into_a_download_costs_nothing(
         for _ in range(4):
             ticket = await ticket_for(alice, file)
             line = await DataLine.begin(daemon.tcp, ticket)
-            line.send(LARGE)
-            assert await line.reader.readexactly(len(DATA)) == DATA
+            async with junk_on(line):
+                assert await line.reader.readexactly(len(DATA)) == DATA
             await line.abort()
     await nothing_moves(daemon, before)
+
+
+@contextlib.asynccontextmanager
+async def junk_on(line: DataLine) -> AsyncIterator[None]:
+    """Send junk meanwhile, past the stream: what breaks there must not end reading."""
+    with line.writer.get_extra_info("socket").dup() as side:
+        loop = asyncio.get_running_loop()
+        sending = loop.create_task(loop.sock_sendall(side, LARGE))
+        try:
+            yield
+        finally:
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError, OSError):
+                await sending
 
 
 async def test_more_than_was_announced_is_dropped_however_much_it_is(
