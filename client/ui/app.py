@@ -44,6 +44,7 @@ from client.ui.loading import Loader
 from client.ui.moves import Moves
 from client.ui.outgoing import Outgoing
 from client.ui.overlays import make_full_registry
+from client.ui.renderer import use_row_renderer
 from client.ui.screen import Screen
 from client.ui.telling import Teller, nothing_open
 from client.ui.terminal import copy_sequence, make_screen_output, open_link
@@ -185,6 +186,7 @@ class FullScreen:
             input=input,
             output=self._output,
         )
+        use_row_renderer(app)
         app.ttimeoutlen = general.escape_ms / 1_000
         app.key_processor.before_key_press += lambda _: self._notifier.active()
         app.key_processor.after_key_press += lambda _: self._key_pressed()

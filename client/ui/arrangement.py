@@ -202,7 +202,7 @@ class RowsWindow(Window):
         rows = self._rows.rows(at.width, at.height)
         for y in range(at.height):
             row = tuple(rows[y]) if y < len(rows) else ()
-            chars = _chars(row, at.xpos, at.width, style, app.style)
+            chars = _chars(row, at.xpos, at.width, style, app.renderer.style)
             if chars:
                 screen.data_buffer[at.ypos + y].update(chars)
         screen.visible_windows_to_write_positions[self] = at

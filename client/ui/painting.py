@@ -19,10 +19,10 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from client.colours import Line
 from client.ui.hyperlinks import ESCAPE_STYLE
+from client.ui.renderer import RowRenderer
 
 if TYPE_CHECKING:
     from prompt_toolkit.key_binding.key_bindings import NotImplementedOrNone
-    from prompt_toolkit.renderer import Renderer
 
     from client.ui.seen import Seen
     from client.ui.timeline import Timeline
@@ -99,19 +99,17 @@ class TimelineWindow(Window):
     def _scroll_terminal(self, rows: "Sequence[Seen | None]") -> None:
         """Let the terminal move what has moved, if that is most of it."""
         app = get_app()
-        renderer, output = app.renderer, app.output
+        renderer = app.renderer
         # Only if it shows what was drawn here last, and nothing else since.
         is_ours = renderer.last_rendered_screen is self._screen is not None
-        if not (is_ours and app.full_screen and isinstance(output, Vt100_Output)):
+        if not (is_ours and isinstance(app.output, Vt100_Output)):
+            return
+        if not isinstance(renderer, RowRenderer):
             return
         count = find_shift(_places(self._rows), _places(rows))
         if count:
             _, top, _, height = self._place
-            output.hide_cursor()
-            output.write_raw(scroll_region(top, top + height, count))
-            cursor = renderer._cursor_pos
-            output.cursor_goto(cursor.y + 1, cursor.x + 1)
-            _shift_rows(renderer, top, top + height, count)
+            renderer.scroll(top, top + height, count)
 
 
 def find_shift(old: Sequence[object], new: Sequence[object]) -> int:
@@ -130,31 +128,6 @@ def find_shift(old: Sequence[object], new: Sequence[object]) -> int:
             pairs = zip(old, new[count:], strict=False)
             return -count if sum(a == b for a, b in pairs) * 2 >= height else 0
     return 0
-
-
-def scroll_region(top: int, bottom: int, count: int) -> str:
-    """Return what moves some rows of a terminal up (or, if negative, down).
-
-    Args:
-        top: The first of the rows, counted from 0.
-        bottom: The row behind the last.
-        count: By how many.
-    """
-    if count > 0:
-        move = f"\x1b[{bottom};1H" + "\n" * count
-    else:
-        move = f"\x1b[{top + 1};1H" + "\x1bM" * -count
-    return f"\x1b[{top + 1};{bottom}r{move}\x1b[r"
-
-
-def _shift_rows(renderer: "Renderer", top: int, bottom: int, count: int) -> None:
-    """Note in the renderer's memory of the terminal that it has moved rows."""
-    screen = renderer.last_rendered_screen
-    if screen is None:
-        return
-    rows = screen.data_buffer
-    moved = {y - count: rows.pop(y) for y in range(top, bottom) if y in rows}
-    rows.update((y, row) for y, row in moved.items() if top <= y < bottom)
 
 
 def _places(rows: "Sequence[Seen | None]") -> list[object]:

@@ -183,8 +183,7 @@ class _Stage:
         client = self.client
         client.until(b"online", FRAME_END)
         client.settle()
-        before = client.press(f"/switch {self.room}\r".encode())
-        client.until(FRAME_END, since=before)
+        client.press(f"/switch {self.room}\r".encode())
         client.settle()
         # People look at what is older, so more is loaded than what is seen.
         for _ in range(_PAGES):

@@ -29,6 +29,7 @@ from client.settings import Settings
 from client.ui.control import RowsControl
 from client.ui.hyperlinks import HyperlinkOutput
 from client.ui.painting import TimelineWindow
+from client.ui.renderer import use_row_renderer
 from client.ui.themes import make_theme
 from client.ui.timeline import Timeline
 from client.workspace import Workspace
@@ -144,6 +145,8 @@ class Bench:
                 style=style,
                 color_depth=ColorDepth.DEPTH_8_BIT,
             )
+            if not is_plain:
+                use_row_renderer(app)
             with set_app(app):
                 for _ in range(20):
                     self.paint(app)

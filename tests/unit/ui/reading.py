@@ -21,6 +21,7 @@ from client.chat import Chat
 from client.colours import Line, plain
 from client.ui.hyperlinks import ESCAPE_STYLE, HyperlinkOutput
 from client.ui.painting import TimelineWindow
+from client.ui.renderer import use_row_renderer
 from client.ui.themes import make_theme
 from client.ui.timeline import Timeline
 from tests.unit.client_face.fakes import NOON_MS, Stage, entry, message, room
@@ -111,7 +112,7 @@ class Screen:
         typed = Window(BufferControl(self.typed), height=1)
         border = Window(width=1, char="│", style="class:border")
         rows = HSplit([VSplit([Window(width=9), border, self.window]), typed])
-        return Application(
+        app: Application[None] = Application(
             layout=Layout(rows, focused_element=typed),
             full_screen=True,
             input=self._stack.enter_context(create_pipe_input()),
@@ -119,6 +120,9 @@ class Screen:
             style=STYLE,
             color_depth=ColorDepth.DEPTH_8_BIT,
         )
+        if not self._is_plain:
+            use_row_renderer(app)
+        return app
 
     async def __aenter__(self) -> "Screen":
         self._stack.enter_context(set_app(self.app))
