@@ -1,6 +1,11 @@
 """Options and fixtures for all tests."""
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says nothing on a machine that has other work.
+settings.register_profile("chatd", deadline=None)
+settings.load_profile("chatd")
 
 pytest.register_assert_rewrite(
     "tests.helpers",
