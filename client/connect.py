@@ -106,7 +106,7 @@ async def _open_by_authority(address: ServerAddress) -> Connection | None:
     # Reading the system's authorities takes some tens of milliseconds.
     context = await asyncio.to_thread(_context, True)
     try:
-        return _connection(await _dial(address, context))
+        return await _connection(await _dial(address, context))
     except ssl.SSLCertVerificationError:
         return None
     except OSError as error:
@@ -115,7 +115,7 @@ async def _open_by_authority(address: ServerAddress) -> Connection | None:
 
 async def _open_unchecked(address: ServerAddress) -> Connection:
     try:
-        return _connection(await _dial(address, _context(False)))
+        return await _connection(await _dial(address, _context(False)))
     except OSError as error:
         raise _unreachable(address, error) from error
 
@@ -139,16 +139,20 @@ def _context(by_authority: bool) -> ssl.SSLContext:
     return context
 
 
-def _connection(streams: _Streams) -> Connection:
+async def _connection(streams: _Streams) -> Connection:
     tls: Any = streams[1].get_extra_info("ssl_object")
     der: bytes | None = tls.getpeercert(binary_form=True)
     try:
         if der is None:
             raise ValueError("it shows no certificate")
-        fingerprint = fingerprint_of_certificate(der)
-    except ValueError as error:
+        # In a thread: what reads certificates is loaded then, which takes some 0.1 s.
+        fingerprint = await asyncio.to_thread(fingerprint_of_certificate, der)
+    except BaseException as error:
         streams[1].transport.abort()
-        raise PeerError(f"the server's certificate is not usable: {error}") from error
+        if isinstance(error, ValueError):
+            reason = f"the server's certificate is not usable: {error}"
+            raise PeerError(reason) from error
+        raise
     return Connection(
         *streams, certificate=der, fingerprint=fingerprint, is_private=True
     )
@@ -174,7 +178,7 @@ def _reason(error: OSError) -> str:
         return "no server is running there"
     if len(numbers) == 1:
         return os.strerror(numbers.pop())
-    return error.strerror or str(error)
+    return error.strerror or str(error) or "the connection broke"
 
 
 def _is_loopback(peer: object) -> bool:

@@ -5,12 +5,9 @@ does (RFC 5802, RFC 7677). There is no falling back to anything weaker.
 """
 
 import asyncio
-import hashlib
+from typing import TYPE_CHECKING
 
-from cryptography import x509
 from msgspec import Struct
-from scramp import ScramClient
-from scramp.utils import ScramException
 
 from chatd.protocol.errors import NotAllowedError
 from chatd.protocol.messages import Auth, Challenge, Ready, Register, SyncMode
@@ -18,8 +15,9 @@ from chatd.protocol.names import parse_user_name
 from client.connection import Connection
 from client.errors import InsecureError, PeerError, ServerProofError
 
-SCRAM = "SCRAM-SHA-256"
-SCRAM_PLUS = "SCRAM-SHA-256-PLUS"
+if TYPE_CHECKING:
+    from client.scram import Exchange
+
 TOKEN = "TOKEN"  # noqa: S105
 LOGIN_SECONDS = 30.0
 
@@ -56,11 +54,12 @@ async def log_in(
         ConnectError: The connection broke.
     """
     say = say or Introduction()
-    scram, mechanism = _client(connection, parse_user_name(user), password)
+    # In a thread: loading it, and 600,000 rounds of PBKDF2, would hold the event loop.
+    exchange = await asyncio.to_thread(_begin, connection, user, password)
     challenge = await connection.ask(
         Auth(
-            mechanism=mechanism,
-            data=scram.get_client_first(),
+            mechanism=exchange.mechanism,
+            data=exchange.first(),
             device=say.device,
             client=say.client,
             remember=say.remember and connection.is_private,
@@ -69,22 +68,11 @@ async def log_in(
     )
     if not isinstance(challenge, Challenge):
         raise ServerProofError("the server accepts a login without its proof")
-    try:
-        scram.set_server_first(challenge.data)
-        # 600,000 rounds of PBKDF2 would hold the event loop for some 0.2 s.
-        proof = await asyncio.to_thread(scram.get_client_final)
-    except ScramException as error:
-        raise ServerProofError(f"the server's challenge is wrong: {error}") from error
-    ready = await connection.ask(Auth(mechanism=mechanism, data=proof))
+    proof = await asyncio.to_thread(exchange.proof, challenge.data)
+    ready = await connection.ask(Auth(mechanism=exchange.mechanism, data=proof))
     if not isinstance(ready, Ready):
         raise PeerError("the server answers a login with something else")
-    try:
-        scram.set_server_final(ready.data or "")
-    except ScramException as error:
-        raise ServerProofError(
-            "the server does not know the password that it should know: "
-            "it may be another than it says"
-        ) from error
+    exchange.check(ready.data or "")
     return ready
 
 
@@ -133,41 +121,12 @@ async def register(
     return name
 
 
-def channel_binding(certificate: bytes | None) -> tuple[str, bytes] | None:
-    """Return the ``tls-server-end-point`` of a certificate (RFC 5929, section 4.1).
+def _begin(connection: Connection, user: str, password: str) -> "Exchange":
+    # Not at the top: with a remembered login it is not needed, and it loads much.
+    from client.scram import Exchange
 
-    Returns:
-        None without TLS, or where the certificate's signature names no single hash.
-    """
-    if certificate is None:
-        return None
-    try:
-        algorithm = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
-        if algorithm is None:
-            return None
-        name = "sha256" if algorithm.name in ("md5", "sha1") else algorithm.name
-        return "tls-server-end-point", hashlib.new(name, certificate).digest()
-    except (ValueError, TypeError, LookupError):
-        return None
-
-
-def _client(
-    connection: Connection, user: str, password: str
-) -> tuple[ScramClient, str]:
-    offered = connection.hello.auth
-    binding = channel_binding(connection.certificate)
-    if binding is not None and SCRAM_PLUS in offered:
-        mechanism = SCRAM_PLUS
-    elif SCRAM in offered:
-        # With a binding at hand this tells the server that we could have used it, so
-        # that it notices if somebody took -PLUS out of its hello.
-        mechanism = SCRAM
-    else:
-        raise PeerError(f"the server offers no {SCRAM} login, nothing weaker is used")
-    try:
-        return ScramClient([mechanism], user, password, binding), mechanism
-    except ScramException as error:
-        raise NotAllowedError(f"that password cannot be used: {error}") from error
+    offered, certificate = connection.hello.auth, connection.certificate
+    return Exchange(offered, certificate, parse_user_name(user), password)
 
 
 def _check_private(connection: Connection, what: str) -> None:

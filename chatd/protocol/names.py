@@ -7,10 +7,10 @@ Case does not distinguish names: only the canonical form is stored, sent and com
 
 import re
 import unicodedata
+from stringprep import in_table_a1, in_table_b1, in_table_d1, in_table_d2
 from typing import Literal
 
 from precis_i18n import get_profile
-from scramp.utils import ScramException, saslprep
 
 from chatd.protocol.errors import BadNameError
 
@@ -99,10 +99,23 @@ def _canonical(name: str, limit: int, what: str) -> str:
             raise BadNameError(f"a {what} name has letters, digits and _ - . only")
     if canonical[0] in _SIGNS:
         raise BadNameError(f"a {what} name must not begin with _ - or .")
-    try:
-        prepared = saslprep(canonical)
-    except ScramException as error:
-        raise BadNameError(f"that {what} name cannot be used to log in") from error
-    if prepared != canonical:
-        raise BadNameError(f"that {what} name is not in its normal form")
+    if not _is_own_saslprep(canonical):
+        raise BadNameError(f"that {what} name cannot be used to log in")
     return canonical
+
+
+def _is_own_saslprep(name: str) -> bool:
+    """Whether SASLprep (RFC 4013), which SCRAM applies to names, leaves a name alone.
+
+    Args:
+        name: Letters, marks, digits and signs: what else SASLprep prohibits is of other
+            categories.
+    """
+    if unicodedata.ucd_3_2_0.normalize("NFKC", name) != name:
+        return False
+    if any(in_table_a1(char) or in_table_b1(char) for char in name):
+        return False
+    if any(map(in_table_d1, name)):  # RFC 3454, section 6: written from right to left
+        is_enclosed = in_table_d1(name[0]) and in_table_d1(name[-1])
+        return is_enclosed and not any(map(in_table_d2, name))
+    return True

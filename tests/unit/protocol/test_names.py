@@ -2,10 +2,11 @@
 
 import unicodedata
 
+import precis_i18n
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scramp.utils import saslprep
+from scramp.utils import ScramException, saslprep
 
 from chatd.protocol.errors import BadNameError
 from chatd.protocol.names import (
@@ -130,3 +131,19 @@ def test_a_room_address_is_no_user() -> None:
     assert parse_room_address("#Ops") == "ops"
     with pytest.raises(BadNameError, match="#"):
         parse_room_address("@ops")
+
+
+@given(st.text(st.characters(categories=["L", "M", "Nd"]), min_size=1, max_size=6))
+@example("א1")
+@example("אb")
+@example("1א")
+@example("ℵ")
+@example("a\u034f")
+def test_a_name_that_saslprep_leaves_alone_can_be_used_to_log_in(name: str) -> None:
+    try:
+        form = precis_i18n.get_profile("UsernameCaseMapped").enforce(name)
+        is_left_alone = saslprep(form) == form
+    except (UnicodeEncodeError, ScramException):
+        return
+    if is_left_alone and len(form) <= MAX_USER_NAME:
+        assert canonical(name) == form
