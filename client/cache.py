@@ -54,11 +54,14 @@ _SELECT = f"SELECT {', '.join(_COLUMNS)}, more FROM entries "  # noqa: S608
 
 MAX_SEARCHED = 100_000
 
-_SEARCH = rf"""
+_SEARCH = f"""
 SELECT * FROM ({_SELECT} WHERE chat = ? ORDER BY seq DESC LIMIT ?)
 WHERE kind IN ('text', 'action', 'file')
-AND (text LIKE ? ESCAPE '\' OR (kind = 'file' AND CAST(more AS TEXT) LIKE ? ESCAPE '\'))
+AND (text {{like}} OR (kind = 'file' AND CAST(more AS TEXT) {{like}}))
 """  # noqa: S608
+# The first is quicker, the second knows the cases of more than ASCII.
+_SEARCH_ASCII = _SEARCH.format(like=r"LIKE ? ESCAPE '\'")
+_SEARCH_ANY = _SEARCH.format(like="GLOB ?")
 
 
 class Cache:
@@ -148,11 +151,13 @@ class Cache:
         wanted = text.strip().casefold()
         if not wanted:
             return []
-        # What is not ASCII has cases that the database does not know.
-        pattern = f"%{_escaped(wanted)}%" if text.isascii() else "%"
+        query, pattern = _SEARCH_ASCII, f"%{_escaped(wanted)}%"
+        if not text.isascii():
+            query = _SEARCH_ANY
+            pattern = "*" + "".join(map(_any_case, text.strip())) + "*"
 
         def find(db: sqlite3.Connection) -> list[Entry]:
-            rows = db.execute(_SEARCH, (chat, MAX_SEARCHED, pattern, pattern))
+            rows = db.execute(query, (chat, MAX_SEARCHED, pattern, pattern))
             found = (_entry(row) for row in rows)
             return list(islice((e for e in found if _holds(e, wanted)), count))
 
@@ -242,6 +247,14 @@ class Cache:
 
 def _escaped(text: str) -> str:
     return re.sub(r"([\\%_])", r"\\\1", text)
+
+
+def _any_case(letter: str) -> str:
+    """Return what matches a letter in upper and lower case, as a part of a GLOB."""
+    if letter.upper() == letter.lower() and letter not in "*?[":
+        return letter
+    cases = {letter, letter.lower(), letter.upper(), letter.title(), letter.casefold()}
+    return f"[{''.join(sorted(case for case in cases if len(case) == 1))}]"
 
 
 def _holds(entry: Entry, wanted: str) -> bool:

@@ -5,13 +5,18 @@ entry whose predecessor is neither held nor below ``first`` begins after a gap.
 """
 
 import re
+import unicodedata
 from bisect import bisect_left, insort
 from collections.abc import Iterable
+from functools import cache, lru_cache
 
 from chatd.protocol.messages import ChatRecord, MemberInfo
 from client.changes import Entry, Gap, OutboxItem
 
 TYPING_SECONDS = 6.0
+
+_FIRST_MARK, _PAST_MARKS = 0x300, 0x1E950
+"""Between these are all vowel signs and accents, but for selectors of variants."""
 
 
 class Chat:
@@ -292,9 +297,23 @@ class Chat:
         )
 
 
+@lru_cache(maxsize=8)
 def mention_of(user: str) -> re.Pattern[str]:
     """Return a pattern that finds the user's name, with or without ``@``, as a word."""
-    return re.compile(rf"(?<![\w.@-])@?{re.escape(user)}(?![\w-])", re.IGNORECASE)
+    word = r"\w" if user.isascii() else rf"\w\u200c\u200d{_marks()}"
+    return re.compile(
+        rf"(?<![{word}.@-])@?{re.escape(user)}(?![{word}-])", re.IGNORECASE
+    )
+
+
+@cache
+def _marks() -> str:
+    """Return all vowel signs and accents: parts of words, but not for ``re``."""
+    return "".join(
+        chr(n)
+        for n in range(_FIRST_MARK, _PAST_MARKS)
+        if unicodedata.category(chr(n))[0] == "M"
+    )
 
 
 def _seq_of(entry: Entry) -> int:

@@ -166,6 +166,10 @@ def test_entries_above_a_seq_are_the_next_ones() -> None:
         ("\\", [5]),
         ("straße", [6]),
         ("STRAßE", [6]),
+        ("ОШИБК", [10]),
+        ("漢*", [10]),
+        ("漢?", []),
+        ("漢[字]", []),
         ("core", [7]),
         ("  ", []),
         ("gone", []),
@@ -185,6 +189,7 @@ def test_what_was_seen_is_found_newest_first(wanted: str, found: list[int]) -> N
             entry(7, kind="file", file=info),
             entry(8, "gone", is_deleted=True),
             entry(9, "disk", kind="topic"),
+            entry(10, "Ошибка в 漢*字"),
         ]
     )
     assert [e.seq for e in cache.search("#ops", wanted, 10)] == found

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,7 +34,7 @@ from client.changes import (
     OutboxItem,
     Reset,
 )
-from client.chat import Chat
+from client.chat import Chat, mention_of
 from client.model import Model
 
 OPS = "#ops"
@@ -254,6 +255,24 @@ def test_a_receipt_moves_the_other_users_cursor() -> None:
     model.apply(ReadPush(chat="@bob", seq=4, user="bob"))
     assert model.chats["@bob"].peer_read == 4
     assert model.apply(ReadPush(chat="@bob", seq=3, user="bob")) == []
+
+
+@pytest.mark.parametrize(
+    ("user", "text", "is_one"),
+    [
+        ("bob", "hi @bob!", True),
+        ("bob", "bobby", False),
+        ("bob", "bob-2 a.bob", False),
+        ("राम", "राम, आओ", True),
+        ("राम", "रामायण", False),
+        ("राम", "ओराम", False),
+        ("राम", "ओंराम", False),
+    ],
+)
+def test_a_mention_is_a_whole_word_in_any_script(
+    user: str, text: str, is_one: bool
+) -> None:
+    assert (mention_of(user).search(text) is not None) == is_one
 
 
 def test_mentions_are_whole_names_by_others() -> None:
