@@ -10,11 +10,17 @@
      ├── NoLoginError             there is neither a password nor a token to log in with
      ├── SendTimeoutError         a message was not confirmed in time
      ├── TransferError            a file cannot be sent or fetched, or not any more
+     │    └── JournalError        (transfers.journal) it cannot be written down
+     │         └── TakenError     (transfers.journal) another program sees to it
      ├── EventsLostError          a reader of events was too slow
-     ├── DamagedFileError         (jsonfile) pins or logins cannot be understood
+     ├── ClientFileError          (clientfile) client.toml cannot be used
+     ├── DamagedFileError         (jsonfile) a file of this program is damaged
      ├── NewerDatabaseError       (database) a file is of a newer version
      ├── OutboxError              (outbox) a message could not be written down
      ├── PasswordNeededError      (authenticate) somebody has to be asked
+     ├── PlaceError               (places) a file or folder that cannot be used
+     ├── NoSuchFileError          (file_list) a chat has no such file
+     ├── EditorError              (ui.editor) the editor cannot be used
      └── ServerKeyError           the server's key:
           ├── UnknownKeyError     never seen before: ask, then pin
           └── ChangedKeyError     not the one that was pinned: refuse
@@ -86,8 +92,9 @@ class TransferError(LinkError):
         code: For programs: the server's, where it refused, else one of ``cancelled``,
             ``changed`` (the file to be sent is another now), ``damaged`` (what came is
             not what was sent), ``exists``, ``no_such_file``, ``no_such_transfer``,
-            ``not_a_file``, ``storage_full``, ``too_large``, ``unreadable``,
-            ``unwritable`` and ``internal``.
+            ``not_a_file``, ``storage_full``, ``taken`` (another program of this user
+            goes on with it), ``too_large``, ``unreadable``, ``unwritable`` and
+            ``internal``.
         transfer: What it was about, None if there was nothing yet.
     """
 

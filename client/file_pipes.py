@@ -111,6 +111,7 @@ async def get_file(
     wanted: str | None,
     target: Target,
     timeout_seconds: float | None = None,
+    is_kept: bool = True,
 ) -> Path:
     """Fetch a file and return where it is saved.
 
@@ -120,6 +121,7 @@ async def get_file(
         wanted: A seq or a name; None is the newest that others have sent.
         target: Where to.
         timeout_seconds: For all of it.
+        is_kept: Whether it goes on after a kill.
 
     Raises:
         TimeoutError: Not fetched in time.
@@ -131,7 +133,12 @@ async def get_file(
         async with asyncio.timeout(timeout_seconds):
             item = await _found(link, chat, wanted)
             getting = link.transfers.get_file(
-                chat, item.seq, item.file, folder=target.folder, path=target.path
+                chat,
+                item.seq,
+                item.file,
+                folder=target.folder,
+                path=target.path,
+                is_kept=is_kept,
             )
             done = await _finish(link, await _begun(link, getting))
     except TimeoutError as error:

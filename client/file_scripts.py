@@ -1,22 +1,22 @@
 """The commands for scripts that move files, from a login to the end of the process."""
 
 import asyncio
-import contextlib
 import os
-import secrets
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from client import file_pipes
 from client.link import Link
-from client.lockfile import FileLock
-from client.paths import Paths, make_private_folder
+from client.paths import Paths
 from client.places import Target, expand, find_target, is_folder_name
 from client.scripts import printer_for, while_linked, with_link
 from client.setup import Login
 from client.stderr import Stderr
+from client.transfers.private import passing_folder, private_folder
 
 STDOUT = "-"
 
@@ -72,56 +72,41 @@ def run_get(
         LinkError: See ``client.errors``.
     """
 
-    def fetch(target: Target) -> Path:
-        return asyncio.run(_fetch(paths, login, chat, wanted, target, timeout_seconds))
+    def fetch(target: Target, is_kept: bool) -> Path:
+        getting = partial(
+            file_pipes.get_file,
+            chat=chat,
+            wanted=wanted,
+            target=target,
+            timeout_seconds=timeout_seconds,
+            is_kept=is_kept,
+        )
+        return asyncio.run(_fetch(paths, login, chat, getting))
 
     if output != STDOUT:
-        path = fetch(_target(output))
+        path = fetch(_target(output), is_kept=True)
         sys.stdout.buffer.write(os.fsencode(path) + b"\n")
         sys.stdout.buffer.flush()
         return
-    # Whoever reads the output is to get a whole file that was checked, or nothing.
-    with private_folder(paths.cache / "get") as folder:
-        path = fetch(Target(folder=folder))
+    # Whoever reads the output is to get a whole file that was checked, or nothing; and
+    # after a kill nobody reads it.
+    with private_folder(passing_folder(paths)) as folder:
+        path = fetch(Target(folder=folder), is_kept=False)
         with path.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
         sys.stdout.buffer.flush()
-
-
-@contextlib.contextmanager
-def private_folder(parent: Path) -> Iterator[Path]:
-    """Make a folder that is removed at the end; also those of processes that died."""
-    make_private_folder(parent)
-    for left in parent.glob("*.lock"):
-        lock = FileLock(left)
-        if lock.acquire():
-            shutil.rmtree(left.with_suffix(""), ignore_errors=True)
-            lock.release(is_removed=True)
-    name = secrets.token_hex(8)
-    lock = FileLock(parent / f"{name}.lock")
-    lock.acquire()
-    folder = parent / name
-    folder.mkdir(mode=0o700)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        lock.release(is_removed=True)
 
 
 async def _fetch(
     paths: Paths,
     login: Login,
     chat: str,
-    wanted: str | None,
-    target: Target,
-    timeout_seconds: float | None,
+    getting: Callable[[Link], Coroutine[Any, Any, Path]],
 ) -> Path:
     found: list[Path] = []
 
     async def work(link: Link) -> None:
-        getting = file_pipes.get_file(link, chat, wanted, target, timeout_seconds)
-        found.append(await while_linked(link, getting))
+        found.append(await while_linked(link, getting(link)))
 
     stderr = Stderr()
     stderr.watch("down", chat)

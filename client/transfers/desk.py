@@ -13,7 +13,8 @@ from client.address import ServerAddress
 from client.errors import NotConnectedError
 from client.session import Timing
 from client.transfers.data import Patience
-from client.transfers.journal import Journal, JournalError, Row
+from client.transfers.journal import Journal, JournalError
+from client.transfers.rows import Row
 from client.transfers.slots import Slots
 from client.transfers.worker import Worker
 

@@ -11,13 +11,15 @@ import msgspec
 from chatd.protocol.messages import Download, DownloadReply
 from client.address import ServerAddress
 from client.errors import ConnectError, NotConnectedError, PeerError, TransferError
+from client.formatting_files import size_text
+from client.transfers.claims import same_download
 from client.transfers.data import open_data
 from client.transfers.desk import Desk
 from client.transfers.incoming import Incoming
 from client.transfers.job import Job, Tell
-from client.transfers.journal import Row
 from client.transfers.names import safe_name
 from client.transfers.partial import Partial, remove
+from client.transfers.rows import Row
 
 
 class DownloadJob(Job):
@@ -41,8 +43,7 @@ class DownloadJob(Job):
         """Whether it is what was begun here, and is now asked for again."""
         if not self.is_adopted or self.is_ending or self.transfer.is_over:
             return False
-        names = ("file", "folder", "name")
-        return all(getattr(self.row, name) == getattr(row, name) for name in names)
+        return same_download(self.row, row)
 
     def is_answer_to(self, file: str, target: tuple[Path, str]) -> bool:
         """Whether it was saved already, for a process that was killed, as is asked."""
@@ -177,8 +178,9 @@ def _check_room(partial: Partial) -> None:
         return  # writing will tell
     if free < missing:
         raise TransferError(
-            f"there is no room in {folder}: {missing} bytes are missing, and {free} "
-            "are free. Make some, or choose another folder, and try again",
+            f"there is no room in {folder}: {size_text(missing)} are to come, and "
+            f"{size_text(free)} are free. Make some, or choose another folder, and try "
+            "again",
             "storage_full",
         )
 

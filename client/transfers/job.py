@@ -19,13 +19,14 @@ from client.changes import Transfer
 from client.errors import LinkError, NotConnectedError, ServerKeyError
 from client.runner import backoff_seconds, is_passing
 from client.transfers.desk import Desk
-from client.transfers.journal import JournalError, Row
+from client.transfers.journal import JournalError, TakenError
 from client.transfers.progress import Progress, RateMeter
+from client.transfers.rows import Row
 
 logger = logging.getLogger(__name__)
 
-OFFLINE = "there is no connection to the server just now"
-QUEUED = "other files are on their way first"
+OFFLINE = "no connection just now"
+QUEUED = "other files come first"
 
 
 Tell = Callable[["Job"], None]
@@ -178,8 +179,9 @@ class Job(ABC):
 
     async def _done(self, **changes: Any) -> None:
         """Forget it in the journal, and show that it is done."""
+        row = self.row
         try:
-            await self.desk.write(lambda journal: journal.remove(self.row))
+            await self.desk.write(lambda journal: journal.remove(row, is_sent=True))
         except JournalError as error:
             self.desk.notice(f"{self.row.name} may come again: {error}")
         self._end("done", moved=self.transfer.size, **changes)
@@ -188,6 +190,14 @@ class Job(ABC):
         """Write down what is known now."""
         await self.desk.write(lambda journal: journal.update(row))
         self.row = row
+
+    async def _is_taken(self) -> bool:
+        """Whether another process goes on with it, as somebody asked for it there."""
+        row = self.row
+        try:
+            return self.is_adopted and not await self.desk.write(lambda j: j.owns(row))
+        except JournalError:
+            return False
 
     def _begin_moving(self, offset: int) -> None:
         """Note, in the worker, that bytes move from here on."""
@@ -214,7 +224,10 @@ class Job(ABC):
                 raise  # the link is closed
             await self._clean_up()
         except (ChatError, LinkError) as error:
-            await self._fail(getattr(error, "code", "internal"), str(error))
+            if await self._is_taken():
+                self._end("cancelled", code="taken", reason=str(TakenError()))
+            else:
+                await self._fail(getattr(error, "code", "internal"), str(error))
         except Exception as error:
             # A bug of ours must show itself as such, not as a file that hangs.
             logger.exception("a transfer failed by an error of its own")
@@ -231,7 +244,8 @@ class Job(ABC):
     async def _clean_up(self) -> None:
         self._let_go()
         try:
-            await self._put_away()
+            if not await self._is_taken():
+                await self._put_away()
         except (LinkError, OSError) as error:
             self.desk.notice(f"something of {self.row.name} was left behind: {error}")
 
@@ -260,6 +274,8 @@ class Job(ABC):
         async with slots.hold(self.row.id):
             if not desk.online.is_set():
                 raise NotConnectedError(OFFLINE)
+            if await self._is_taken():
+                raise TakenError
             self.show(state="waiting", reason=None)
             await self._attempt()
 

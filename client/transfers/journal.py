@@ -4,20 +4,20 @@ How many bytes are through is not in here: of a download that is the size of its
 file, of an upload the server knows it. Rows belong to the process that holds the lock
 file of their owner's name, so that two processes of one user never move the same file;
 the rows of a process that died are adopted by the next one that opens the journal.
+Whoever asks for the same again takes them over from there (``claims``).
 
 All calls block (a commit waits for the disk) and may come from any thread.
 """
 
+import contextlib
 import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from client.database import (
     NewerDatabaseError,
@@ -27,22 +27,18 @@ from client.database import (
 )
 from client.errors import TransferError
 from client.lockfile import FileLock
-
-R = TypeVar("R")
-
-_VERSION = 1
-# Paths are blobs, as a file's name may be no valid Unicode.
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS transfers (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL,
-    direction TEXT NOT NULL, chat TEXT NOT NULL, name TEXT NOT NULL,
-    size INTEGER NOT NULL, key TEXT NOT NULL UNIQUE, sha256 TEXT, file TEXT,
-    seq INTEGER, text TEXT NOT NULL, path BLOB, mtime_ns INTEGER NOT NULL,
-    inode INTEGER NOT NULL, is_spool INTEGER NOT NULL, folder BLOB, partial BLOB,
-    is_cancelled INTEGER NOT NULL
+from client.transfers import claims
+from client.transfers.rows import (
+    COLUMNS,
+    INSERT,
+    SCHEMA,
+    UPDATE,
+    VERSION,
+    Row,
+    row_from,
+    salvage,
+    values_of,
 )
-"""
-_PATHS = frozenset({"path", "folder", "partial"})
 
 # 16 bytes are 128 random bits: more than the 96 that a key has to begin with.
 _RANDOM_BYTES = 16
@@ -55,57 +51,12 @@ class JournalError(TransferError):
         super().__init__(reason, "unwritable")
 
 
-class Row(Struct, frozen=True, kw_only=True):
-    """A transfer as the journal knows it.
+class TakenError(JournalError):
+    """Another process has taken a transfer over, which goes on there."""
 
-    Attributes:
-        id: Unique among all processes of the user.
-        direction: up or down.
-        chat: Where the file is sent to, or was sent to.
-        name: For others (up), or to be saved under (down).
-        size: In bytes; of a spool that is still written, 0.
-        key: Makes the upload idempotent.
-        sha256: Of the content; None until an upload's is known.
-        file: The server's id of it; None until an upload has begun.
-        seq: Of the file's entry, where it is known.
-        text: The caption.
-        path: Up: what is read. Down: the final name, once it is claimed.
-        mtime_ns: Of what is read, to notice changes; inode likewise.
-        is_spool: Whether what is read is our own, to be removed when it is over.
-        folder: Down: where it is to be saved.
-        partial: Down: the file that it is gathered in.
-        is_cancelled: Whether only the server is to be told that nothing more comes.
-    """
-
-    direction: Literal["up", "down"]
-    chat: str
-    name: str
-    size: int = 0
-    key: str = ""
-    sha256: str | None = None
-    file: str | None = None
-    seq: int | None = None
-    text: str = ""
-    path: Path | None = None
-    mtime_ns: int = 0
-    inode: int = 0
-    is_spool: bool = False
-    folder: Path | None = None
-    partial: Path | None = None
-    is_cancelled: bool = False
-    id: int = 0
-
-
-_FIELDS = tuple(name for name in Row.__struct_fields__ if name != "id")
-_LIST = ", ".join(_FIELDS)
-_INSERT = (
-    f"INSERT INTO transfers (owner, {_LIST}) "  # noqa: S608
-    f"VALUES (?, {', '.join('?' * len(_FIELDS))})"
-)
-_UPDATE = (
-    f"UPDATE transfers SET {', '.join(f'{name} = ?' for name in _FIELDS)} "  # noqa: S608
-    "WHERE id = ?"
-)
+    def __init__(self) -> None:
+        super().__init__("another chat of yours goes on with it")
+        self.code = "taken"
 
 
 class Journal:
@@ -129,6 +80,7 @@ class Journal:
         self._on_notice = on_notice
         self._prefix = secrets.token_urlsafe(_RANDOM_BYTES)
         self._counter = 0
+        self._last_passing = 0
         self._guard = threading.Lock()
         self._lock: FileLock | None = None
         self.adopted: list[Row] = []
@@ -158,31 +110,98 @@ class Journal:
             self._counter += 1
             return f"{self._prefix}-{self._counter}"
 
-    def add(self, row: Row) -> Row:
+    def add(self, row: Row, *, is_kept: bool = True) -> Row:
         """Write a transfer down, and return it with its id and a key.
+
+        Args:
+            row: What is begun.
+            is_kept: Whether it is to go on after this process; if not, only its id and
+                key are made, and nothing is written, now or later.
 
         Raises:
             JournalError: It could not be written.
         """
         row = msgspec.structs.replace(row, key=row.key or self.new_key())
-        found = self._execute(_INSERT, (self._prefix, *_values(row)))
+        if not is_kept:
+            with self._guard:
+                self._last_passing -= 1
+                return msgspec.structs.replace(row, id=self._last_passing)
+        with self._writing():
+            found = self._db.execute(INSERT, (self._prefix, *values_of(row))).lastrowid
         return msgspec.structs.replace(row, id=found)
 
     def update(self, row: Row) -> None:
         """Replace what is known of a transfer.
 
         Raises:
+            TakenError: It was taken over by another process, or removed.
             JournalError: It could not be written.
         """
-        self._execute(_UPDATE, (*_values(row), row.id))
+        if row.id < 0:
+            return
+        with self._writing():
+            values = (*values_of(row), row.id, self._prefix)
+            if not self._db.execute(UPDATE, values).rowcount:
+                raise TakenError
 
-    def remove(self, row: Row) -> None:
-        """Forget a transfer that is over.
+    def remove(self, row: Row, *, is_sent: bool = False) -> None:
+        """Forget a transfer that is over, unless another process goes on with it.
+
+        Args:
+            row: What is over.
+            is_sent: Whether it came to its good end: if nobody has asked for it since
+                its process is gone, that is remembered for who asks later.
 
         Raises:
             JournalError: It could not be written.
         """
-        self._execute("DELETE FROM transfers WHERE id = ?", (row.id,))
+        mine = (row.id, self._prefix)
+        with self._writing():
+            if is_sent and self._owns(row):
+                claims.note_sent(self._db, row)
+            self._db.execute("DELETE FROM transfers WHERE id = ? AND owner = ?", mine)
+
+    def owns(self, row: Row) -> bool:
+        """Whether a transfer is this process's still.
+
+        Raises:
+            JournalError: That cannot be read.
+        """
+        with self._writing():
+            return row.id < 0 or self._owns(row)
+
+    def ask_again(self, row: Row) -> bool:
+        """Have an adopted transfer be one that somebody here waits for.
+
+        Returns:
+            Whether it is this process's still.
+
+        Raises:
+            JournalError: It could not be written.
+        """
+        with self._writing():
+            if not self._owns(row):
+                return False
+            self._db.execute("DELETE FROM adopted WHERE id = ?", (row.id,))
+            return True
+
+    def take(self, row: Row) -> Row | None:
+        """Take over what others have left of the same transfer; see ``claims``.
+
+        Args:
+            row: What is asked for.
+
+        Returns:
+            What there is of it, this process's now; None if nobody has left it.
+
+        Raises:
+            JournalError: It could not be written.
+        """
+        if self._path is None:
+            return None
+        with self._writing():
+            found = claims.take(self._db, self._prefix, row, self._is_gone)
+            return None if found is None else self._owned("AND id = ?", found)[0]
 
     def paths(self) -> set[Path]:
         """Return everything that transfers of any process read."""
@@ -194,18 +213,35 @@ class Journal:
 
     # Inside ---------------------------------------------------------------------------
 
-    def _execute(self, statement: str, values: tuple[Any, ...]) -> int:
-        try:
-            with self._guard:
-                return self._db.execute(statement, values).lastrowid or 0
-        except sqlite3.Error as error:
-            raise JournalError(
-                f"the transfer could not be written down: {error}"
-            ) from error
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Make all of it one transaction.
+
+        Raises:
+            JournalError: It could not be written.
+        """
+        with self._guard:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+                self._db.execute("COMMIT")
+            except (sqlite3.Error, OSError) as error:
+                raise JournalError(
+                    f"the transfer could not be written down: {error}"
+                ) from error
+            finally:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.rollback()
+
+    def _owns(self, row: Row) -> bool:
+        found = self._db.execute(
+            "SELECT 1 FROM transfers WHERE id = ? AND owner = ?", (row.id, self._prefix)
+        )
+        return found.fetchone() is not None
 
     def _open(self) -> sqlite3.Connection:
         try:
-            db = open_database(self._path, _SCHEMA, _VERSION, "FULL")
+            db = open_database(self._path, SCHEMA, VERSION, "FULL")
             broken = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if broken == "ok":
                 return db
@@ -216,8 +252,8 @@ class Journal:
             broken = str(error)
         assert self._path is not None
         aside = move_aside(self._path)
-        db = open_database(self._path, _SCHEMA, _VERSION, "FULL")
-        saved = _salvage(aside, db)
+        db = open_database(self._path, SCHEMA, VERSION, "FULL")
+        saved = salvage(aside, db)
         if self._on_notice is not None:
             self._on_notice(
                 f"the journal of transfers was damaged ({broken}) and moved to {aside};"
@@ -237,20 +273,22 @@ class Journal:
         try:
             if not lock.acquire():
                 raise OSError("its lock file cannot be locked")
-            for owner in self._owners() - {self._prefix}:
-                other = self._lock_of(owner)
-                if other.acquire():
-                    db.execute(
-                        "UPDATE transfers SET owner = ? WHERE owner = ?",
-                        (self._prefix, owner),
-                    )
-                    other.release(is_removed=True)
+            for owner in filter(self._is_gone, self._owners() - {self._prefix}):
+                claims.adopt(db, self._prefix, owner)
             self.adopted = self._owned()
+            claims.forget_old(db)
         except BaseException:
             db.rollback()
             lock.release(is_removed=True)
             raise
         db.execute("COMMIT")
+
+    def _is_gone(self, owner: str) -> bool:
+        """Whether the process of an owner has ended; only in a transaction."""
+        lock = self._lock_of(owner)
+        is_gone = lock.acquire()
+        lock.release(is_removed=True)
+        return is_gone
 
     def _owners(self) -> set[str]:
         """Return all who have rows or a lock file."""
@@ -265,56 +303,14 @@ class Journal:
         }
         return locks | {owner for (owner,) in found}
 
-    def _owned(self) -> list[Row]:
+    def _owned(self, condition: str = "", *values: int) -> list[Row]:
         rows = self._db.execute(
-            f"SELECT id, {_LIST} FROM transfers WHERE owner = ? ORDER BY id",  # noqa: S608
-            (self._prefix,),
+            f"SELECT {COLUMNS} FROM transfers WHERE owner = ? {condition} "  # noqa: S608
+            "ORDER BY id",
+            (self._prefix, *values),
         )
-        return [_row(values) for values in rows.fetchall()]
+        return [row_from(values) for values in rows.fetchall()]
 
     def _lock_of(self, owner: str) -> FileLock:
         assert self._path is not None
         return FileLock(self._path.with_name(f"{self._path.name}.{owner}.lock"))
-
-
-def _values(row: Row) -> tuple[Any, ...]:
-    found = []
-    for name in _FIELDS:
-        value = getattr(row, name)
-        is_path = name in _PATHS and value is not None
-        found.append(os.fsencode(value) if is_path else value)
-    return tuple(found)
-
-
-def _row(values: tuple[Any, ...]) -> Row:
-    found = dict(zip(("id", *_FIELDS), values, strict=True))
-    for name in _PATHS:
-        if found[name] is not None:
-            found[name] = Path(os.fsdecode(found[name]))
-    for name in ("is_spool", "is_cancelled"):
-        found[name] = bool(found[name])
-    return Row(**found)
-
-
-def _salvage(damaged: Path, db: sqlite3.Connection) -> int:
-    """Copy what can be read of a damaged journal; return how many rows."""
-    saved = 0
-    columns = f"id, owner, {_LIST}"
-    marks = ", ".join("?" * (len(_FIELDS) + 2))
-    try:
-        old = sqlite3.connect(damaged)
-    except sqlite3.Error:
-        return 0
-    try:
-        # Row by row, so that those before a broken page are kept.
-        for row in old.execute(f"SELECT {columns} FROM transfers ORDER BY id"):  # noqa: S608
-            db.execute(
-                f"INSERT OR IGNORE INTO transfers ({columns}) VALUES ({marks})",  # noqa: S608
-                row,
-            )
-            saved += 1
-    except sqlite3.Error:
-        pass  # what lies behind the damage cannot be read
-    finally:
-        old.close()
-    return saved

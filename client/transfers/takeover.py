@@ -1,15 +1,21 @@
 """What a start finds of processes that are gone: files half moved, copies half made."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
-from client.transfers.journal import Journal, Row
+from client.transfers.journal import Journal
 from client.transfers.partial import remove
+from client.transfers.private import sweep_private
+from client.transfers.rows import Row
 from client.transfers.spool import list_spool, sweep
 
 
 def take_over(
-    path: Path | None, spool: Path, on_notice: Callable[[str], None]
+    path: Path | None,
+    spool: Path,
+    on_notice: Callable[[str], None],
+    passing: Path | None = None,
 ) -> Journal:
     """Open the journal, and clear away what nobody can go on with; this blocks.
 
@@ -20,6 +26,7 @@ def take_over(
         path: The journal's; None keeps it in memory.
         spool: The folder of the copies.
         on_notice: Told, in a sentence, when something was wrong with the journal.
+        passing: The folder of files that were to be printed.
 
     Raises:
         JournalError: It cannot be used.
@@ -28,6 +35,9 @@ def take_over(
     journal = Journal(path, on_notice)
     journal.adopted = [row for row in journal.adopted if _is_whole(journal, row)]
     sweep(found, journal.paths())
+    if passing is not None:
+        with contextlib.suppress(OSError):
+            sweep_private(passing)
     return journal
 
 

@@ -21,10 +21,12 @@ from client.paths import Paths
 from client.session import Timing
 from client.transfers.desk import Channel, Desk
 from client.transfers.download import DownloadJob, choose_target, intended
-from client.transfers.journal import Row
+from client.transfers.journal import Journal
 from client.transfers.names import safe_name
 from client.transfers.partial import partial_path
+from client.transfers.private import passing_folder
 from client.transfers.roster import Roster, wait_briefly
+from client.transfers.rows import Row
 from client.transfers.source import look_at
 from client.transfers.takeover import take_over
 from client.transfers.upload import SpoolJob, UploadJob, check_caption, check_size
@@ -118,11 +120,7 @@ class Transfers:
         )
         await self._open()
         for job in self._roster.of(UploadJob):
-            if job.is_same(row):
-                await job.go_on(row)
-                return job.transfer
-            if job.is_answer_to(row):
-                job.is_adopted = False
+            if job.is_left(row) and await job.go_on(row):
                 return job.transfer
         return await self._begin(row, UploadJob)
 
@@ -176,6 +174,7 @@ class Transfers:
         *,
         folder: Path | None = None,
         path: Path | None = None,
+        is_kept: bool = True,
     ) -> Transfer:
         """Fetch a file; when this returns it is written down, and goes on by itself.
 
@@ -190,6 +189,7 @@ class Transfers:
             folder: To save it in under its own name, made harmless; None is the
                 download folder, which is made if it is not there.
             path: To save it under exactly that name instead.
+            is_kept: Whether it goes on after a kill; if not, nothing is written down.
 
         Raises:
             TransferError: It cannot be saved there, or could not be written down.
@@ -219,7 +219,7 @@ class Transfers:
             if job.is_same(row):
                 job.is_adopted = False
                 return job.transfer
-        return await self._begin(row, DownloadJob)
+        return await self._begin(row, DownloadJob, is_kept=is_kept)
 
     def cancel(self, id: int) -> Transfer:
         """Give a transfer up, and remove what there is of it, also at the server.
@@ -286,13 +286,22 @@ class Transfers:
     # Inside ---------------------------------------------------------------------------
 
     async def _begin(
-        self, row: Row, kind: type[UploadJob] | type[DownloadJob]
+        self, row: Row, kind: type[UploadJob] | type[DownloadJob], is_kept: bool = True
     ) -> Transfer:
-        """Write a transfer down and start it, also if this is cancelled meanwhile."""
+        """Write a transfer down and start it, also if this is cancelled meanwhile.
+
+        What a process that is gone has begun of the same is gone on with.
+        """
+
+        def write_down(journal: Journal) -> Row:
+            left = journal.take(row) if is_kept else None
+            return left or journal.add(row, is_kept=is_kept)
 
         async def begin() -> Transfer:
-            found = await self._desk.write(lambda journal: journal.add(row))
+            found = await self._desk.write(write_down)
             job = kind(self._desk, found, self._roster.tell)
+            if isinstance(job, UploadJob):
+                job.look_again(row)
             self._roster.start(job)
             return job.transfer
 
@@ -322,8 +331,9 @@ class Transfers:
             if self._desk.journal is not None:
                 return
             notices: list[str] = []
+            passing = passing_folder(self._paths) if self._paths else None
             journal = await asyncio.to_thread(
-                take_over, self._path, self._spool, notices.append
+                take_over, self._path, self._spool, notices.append, passing
             )
             self._desk.journal = journal
         for notice in notices:

@@ -11,12 +11,15 @@ from chatd.protocol.errors import StorageFullError
 from chatd.protocol.messages import Limits, Stored, Upload, UploadReply
 from client.address import ServerAddress
 from client.errors import NotConnectedError, PeerError, TransferError
+from client.formatting_files import size_text
+from client.transfers.claims import same_upload
 from client.transfers.data import open_data
 from client.transfers.desk import Desk
 from client.transfers.job import Job, Tell
-from client.transfers.journal import Row
+from client.transfers.journal import TakenError
 from client.transfers.outgoing import Outgoing
 from client.transfers.partial import remove
+from client.transfers.rows import Row
 from client.transfers.source import PIECE_BYTES, Source, Stamp
 from client.transfers.spool import Spool
 
@@ -40,30 +43,34 @@ class UploadJob(Job):
         super().__init__(desk, row, tell, is_adopted=is_adopted)
         self._is_to_check = row.sha256 is None
 
-    def is_same(self, row: Row) -> bool:
-        """Whether it is what was begun here, and is now asked for again."""
-        if not self.is_adopted or self.is_ending or self.transfer.is_over:
+    def is_left(self, row: Row) -> bool:
+        """Whether a killed process has left it here, and it is now asked for again."""
+        is_left = self.is_adopted and not self.transfer.is_over
+        return is_left and same_upload(self.row, row)
+
+    async def go_on(self, row: Row) -> bool:
+        """Go on with it as the same file, once it is known that it is the same.
+
+        Returns:
+            False if it came to its end before, or another process has it.
+        """
+        left = self.row
+        if not await self.desk.write(lambda journal: journal.ask_again(left)):
             return False
-        names = ("chat", "path", "name", "text", "size", "mtime_ns")
-        return all(getattr(self.row, name) == getattr(row, name) for name in names)
-
-    def is_answer_to(self, row: Row) -> bool:
-        """Whether it was sent already, for a process that was killed, as is asked."""
-        names = ("chat", "path", "name", "text", "size", "mtime_ns")
-        is_done = self.is_adopted and self.transfer.state == "done"
-        return is_done and all(
-            getattr(self.row, name) == getattr(row, name) for name in names
-        )
-
-    async def go_on(self, row: Row) -> None:
-        """Go on with it as the same file, once it is known that it is the same."""
         self.is_adopted = False
-        await self.stop()
-        if self.transfer.is_over:
-            return
+        if self.is_ending:
+            await self.settled()
+        else:
+            await self.stop()
+        if not self.transfer.is_over:
+            self.look_again(row)
+            self.start()
+        return True
+
+    def look_again(self, row: Row) -> None:
+        """Have it read once more, to see that it is the file that was begun."""
         self._is_to_check = True
         self.row = msgspec.structs.replace(self.row, inode=row.inode)
-        self.start()
 
     def _shown_path(self) -> Path | None:
         return None if self.row.is_spool else self.row.path
@@ -84,6 +91,8 @@ class UploadJob(Job):
     async def _renew(self, sha256: str) -> None:
         """Note the hash; what was sent of another content is of no use."""
         row = self.row
+        if await self._is_taken():
+            raise TakenError
         if row.file is not None:
             await self.desk.cancel_upload(await self._leave(row))
         if row.sha256 is not None:
@@ -254,8 +263,8 @@ def check_size(size: int, limits: Limits | None) -> None:
         raise TransferError("this server does not take files", "not_allowed")
     if size > limits.upload:
         raise TransferError(
-            f"the file has {size} bytes or more, and this server takes "
-            f"{limits.upload} at most: send it in parts, or packed",
+            f"the file has {size_text(size)} or more, and this server takes "
+            f"{size_text(limits.upload)} at most: send it in parts, or packed",
             "too_large",
         )
 

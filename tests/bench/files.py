@@ -21,6 +21,7 @@ from typing import Any
 from chatd.tls import CERTIFICATE_FILE, KEY_FILE
 from tests.bench.answers import Answers, ask
 from tests.bench.daemon import Daemon
+from tests.bench.held import measure_noise
 from tests.bench.mover import forget_peak, peak_kib
 from tests.bench.process import BenchError, ServerProcess, cores, free_port
 from tests.bench.results import Result
@@ -33,6 +34,7 @@ SPEED_BYTES = 1_000 * MB
 LATENCY_BYTES = 1_000 * MB
 MEMORY_BYTES = 2_000 * MB
 ROUNDS = 3
+NOISE_SECONDS = 5.0
 LATENCY_PAIRS, LATENCY_RATE = 20, 2_000
 # Those who move files are not among those whose messages are timed.
 GIVER, TAKER = 2 * LATENCY_PAIRS, 2 * LATENCY_PAIRS + 1
@@ -232,6 +234,7 @@ def _held(folder: Path, is_tls: bool) -> Result:
             up.next_moved()
             down.next_moved()
     figures = json.loads(report.read_text())
+    figures["noise_ms"] = measure_noise(cores()[0], NOISE_SECONDS)
     return Result("loop held", daemon.label, figures)
 
 

@@ -39,6 +39,9 @@ _FILES = (
     ("memory while 2 GB pass", "sender_mib", "2 GB pass: the sender grows by MiB"),
     ("memory while 2 GB pass", "receiver_mib", "2 GB pass: the receiver grows by MiB"),
     ("loop held", "cpu_ms", "the loop works at one go at most, ms"),
+    ("loop held", "cpu_p9999_ms", "the same, p99.99, ms"),
+    ("loop held", "cpu_p999_ms", "the same, p99.9, ms"),
+    ("loop held", "noise_ms", "the machine adds to a fixed piece of work up to ms"),
     ("loop held", "wall_ms", "the loop comes round late by at most, ms"),
 )
 _COPY_LOOP, _COPY_LOOP_TLS = "copy loop", "copy loop TLS"

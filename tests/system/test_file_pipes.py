@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PATIENCE, RawClient, eventually, logged_in
+from tests.helpers import PATIENCE, eventually, logged_in
 from tests.system.daemon import Daemon
-from tests.system.person import Person, in_ops
 from tests.system.terminal import Terminal
+from tests.system.transfers import Insister, insisters
 
 pytestmark = pytest.mark.system
 
@@ -23,29 +23,20 @@ async def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
 
 
 @pytest.fixture
-async def bob(daemon: Daemon) -> AsyncIterator[RawClient]:
-    """Somebody else, who has made #ops."""
-    async with logged_in(daemon.tcp, "bob") as (client,):
-        await client.ask("create", room="#ops", topic="On duty")
-        yield client
+async def people(daemon: Daemon, tmp_path: Path) -> AsyncIterator[list[Insister]]:
+    """Two with logins, in #ops."""
+    async with insisters(daemon, tmp_path, "#ops", "alice", "carol") as people:
+        yield people
 
 
 @pytest.fixture
-async def alice(
-    daemon: Daemon, bob: RawClient, tmp_path: Path
-) -> AsyncIterator[Person]:
-    """Somebody with a login, in #ops."""
-    async with in_ops(daemon, bob, tmp_path, "alice") as person:
-        yield person
+def alice(people: list[Insister]) -> Insister:
+    return people[0]
 
 
 @pytest.fixture
-async def carol(
-    daemon: Daemon, bob: RawClient, tmp_path: Path
-) -> AsyncIterator[Person]:
-    """Somebody else with a login, in #ops."""
-    async with in_ops(daemon, bob, tmp_path, "carol") as person:
-        yield person
+def carol(people: list[Insister]) -> Insister:
+    return people[1]
 
 
 @pytest.fixture
@@ -57,7 +48,7 @@ def core(tmp_path: Path) -> Path:
 
 
 async def test_a_file_that_one_sends_is_got_by_another(
-    alice: Person, carol: Person, core: Path
+    alice: Insister, carol: Insister, core: Path
 ) -> None:
     sent = await alice.run("send", "#ops", "the", "crash", "--file", str(core))
     assert sent == (0, "", "")
@@ -70,20 +61,22 @@ async def test_a_file_that_one_sends_is_got_by_another(
 
 
 async def test_files_and_history_show_the_number_that_get_takes(
-    alice: Person, carol: Person, core: Path
+    alice: Insister, carol: Insister, core: Path
 ) -> None:
     for text in ("one", "two"):
         await alice.run("send", "#ops", text, "--file", str(core))
-    _, out, _ = await carol.run("files", "#ops")
-    newest, oldest = (line.split() for line in out.splitlines())
+    lists, histories, listed, told = await asyncio.gather(
+        carol.run("files", "#ops"),
+        carol.run("history", "#ops", "-n", "2"),
+        carol.run("files", "#ops", "-n", "1", "--json"),
+        carol.run("history", "#ops", "-n", "1", "--json"),
+    )
+    newest, oldest = (line.split() for line in lists[1].splitlines())
     assert newest[1:5] == ["core.tar", "3.0", "MB", "alice"]
-    _, out, _ = await carol.run("history", "#ops", "-n", "2")
-    assert f"[file {oldest[0]}] core.tar  3.0 MB  application/x-tar" in out
-    _, out, _ = await carol.run("files", "#ops", "-n", "1", "--json")
-    (listed,) = map(json.loads, out.splitlines())
-    assert (listed["seq"], listed["text"]) == (int(newest[0]), "two")
-    _, out, _ = await carol.run("history", "#ops", "-n", "1", "--json")
-    assert json.loads(out)["file"] == listed["file"]
+    assert f"[file {oldest[0]}] core.tar  3.0 MB  application/x-tar" in histories[1]
+    (item,) = map(json.loads, listed[1].splitlines())
+    assert (item["seq"], item["text"]) == (int(newest[0]), "two")
+    assert json.loads(told[1])["file"] == item["file"]
     target = carol.home / "first.tar"
     status, out, _ = await carol.run("get", "#ops", oldest[0], "-o", str(target))
     assert (status, out) == (0, f"{target}\n")
@@ -91,7 +84,7 @@ async def test_files_and_history_show_the_number_that_get_takes(
 
 
 async def test_the_input_is_sent_as_a_file_and_got_as_the_output(
-    alice: Person, carol: Person
+    alice: Insister, carol: Insister
 ) -> None:
     dump = os.urandom(1_000_000)
     named = ("--file", "-", "--name", "db.sql")
@@ -104,42 +97,49 @@ async def test_the_input_is_sent_as_a_file_and_got_as_the_output(
 
 
 async def test_several_files_arrive_in_order_the_first_with_the_caption(
-    alice: Person, bob: RawClient, core: Path
+    daemon: Daemon, alice: Insister, core: Path
 ) -> None:
     empty = core.with_name("empty")
     empty.touch()
     files = ("--file", str(core), "--file", str(empty))
     assert (await alice.run("send", "#ops", "look", *files))[0] == 0
-    got = [await bob.expect("message", kind="file") for _ in range(2)]
+    async with logged_in(daemon.tcp, "bob") as (bob,):
+        await bob.ask("join", room="#ops")
+        got = [entry for entry in await bob.log("#ops") if entry["kind"] == "file"]
     assert [each["file"]["name"] for each in got] == ["core.tar", "empty"]
     assert [each.get("text", "") for each in got] == ["look", ""]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "said"),
-    [
-        (["send", "#nope", "--file", "{core}"], 1, "no room #nope"),
-        (["send", "@nobody", "--file", "{core}"], 1, "no user 'nobody'"),
-        (["send", "#ops", "--file", "/no/such/file"], 1, "there is no file"),
-        (["send", "#ops", "--file", "/tmp"], 1, "is a folder"),
-        (["get", "#ops"], 1, "nobody else has sent a file"),
-        (["get", "#ops", "nothing.tar"], 1, "there is no file nothing.tar in #ops"),
-        (["get", "#ops", "-o", "{core}"], 1, "is there already"),
-        (["get", "#nope"], 1, "no room #nope"),
-        (["files", "#nope"], 1, "no room #nope"),
-    ],
-)
+WRONG = [
+    (["send", "#nope", "--file", "{core}"], "no room #nope"),
+    (["send", "@nobody", "--file", "{core}"], "no user 'nobody'"),
+    (["send", "#ops", "--file", "/no/such/file"], "there is no file"),
+    (["send", "#ops", "--file", "/tmp"], "is a folder"),
+    (["get", "#ops"], "nobody else has sent a file"),
+    (["get", "#ops", "nothing.tar"], "there is no file nothing.tar in #ops"),
+    (["get", "#ops", "-o", "{core}"], "is there already"),
+    (["get", "#nope"], "no room #nope"),
+    (["files", "#nope"], "no room #nope"),
+]
+
+
 async def test_what_goes_wrong_with_files_is_one_sentence_and_a_status(
-    alice: Person, core: Path, arguments: list[str], status: int, said: str
+    alice: Insister, core: Path
 ) -> None:
-    found, out, errors = await alice.run(*(x.format(core=core) for x in arguments))
-    assert (found, out) == (status, "")
-    assert said in errors
-    assert len(errors.splitlines()) == 1
+    async def check(arguments: list[str], said: str) -> None:
+        outcome = await alice.run(*(word.format(core=core) for word in arguments))
+        status, out, errors = outcome
+        assert (status, out) == (1, ""), arguments
+        assert said in errors, arguments
+        assert len(errors.splitlines()) == 1, arguments
+
+    async with asyncio.TaskGroup() as group:
+        for arguments, said in WRONG:
+            group.create_task(check(arguments, said))
 
 
 async def test_a_file_that_was_given_up_in_time_is_not_sent_later(
-    alice: Person, daemon: Daemon, core: Path
+    alice: Insister, daemon: Daemon, core: Path
 ) -> None:
     await daemon.kill()
     status, _, errors = await alice.run(
@@ -153,7 +153,7 @@ async def test_a_file_that_was_given_up_in_time_is_not_sent_later(
 
 
 async def test_a_file_waits_for_a_daemon_that_is_away(
-    alice: Person, daemon: Daemon, core: Path
+    alice: Insister, daemon: Daemon, core: Path
 ) -> None:
     await daemon.kill()
     process = await alice.start("send", "#ops", "--file", str(core))
@@ -167,7 +167,7 @@ async def test_a_file_waits_for_a_daemon_that_is_away(
 
 @pytest.mark.parametrize("is_away", [True, False])
 async def test_ctrl_c_ends_a_file_and_leaves_nothing_behind(
-    alice: Person, daemon: Daemon, core: Path, is_away: bool
+    alice: Insister, daemon: Daemon, core: Path, is_away: bool
 ) -> None:
     # Of the input there is always more to come, so that it cannot be sent meanwhile.
     what = ("--file", str(core)) if is_away else ("--file", "-", "--name", "x")
@@ -196,12 +196,12 @@ def content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def spooled(person: Person) -> list[Path]:
+def spooled(person: Insister) -> list[Path]:
     return [p for p in (person.home / "state" / "spool").rglob("*") if p.is_file()]
 
 
 async def test_progress_is_shown_on_a_terminal_and_taken_off(
-    alice: Person, carol: Person, core: Path
+    alice: Insister, carol: Insister, core: Path
 ) -> None:
     for person, arguments, said in (
         (alice, ("send", "#ops", "--file", str(core)), "core.tar to #ops"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from tests.system.transfers import (
     incoming_of,
     insisters,
     trouble_in,
+    until,
 )
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
@@ -39,6 +41,8 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 ROOM = "#files"
 CUTS = 5
 LARGE = 64 << 20
+CREEPING = Trouble(max_delay=0.1, min_delay=0.1, max_piece=16_384)
+"""Some 160 kB/s for each connection: not over before something else has happened."""
 DATA = os.urandom(3_000_000)
 
 
@@ -81,8 +85,6 @@ async def check_one_is_stored(daemon: Daemon, data: bytes = DATA) -> None:
     assert stored["file"]["sha256"] == sha256_of(data)
     assert contents_of(daemon) == {sha256_of(data)}
     await eventually(lambda: incoming_of(daemon) == [], "an upload stays")
-    assert await daemon.terminate() == 0
-    assert "left over" not in await check(daemon)
 
 
 def cut_often(link: Link, size: int) -> None:
@@ -173,6 +175,8 @@ async def test_a_daemon_that_dies_while_it_stores_a_file_stores_it_once(
         assert await get_file(alice, daemon.tcp, answer["file"]) == DATA
         assert [m["kind"] for m in await alice.log(ROOM)] == ["create", "file"]
     await check_one_is_stored(daemon)
+    assert await daemon.terminate() == 0
+    assert "left over" not in await check(daemon)
 
 
 @pytest.mark.parametrize("death", DEATHS_OF_THE_DAEMON[:2])
@@ -220,6 +224,35 @@ async def test_a_send_that_dies_and_is_given_again_sends_once(
     assert (await alice.attempt(*command, **doom)).status == KILLED
     assert len(alice.journal()) == is_written_down
     assert (await alice.attempt(*command)).status == 0
+    assert (alice.journal(), alice.litter()) == ([], [])
+    await check_one_is_stored(daemon)
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+async def test_a_send_that_dies_and_another_command_goes_on_with_is_sent_once(
+    daemon: Daemon, link: Link, alice: Insister, source: Path, is_over: bool
+) -> None:
+    command = ("send", ROOM, "--file", str(source))
+    doom = doomed(
+        source.with_name("doom"), "client.transfers.outgoing", "Outgoing.send"
+    )
+    assert (await alice.attempt(*command, **doom)).status == KILLED
+    # What goes on with it lives on, and has a bad connection unless it is to be over.
+    link.trouble = Trouble() if is_over else CREEPING
+    other = await alice.start("tail", ROOM, "-n", "0")
+    if is_over:
+        await until(lambda: not alice.journal(), "nobody goes on with it")
+    else:
+        await until(lambda: incoming_of(daemon) != [], "nobody goes on with it")
+    link.trouble = Trouble()
+    outcome = await alice.attempt(*command)
+    assert (outcome.status, outcome.errors) == (0, "")
+    # From there it would come again, if it were still that one's.
+    link.cut_all()
+    await alice.attempt("send", ROOM, "that was it")
+    assert other.returncode is None
+    other.send_signal(signal.SIGINT)
+    await other.communicate()
     assert (alice.journal(), alice.litter()) == ([], [])
     await check_one_is_stored(daemon)
 
@@ -278,3 +311,23 @@ async def test_a_get_that_dies_and_is_given_again_saves_once(
     assert (alice.journal(), alice.litter()) == ([], [])
     assert files_in(folder) == [target]
     assert target.read_bytes() == DATA
+
+
+async def test_a_get_to_the_output_that_dies_is_not_gone_on_with(
+    link: Link, alice: Insister, source: Path
+) -> None:
+    assert (await alice.attempt("send", ROOM, "--file", str(source))).status == 0
+    printed = alice.home / "cache" / "get"
+    link.trouble = CREEPING
+    command = ("get", ROOM, source.name, "-o", "-")
+    getting = asyncio.create_task(alice.attempt(*command))
+    await until(lambda: any(printed.rglob("*.part")), "it is not fetched")
+    assert alice.kill()
+    assert (await getting).status == KILLED
+    assert alice.journal() == []
+    link.trouble = Trouble()
+    # Any command of the same account puts away what nobody reads any more.
+    link.passed = 0
+    assert (await alice.attempt("send", ROOM, "again")).status == 0
+    assert link.passed < len(DATA) // 2
+    assert (alice.litter(), files_in(printed)) == ([], [])

@@ -144,7 +144,9 @@ class World:
                 group.create_task(work(person, chance))
             await self._torment(kills)
             self.is_ending = True
-        self.link.trouble = Trouble()
+            # What is left to do need not be slow any more.
+            self.link.trouble = Trouble()
+            self.link.cut_all()
         for person in self.people:
             await person.finish(ROOM)
 
@@ -156,7 +158,7 @@ class World:
             if chance.random() < 0.7:
                 await self.link.pass_more(chance.randint(0, 2 * MEGABYTE))
             else:
-                await asyncio.sleep(chance.random() * 2)
+                await asyncio.sleep(chance.random())
             match chance.choice(("client", "client", "daemon", "both", "cut")):
                 case "client":
                     done += self._kill_somebody()

@@ -11,6 +11,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from client.address import parse_server_address
+from client.paths import Paths
+from client.pins import PinStore
+from client.profile import Logins
 from tests.helpers import Address, DataLine, Json, RawClient, sha256_of
 from tests.system.daemon import Daemon
 from tests.system.person import Person
@@ -123,8 +127,19 @@ class Insister(Person):
         super().__init__(home, daemon, name)
         if link is not None:
             self.server = "tls://{}:{}".format(*link.address)
+        self._daemon = daemon
         self.kills = 0
         self._running: Process | None = None
+
+    async def register(self, pin: str) -> None:
+        """Have an account and a login as by ``chat register``, without its start."""
+        paths = Paths.under(self.home)
+        server = str(parse_server_address(self.server))
+        PinStore(paths.pins).trust(server, pin)
+        async with await RawClient.connect(self._daemon.tcp) as client:
+            await client.register(self.name)
+            ready = await client.login(self.name, remember=True, sync="none")
+        Logins(paths.logins).remember(server, self.name, ready["token"])
 
     async def attempt(
         self, *arguments: str, given: bytes = b"", **environment: str
@@ -294,6 +309,7 @@ def doomed(folder: Path, module: str, name: str) -> dict[str, Any]:
         f"found = importlib.import_module({module!r})\n"
         "found = operator.attrgetter(owner)(found) if owner else found\n"
         "assert hasattr(found, name)\n"
-        "setattr(found, name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))\n"
+        "def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "setattr(found, name, die)\n"
     )
     return {"PYTHONPATH": str(folder)}

@@ -366,7 +366,7 @@ async def test_a_file_that_cannot_fit_is_refused_before_its_first_byte(
     async with connect() as link:
         error = await fails(link, server.add_file(DATA))
         assert error.code == "storage_full"
-        assert "3000000 bytes are missing, and 1000 are free" in str(error)
+        assert "3.0 MB are to come, and 1.0 kB are free" in str(error)
     assert server.offsets == []
 
 

@@ -580,15 +580,91 @@ async def test_the_same_command_again_goes_on_with_the_killed_one(
     assert [bytes(upload.data) for upload in server.stored] == [DATA, DATA]
 
 
+@pytest.mark.parametrize("is_elsewhere", [False, True])
 async def test_a_killed_command_that_came_to_its_end_is_not_sent_twice(
-    server: FileServer, connect: Any, file: Path, paths: Paths, watch: Watch
+    server: FileServer,
+    connect: Any,
+    file: Path,
+    paths: Paths,
+    watch: Watch,
+    is_elsewhere: bool,
 ) -> None:
     await kill_while_it_sends(server, paths, file)
     async with connect() as link:
         done = await watch.until(lambda t: t.state == "done")
-        transfer = await link.transfers.send_file("#ops", file)
-        assert (transfer.id, transfer.state) == (done.id, "done")
+        if not is_elsewhere:
+            await sends(link, file, seq=done.seq)
+    if is_elsewhere:
+        async with connect() as link:
+            await sends(link, file, seq=done.seq)
     assert [bytes(upload.data) for upload in server.stored] == [DATA]
+    async with connect() as link:
+        # From now on a command is a new one.
+        await sends(link, file, seq=2)
+    assert len(server.stored) == 2
+    assert left_over(server, paths) == []
+
+
+async def test_what_another_process_goes_on_with_is_taken_over_from_there(
+    server: FileServer, connect: Any, file: Path, paths: Paths
+) -> None:
+    stored = await kill_while_it_sends(server, paths, file)
+    server.troubles = [Trouble(stall_after=0)]
+    async with connect() as adopting, connect() as link:
+        await server.until(lambda: len(server.offsets) == 2)
+        await sends(link, file, seq=1)
+        server.cut_data()
+        (taken,) = adopting.transfers.items
+        with pytest.raises(TransferError, match="another chat of yours") as caught:
+            await adopting.transfers.wait(taken.id)
+    assert (caught.value.code, server.cancelled) == ("taken", [])
+    assert server.offsets == [("up", 0), ("up", stored), ("up", stored)]
+    assert [bytes(upload.data) for upload in server.stored] == [DATA]
+    assert left_over(server, paths) == []
+
+
+async def test_what_was_taken_over_cannot_be_cancelled_where_it_was(
+    server: FileServer, connect: Any, file: Path, paths: Paths
+) -> None:
+    await kill_while_it_sends(server, paths, file)
+    server.troubles = [Trouble(stall_after=0)] * 2
+    async with connect() as adopting, connect() as link:
+        await server.until(lambda: len(server.offsets) == 2)
+        begun = await link.transfers.send_file("#ops", file)
+        await server.until(lambda: len(server.offsets) == 3)
+        (taken,) = adopting.transfers.items
+        adopting.transfers.cancel(taken.id)
+        await adopting.close()
+        server.cut_data()
+        await link.transfers.wait(begun.id)
+    assert server.cancelled == []
+    assert [bytes(upload.data) for upload in server.stored] == [DATA]
+
+
+async def test_what_was_left_and_cancelled_is_sent_anew_when_it_is_asked_for(
+    server: FileServer, connect: Any, file: Path, paths: Paths, watch: Watch
+) -> None:
+    await kill_while_it_sends(server, paths, file)
+    server.troubles = [Trouble(stall_after=0)]
+    async with connect() as link:
+        await server.until(lambda: len(server.offsets) == 2)
+        (left,) = link.transfers.items
+        await server.stop()
+        await watch.until(lambda t: t.state == "waiting" and t.reason is not None)
+        link.transfers.cancel(left.id)
+        begun = await link.transfers.send_file("#ops", file)
+        assert begun.id != left.id
+        await server.start()
+        await link.transfers.wait(begun.id)
+    assert server.cancelled == ["upload-1"]
+    assert [bytes(upload.data) for upload in server.stored] == [DATA]
+    assert left_over(server, paths) == []
+
+
+async def sends(link: Link, path: Path, seq: int | None) -> None:
+    """Send a file to #ops, which has to be stored as a certain entry."""
+    transfer = await link.transfers.send_file("#ops", path)
+    assert (await link.transfers.wait(transfer.id)).seq == seq
 
 
 async def test_another_file_of_the_same_name_and_time_is_sent_as_such(
@@ -683,7 +759,7 @@ async def test_a_stream_that_is_too_long_is_refused(
 ) -> None:
     server.limits = Limits(frame=131_072, text=100, in_flight=256, upload=1_000_000)
     async with connect() as link:
-        with pytest.raises(TransferError, match="1000000 at most") as caught:
+        with pytest.raises(TransferError, match="1.0 MB at most") as caught:
             await link.transfers.send_stream("#ops", io.BytesIO(DATA), "db.sql")
         assert caught.value.code == "too_large"
     assert left_over(server, paths) == []

@@ -166,6 +166,7 @@ class FakeTransfers:
         *,
         folder: Path | None = None,
         path: Path | None = None,
+        is_kept: bool = True,
     ) -> Transfer:
         self.targets.append((folder, path))
         return self.add(

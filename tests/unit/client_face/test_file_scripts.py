@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from client.file_scripts import private_folder
 from client.lockfile import FileLock
+from client.transfers.private import private_folder, sweep_private
 
 
 def test_a_private_folder_is_removed_at_the_end_whatever_happens(
@@ -31,7 +31,16 @@ def test_what_a_process_that_died_has_left_is_removed_and_nothing_else(
         (tmp_path / f"{name}.lock").touch()
     alive = FileLock(tmp_path / "alive.lock")
     assert alive.acquire()
-    with private_folder(tmp_path):
+    with private_folder(tmp_path) as folder:
+        sweep_private(tmp_path)
         assert not (tmp_path / "dead").exists()
         assert (tmp_path / "alive" / "file").exists()
+        assert folder.exists()
     alive.release()
+
+
+def test_where_nothing_was_ever_printed_there_is_nothing_to_remove(
+    tmp_path: Path,
+) -> None:
+    sweep_private(tmp_path / "get")
+    assert not (tmp_path / "get").exists()

@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from client.transfers.journal import Journal, JournalError, Row
+from client.transfers.journal import Journal, JournalError
+from client.transfers.rows import Row
 
 UP = Row(direction="up", chat="#ops", name="a.bin", size=5, path=Path("/a.bin"))
 DOWN = Row(
@@ -88,7 +89,8 @@ def test_the_rows_of_a_living_process_are_left_alone(path: Path) -> None:
 def test_a_killed_process_loses_nothing(path: Path) -> None:
     code = (
         "import os, signal, sys, pathlib\n"
-        "from client.transfers.journal import Journal, Row\n"
+        "from client.transfers.journal import Journal\n"
+        "from client.transfers.rows import Row\n"
         "journal = Journal(pathlib.Path(sys.argv[1]))\n"
         "for i in range(3):\n"
         "    journal.add(Row(direction='up', chat='#ops', name=str(i)))\n"
@@ -165,6 +167,18 @@ def test_after_close_nothing_is_written_any_more(path: Path) -> None:
     journal.close()
     with pytest.raises(JournalError):
         journal.add(UP)
+
+
+def test_what_could_not_be_written_is_no_part_of_what_is_written_later(
+    path: Path,
+) -> None:
+    journal = Journal(path)
+    kept = journal.add(UP)
+    with pytest.raises(JournalError):
+        journal.add(msgspec.structs.replace(UP, key=kept.key, name="the same key"))
+    other = journal.add(DOWN)
+    journal.close()
+    assert adopted(path) == [kept, other]
 
 
 def test_in_memory_it_works_too() -> None:

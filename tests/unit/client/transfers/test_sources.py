@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from client.errors import TransferError
-from client.transfers.journal import Journal, Row
+from client.transfers.journal import Journal
+from client.transfers.rows import Row
 from client.transfers.source import Source, Stamp, look_at
 from client.transfers.spool import Spool
 from client.transfers.takeover import take_over
