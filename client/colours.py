@@ -52,7 +52,7 @@ THEME: dict[str, str] = {
 @lru_cache(maxsize=4096)
 def colour_of(name: str) -> str:
     """Return the style of a person's name: always the same for the same name."""
-    return f"fg:{PEOPLE[zlib.crc32(name.encode()) % len(PEOPLE)]}"
+    return f"fg:{PEOPLE[zlib.crc32(name.encode(errors='replace')) % len(PEOPLE)]}"
 
 
 def colour_depth(environment: Mapping[str, str]) -> int:

@@ -13,12 +13,15 @@ from chatd.protocol.messages import FileInfo
 from client.changes import Entry, OutboxItem
 from client.colours import Fragment, Line, colour_of
 from client.formatting_files import file_text
-from client.text import clean, pad, width, wrap
+from client.text import anchored, clean, pad, width, wrap
 from client.times import DEFAULT_TIME_FORMAT, format_day, format_time
 
 NAME_CELLS = 10
 MIN_TEXT_CELLS = 24
 QUOTE_CELLS = 30
+
+# So much of a text is read for an excerpt: of any writing, more than is shown.
+_READ_PER_CELL = 20
 
 _EVENTS = {
     "create": "made the room",
@@ -129,10 +132,12 @@ def event_text(entry: Entry) -> str:
 
 def excerpt(text: str, size: int = QUOTE_CELLS) -> str:
     """Return the beginning of a text on one line, clean."""
-    text = " ".join(clean(text).split())
-    if width(text) <= size:
-        return text
-    return wrap(text, size - 1)[0].rstrip() + "…"
+    part = text.lstrip()[: size * _READ_PER_CELL]
+    is_whole = len(part) == len(text.lstrip())
+    part = " ".join(clean(part).split())
+    if is_whole and width(part) <= size:
+        return part
+    return wrap(part, size - 1)[0].rstrip() + "…"
 
 
 def gist(entry: Entry) -> str:
@@ -248,19 +253,20 @@ def _body(entry: Entry, quoted: Entry | None, file_line: str = "") -> tuple[str,
 
 
 def _name(sender: str) -> Fragment:
-    return (colour_of(sender), clean(sender))
+    return (colour_of(sender), anchored(clean(sender)))
 
 
 def _column(sender: str) -> Line:
-    name = clean(sender)
+    name = anchored(clean(sender))
     return [(colour_of(sender), name), ("", pad(name, NAME_CELLS)[len(name) :] + " ")]
 
 
 def _who(entry: Entry) -> Line:
     chat, sender = clean(entry.chat), clean(entry.sender)
     if chat == f"@{sender}":
-        return [(f"class:address {colour_of(entry.sender)}", chat), ("", ": ")]
-    return [("class:address", f"{chat} "), _name(entry.sender), ("", ": ")]
+        address = anchored(chat)
+        return [(f"class:address {colour_of(entry.sender)}", address), ("", ": ")]
+    return [("class:address", f"{anchored(chat)} "), _name(entry.sender), ("", ": ")]
 
 
 def _compose(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chatd.protocol.messages import FileInfo, FileItem
 from client.changes import Transfer
-from client.text import clean, display, fit, pad, width
+from client.text import clean, display, fit, pad, signs_of, width
 
 MAX_SHOWN = 3
 """How many transfers are shown at once above a prompt."""
@@ -22,6 +22,7 @@ MAX_TYPE_CELLS = 30
 NAME_CELLS = 36
 
 _MIN_BAR_CELLS = 12
+_MIN_NAME_CELLS = 8
 _MAX_BAR_CELLS = 30
 _WIDE = 60
 _TAIL_CELLS = 32
@@ -123,11 +124,11 @@ def percent(transfer: Transfer) -> int:
     return min(100, transfer.moved * 100 // transfer.size)
 
 
-def progress_text(transfer: Transfer, columns: int, title_cells: int = 0) -> str:
+def progress_line(transfer: Transfer, columns: int, title_cells: int = 0) -> str:
     """Return a transfer under way on one line: a bar, percent, rate and time left.
 
-    The line is narrower than ``columns``; what does not fit is left out. Its width does
-    not depend on who counts (``client.text.display``).
+    The line is narrower than ``columns``; what does not fit is left out. It is in the
+    display form (``client.text``).
 
     Args:
         transfer: Not over.
@@ -147,6 +148,11 @@ def progress_text(transfer: Transfer, columns: int, title_cells: int = 0) -> str
         # However the words change, the bar is not to jump.
         tail = tail.ljust(_TAIL_CELLS)
     elif room < len(tail) + 2 + min(title_cells, 20):
+        # Rate and time left say more than where it goes, and more than a bar.
+        name_cells = room - len(tail) - 2
+        if name_cells >= _MIN_NAME_CELLS:
+            name = display(_short(clean(transfer.name), name_cells))
+            return fit(f"{name}  {tail}", room).rstrip()
         tail = tail[:5]
     beside = len(tail) + (4 + _MIN_BAR_CELLS if is_wide else 2)
     title_cells = max(1, min(title_cells, room - beside))
@@ -156,8 +162,15 @@ def progress_text(transfer: Transfer, columns: int, title_cells: int = 0) -> str
     return fit("  ".join(filter(None, parts)), room).rstrip()
 
 
+def progress_text(transfer: Transfer, columns: int) -> str:
+    """Return ``progress_line`` for what is written to a terminal as it is."""
+    return signs_of(progress_line(transfer, columns))
+
+
 def progress_rows(transfers: Sequence[Transfer], columns: int) -> list[str]:
     """Return the transfers that are under way, a few of them, each on one line.
+
+    They are in the display form (``client.text``).
 
     Those that move come first; what is left out is counted in a last line.
     """
@@ -165,7 +178,7 @@ def progress_rows(transfers: Sequence[Transfer], columns: int) -> list[str]:
     shown = sorted(under_way, key=_is_held_up)[:MAX_SHOWN]
     moving = [each for each in shown if not _is_held_up(each)]
     cells = max((width(transfer_title(each)) for each in moving), default=0)
-    rows = [progress_text(each, columns, cells) for each in shown]
+    rows = [progress_line(each, columns, cells) for each in shown]
     if len(under_way) > MAX_SHOWN:
         more = f"and {len(under_way) - MAX_SHOWN} more: /transfers"
         rows.append(fit(more, max(1, columns - 1)).rstrip())
@@ -178,7 +191,8 @@ def transfer_text(transfer: Transfer) -> str:
         return outcome_text(transfer)
     title = transfer_title(transfer)
     if _is_held_up(transfer):
-        return f"{title}  waits: {clean(transfer.reason or '')}"
+        done = f"{percent(transfer)} %, " if transfer.moved else ""
+        return f"{title}  {done}waits: {clean(transfer.reason or '')}"
     if _is_endless(transfer):
         return f"{title}  {size_text(transfer.moved)} read so far"
     done = f"{percent(transfer)} % of {size_text(transfer.size)}"
@@ -195,6 +209,8 @@ def outcome_text(transfer: Transfer) -> str:
             return f"{name} was sent to {chat}"
         where = path_text(transfer.path) if transfer.path else name
         return f"saved to {where}"
+    if transfer.code == "taken":
+        return f"{name}: another chat of yours goes on with it"
     if transfer.state == "cancelled":
         return f"{name} to {chat} was cancelled" if is_up else f"{name} was cancelled"
     what = f"{name} was not sent to {chat}" if is_up else f"{name} was not fetched"

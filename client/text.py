@@ -5,15 +5,20 @@ no control character, no escape sequence and no direction override gets through,
 emoji take one form on which terminals agree. ``display`` is narrower still: a full
 screen counts cells per code point where terminals count clusters, and in the display
 form both counts are the same. The original text is what is stored and sent.
+
+Of the vowel signs of Indic and other scripts, terminals count some into the letter
+before, others not. In the display form, a code point of one cell that is not assigned
+stands for each of them; ``client.mark_output`` draws the sign itself in its place.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 import wcwidth
 
-MAX_MARKS = 4
+MAX_MARKS = 6
 """How many combining characters one base may carry; the rest is dropped."""
 
 TAB_CELLS = 4
@@ -21,25 +26,39 @@ TAB_CELLS = 4
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _DOTTED_CIRCLE = "\N{DOTTED CIRCLE}"
 _ZWJ = "\N{ZERO WIDTH JOINER}"
+_ZWNJ = "\N{ZERO WIDTH NON-JOINER}"
+_LRM = "\N{LEFT-TO-RIGHT MARK}"
 _VIRAMA = 9  # the canonical combining class of viramas
+_STAND_INS = 0x40000  # into planes that have no characters, from the first two
+_NO_LETTER = -1
 
-# Printable and nothing to mend: nearly every text, so it is looked at first.
-_is_plain = re.compile(r"[ -~]*").fullmatch
+# Nothing to mend, and of one width whoever counts: nearly every text, so it is looked
+# at first. Latin, Greek, Cyrillic, letters of Hebrew and
+# Arabic, punctuation, single emoji, kana, ideographs, Hangul.
+_is_plain = re.compile(
+    "[\n -~\xa0-\xac\xae-\u02ff\u0370-\u0377\u037a-\u037f\u0384-\u0482\u048a-\u052f"
+    "\u05d0-\u05ea\u0620-\u064a\u0660-\u066f\u0671-\u06d3"
+    "\u1e00-\u1eff\u2010-\u2027\u202f-\u205f\u20a0-\u20bf\u2190-\u23ff\u2500-\u25ff"
+    "\u2600-\u27bf\U0001f300-\U0001f3fa\U0001f400-\U0001f64f\U0001f900-\U0001f9ff"
+    "\u3000-\u3029\u3041-\u3096\u30a0-\u30ff\u3400-\u9fff\uac00-\ud7a3\uff01-\uff9f]*"
+).fullmatch
+_may_have_stand_ins = re.compile("[\U00040300-\U0005ffff]").search
 _line_ends = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 _flags = re.compile("[\U0001f1e6-\U0001f1ff]{1,2}")
 _dropped = re.compile(
     "["
     "\u034f"  # joins graphemes, shows nothing
-    "\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"  # variation selectors
+    "\u17b4\u17b5"  # vowels that are not written
+    "\u180b-\u180f\ufe00-\ufe0f"  # variation selectors
+    "\u2065\ufff0-\ufff8\U000e0000-\U000e0fff"  # never shown; tags, more selectors
     "\u20e3"  # the frame of a keycap; the digit stays
     "\U0001f3fb-\U0001f3ff"  # skin tones
-    "\U000e0000-\U000e007f"  # tags, as in the flag of Wales
     "]+"
 )
 # Shows nothing although it counts as a letter.
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
-# The few format characters that writing needs: joiner and marks of Arabic and Hebrew …
-_KEPT_FORMATS = frozenset("\u200c\u200e\u200f\u061c")
+# The few format characters that writing needs: those of Arabic and Hebrew …
+_DIRECTIONS = frozenset("\u200e\u200f\u061c")
 # … and signs that are visible, and span the digits behind them.
 _SIGNS = frozenset(
     "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"
@@ -55,7 +74,7 @@ def clean(text: str, *, is_multiline: bool = False) -> str:
     flags become ``[JP]``.
     """
     if _is_plain(text):
-        return text
+        return text if is_multiline else text.replace("\n", " ")
     text = _line_ends.sub("\n", text)
     if not is_multiline:
         text = text.replace("\n", " ")
@@ -69,30 +88,77 @@ def clean(text: str, *, is_multiline: bool = False) -> str:
 def display(text: str, *, is_multiline: bool = False) -> str:
     """Return ``clean(text)`` in a form whose width does not depend on who counts.
 
-    ``cells(display(s)) == width(display(s))`` holds for every ``s``.
+    ``cells(display(s)) == width(display(s))`` holds for every ``s``. It is for outputs
+    that draw what stands for vowel signs (``client.mark_output``).
     """
-    text = clean(text, is_multiline=is_multiline)
-    if text.isascii() or _is_agreed(text):
+    return settle(clean(text, is_multiline=is_multiline))
+
+
+def settle(text: str) -> str:
+    """Return clean text in the display form."""
+    if _is_plain(text) or not any(map(_is_disputed, set(text))):
         return text
-    clusters = wcwidth.iter_graphemes(text)
-    text = "".join(c if _is_agreed(c) else _simplify(c) for c in clusters)
-    if _is_agreed(text):
-        return text
-    # Clusters that agree alone may still join with their new neighbours.
-    text = "".join(c[0] for c in wcwidth.iter_graphemes(text))
-    return text if _is_agreed(text) else re.sub("[^\n -~]", "?", text)
+    return "".join(_settled(text))
 
 
 def width(text: str) -> int:
     """Return how many cells clean text takes on a terminal; of lines, the widest."""
     if text.isascii() and "\n" not in text:
         return len(text)
-    return max((wcwidth.width(line) for line in text.split("\n")), default=0)
+    return max(map(wcwidth.width, text.split("\n")))
 
 
 def cells(text: str) -> int:
     """Return the sum of the widths of the code points, as a full screen counts."""
-    return sum(max(0, wcwidth.wcwidth(char)) for char in text)
+    return sum(map(_cells, text))
+
+
+def is_agreed(text: str) -> bool:
+    """Whether clean text, on one line, has one width whoever counts."""
+    return bool(_is_plain(text)) or cells(text) == width(text)
+
+
+def clusters(text: str) -> Iterator[str]:
+    """Yield the characters of a text in the display form, as people see them."""
+    whole = ""
+    for cluster in wcwidth.iter_graphemes(text):
+        if whole and not is_stand_in(cluster[0]):
+            yield whole
+            whole = ""
+        whole += cluster
+    if whole:
+        yield whole
+
+
+@lru_cache(maxsize=4_096)
+def is_mark(char: str) -> bool:
+    """Whether a character needs another one before it."""
+    if char in _SIGNS or char == "\n":
+        return False
+    return wcwidth.wcwidth(char) == 0 or is_stand_in(char)
+
+
+@lru_cache(maxsize=4_096)
+def is_open(text: str) -> bool:
+    """Whether terminals count what follows, even if it is wide, into the last cell."""
+    return wcwidth.width(text + "漢") != wcwidth.width(text) + 2
+
+
+@lru_cache(maxsize=4_096)
+def is_stand_in(char: str) -> bool:
+    """Whether a code point stands for a sign of which it is disputed what it takes."""
+    code = ord(char) - _STAND_INS
+    return 0x300 <= code < 0x20000 and _is_spacing(chr(code))
+
+
+def has_stand_ins(text: str) -> bool:
+    """Whether something in a text stands for a sign."""
+    return _may_have_stand_ins(text) is not None and any(map(is_stand_in, text))
+
+
+def signs_of(text: str) -> str:
+    """Return text of the display form with the signs that others stand for."""
+    return "".join(chr(ord(c) - _STAND_INS) if is_stand_in(c) else c for c in text)
 
 
 def fit(text: str, size: int) -> str:
@@ -108,6 +174,12 @@ def pad(text: str, size: int) -> str:
     while (missing := size - width(text)) > 0:
         text += " " * missing
     return text
+
+
+def anchored(text: str) -> str:
+    """Return clean text so that what follows it keeps its place, also beside Hebrew."""
+    is_rtl = any(unicodedata.bidirectional(char) in ("R", "AL") for char in text)
+    return f"{text}{_LRM}" if is_rtl else text
 
 
 def wrap(text: str, size: int, *, is_breaking: bool = True) -> list[str]:
@@ -150,52 +222,90 @@ def _spell_flag(found: re.Match[str]) -> str:
 
 
 def _mend(text: str) -> Iterator[str]:
-    marks = MAX_MARKS  # nothing to stand on yet
+    room = _NO_LETTER  # for more marks on the letter before
     previous = "\n"
-    for char in text:
-        category = unicodedata.category(char)
-        if category[0] == "M" or char in _KEPT_FORMATS or char == _ZWJ:
-            if char == _ZWJ and unicodedata.combining(previous) != _VIRAMA:
-                continue  # it only joins emoji into one
-            if previous in " \n":
-                # It would change the cell before the text.
-                yield _DOTTED_CIRCLE
-                marks = 0
-            marks += 1
-            if marks > MAX_MARKS:
+    for index, char in enumerate(text):
+        shown = _look(char)
+        if char == _ZWJ:
+            # Elsewhere, it only joins emoji into one.
+            around = previous + text[index + 1 : index + 2]
+            if room < 2 or not any(map(_is_virama, around)):
                 continue
-        elif category == "Cf" and char not in _SIGNS:
+            room -= 1
+        elif not shown:
+            continue
+        elif shown in _DIRECTIONS:
+            if previous in _DIRECTIONS:
+                continue
+            room = _NO_LETTER
+        elif not is_mark(shown):
+            # On a blank, a mark would seem to change what is before the text.
+            room = _NO_LETTER if shown in " \n\u3000" else MAX_MARKS
+        elif shown == _ZWNJ:
+            if room == _NO_LETTER or previous == _ZWNJ:
+                continue
+        elif room == 0:
             continue
         else:
-            marks = 0
-            if category == "Cs" or char in "\ufffe\uffff":
-                char = _REPLACEMENT
-            elif char in _FILLERS:
-                char = " "
-        previous = char
-        yield _visible(char)
+            if room == _NO_LETTER:
+                yield _DOTTED_CIRCLE
+                room = MAX_MARKS
+            room -= 1
+        previous = shown
+        yield shown
 
 
-def _is_agreed(text: str) -> bool:
-    return cells(text) == sum(wcwidth.width(line) for line in text.split("\n"))
+@lru_cache(maxsize=4_096)
+def _look(char: str) -> str:
+    """Return what is shown for a character: mostly itself, "" if it shows nothing."""
+    category, code = unicodedata.category(char), ord(char)
+    if category == "Cf":
+        is_kept = char in _DIRECTIONS or char in _SIGNS or char in (_ZWJ, _ZWNJ)
+        return char if is_kept else ""
+    if category == "Cs" or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF:
+        return _REPLACEMENT
+    return " " if char in _FILLERS else _visible(char)
 
 
-def _simplify(cluster: str) -> str:
-    """Return a cluster without the marks that are counted differently.
+def _is_virama(char: str) -> bool:
+    return unicodedata.combining(char) == _VIRAMA and not _is_spacing(char)
 
-    Vowel signs of Indic scripts that stand beside their consonant are one of the cases:
-    they become the letter of that vowel, which can be read.
-    """
-    mended = cluster[0]
-    for char in cluster[1:]:
-        if _is_agreed(mended + char):
-            mended += char
-            continue
-        name = unicodedata.name(char, "")
-        try:
-            letter = unicodedata.lookup(name.replace("VOWEL SIGN", "LETTER"))
-        except KeyError:
-            continue
-        if letter != char and _is_agreed(mended + letter):
-            mended += letter
-    return mended
+
+@lru_cache(maxsize=4_096)
+def _cells(char: str) -> int:
+    return max(0, wcwidth.wcwidth(char))
+
+
+@lru_cache(maxsize=4_096)
+def _is_spacing(char: str) -> bool:
+    """Whether it is a mark that stands beside its letter and takes cells there."""
+    if wcwidth.wcwidth(char) != 0:
+        return False
+    # Newer ones than Python knows are known by what they do to a letter.
+    return unicodedata.category(char) == "Mc" or wcwidth.width(f"x{char}") > 1
+
+
+@lru_cache(maxsize=4_096)
+def _is_disputed(char: str) -> bool:
+    return not char.isascii() and (_is_spacing(char) or is_open(f"x{char}"))
+
+
+_is_part = lru_cache(maxsize=4_096)(is_agreed)
+
+
+def _settled(text: str) -> Iterator[str]:
+    """Yield clean text in parts that have one width whoever counts, also together."""
+    part = ""
+    for char in text:
+        if _is_spacing(char):
+            char = chr(ord(char) + _STAND_INS)
+        if _cells(char) and not is_open(part):
+            yield part
+            part = char
+        elif _is_part(part + char):
+            part += char
+        else:
+            # Of a conjunct of many letters; each of them can be seen.
+            yield part + _ZWNJ
+            part = char
+    yield part

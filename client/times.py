@@ -9,7 +9,9 @@ from client.text import clean
 DEFAULT_TIME_FORMAT = "%H:%M"
 MAX_TIME_FORMAT = 40
 
-_SPAN = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?").fullmatch
+_SPAN = re.compile(
+    "".join(rf"(?:(\d{{1,9}}){unit})?" for unit in "wdhms"), re.ASCII
+).fullmatch
 _UNITS = (604_800, 86_400, 3_600, 60, 1)
 
 
@@ -88,4 +90,7 @@ def parse_since(text: str, now: float | None = None) -> int:
     except ValueError:
         now = time.time() if now is None else now
         return int((now - parse_span(text)) * 1000)
-    return int(moment.timestamp() * 1000)
+    try:
+        return int(moment.timestamp() * 1000)
+    except (OverflowError, OSError, ValueError) as error:
+        raise BadTimeError(f"no message is as old as {text.strip()}") from error

@@ -232,7 +232,8 @@ def _chars(
     for part_style, text in [*row, ("", " " * width)]:
         full_style = f"{style} {part_style}".strip()
         has_blanks = _shows_blanks(full_style, sheet)
-        for letter in text:
+        # A blank where no line may break looks like any other.
+        for letter in text.replace("\xa0", " "):
             size = count_cells(letter)
             if x + size > end:
                 break

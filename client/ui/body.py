@@ -9,7 +9,7 @@ from itertools import chain, islice, pairwise
 
 from client.chat import mention_of
 from client.colours import colour_of
-from client.text import display
+from client.text import clean, display, settle
 from client.ui.highlight import highlight
 from client.ui.markup import CodeBlock, Paragraph, Quote, Span, Spans, parse
 from client.ui.rowstyle import RowStyle
@@ -66,7 +66,7 @@ def body_rows(
             return fold(found, hidden, style)
         if len(part) == len(text):
             return found
-        part = text
+        part = text[: 4 * len(part)]
 
 
 def fold(rows: Sequence[Row], hidden: int, style: RowStyle) -> list[Row]:
@@ -84,10 +84,10 @@ def text_rows(
     first: int | None = None,
 ) -> Iterator[Row]:
     """Yield the rows of a text, one after the other; see ``body_rows``."""
-    text = display(text, is_multiline=True).rstrip("\n ")
+    text = clean(text, is_multiline=True).rstrip("\n ")
     if style.is_bare:
         for line in text.split("\n"):
-            words = [Piece("", w, w if "://" in w else "") for w in _words(line)]
+            words = [_word(word) for word in _words(line)]
             yield from wrap_pieces(words, style.text_size)
         return
     blocks = parse(text)
@@ -136,7 +136,9 @@ def _code_rows(block: CodeBlock, size: int, first: int | None) -> Iterator[Row]:
     bar = Piece("class:code.bar", _BAR)
     size = max(1, size - _BAR_CELLS)
     first = None if first is None else max(1, first - _BAR_CELLS)
-    for line in highlight(block.lines, block.language):
+    # Of a block without lines, one can see that it is there.
+    lines = tuple(map(settle, block.lines)) or ("",)
+    for line in highlight(lines, block.language):
         for row in cut_pieces(line, size, first):
             yield [bar, *row]
         first = None
@@ -145,25 +147,29 @@ def _code_rows(block: CodeBlock, size: int, first: int | None) -> Iterator[Row]:
 def _pieces(spans: Spans, style: RowStyle, base: str) -> list[Piece]:
     pieces = [_piece(span, style, base) for span in spans]
     if style.me and base == MENTION:
-        pieces = mark(pieces, mention_of(style.me), "class:at.me")
+        pieces = mark(pieces, mention_of(display(style.me)), "class:at.me")
     if style.highlight:
         pieces = mark(pieces, _pattern(style.highlight), "class:match")
     return pieces
 
 
+def _word(word: str) -> Piece:
+    return Piece("", settle(word), word if "://" in word else "")
+
+
 def _piece(span: Span, style: RowStyle, base: str) -> Piece:
-    text, classes = span.text, [base] if base else []
+    text, classes = settle(span.text), [base] if base else []
     if span.is_bold:
         classes.append("class:strong")
     if span.is_italic:
         classes.append("class:emphasis")
     match span.kind:
         case "link":
-            return Piece(" ".join([*classes, "class:link"]), text, text)
+            return Piece(" ".join([*classes, "class:link"]), text, span.text)
         case "code":
             classes.append("class:code")
         case "mention":
-            classes += ["class:at", colour_of(text[1:].lower())]
+            classes += ["class:at", colour_of(span.text[1:].lower())]
         case "emoji":
             text = display(style.emoji(text[1:-1].lower()) or "") or text
         case _:

@@ -6,71 +6,49 @@ and sent stays untouched. One press of Left, Right, Backspace or Delete takes a 
 cluster: an emoji of five code points goes at once.
 """
 
-import re
-from bisect import bisect_right
 from functools import lru_cache
 from itertools import islice
 
 import wcwidth
 from prompt_toolkit.filters import has_selection
-from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.formatted_text.utils import fragment_list_to_text
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.layout.processors import (
-    Processor,
-    Transformation,
-    TransformationInput,
-)
 
-from client.text import cells, display, width
-
-_is_plain = re.compile(r"[ -~]*").fullmatch
+from client.text import display, is_mark, is_open
 
 _MAX_CLUSTER = 256
 """Clusters of more code points go in several presses."""
+
+_ZWNJ = "\N{ZERO WIDTH NON-JOINER}"
 
 Places = tuple[int, ...]
 """By index in the text, and at its end, where in the shown text it stands."""
 
 
-class DisplayForm(Processor):
-    """Shows lines in a form whose width does not depend on who counts."""
-
-    def apply_transformation(
-        self, transformation_input: TransformationInput
-    ) -> Transformation:
-        """Return a line in that form."""
-        fragments = transformation_input.fragments
-        text = fragment_list_to_text(fragments)
-        if _is_plain(text):
-            return Transformation(fragments)
-        shown, places = shown_form(text)
-        style = fragments[0][0] if fragments else ""
-        line: StyleAndTextTuples = [(style, shown)]
-
-        def to_shown(index: int) -> int:
-            return places[min(index, len(places) - 1)]
-
-        def to_source(index: int) -> int:
-            return max(0, bisect_right(places, index) - 1)
-
-        return Transformation(line, to_shown, to_source)
-
-
-@lru_cache(maxsize=64)
 def shown_form(text: str) -> tuple[str, Places]:
     """Return how one line of a text is shown, and where each code point stands then."""
-    clusters = list(wcwidth.iter_graphemes(text))
-    forms = [_form(cluster) for cluster in clusters]
-    if not _is_agreed("".join(forms)):
-        # Some that are harmless alone join with their neighbours.
-        forms = [form if form.isascii() else "?" * width(form) for form in forms]
+    shown: list[str] = []
     places: list[int] = []
     at = 0
-    for cluster, form in zip(clusters, forms, strict=True):
+    before = form_before = ""  # what is counted together with what comes next
+    for cluster in wcwidth.iter_graphemes(text):
+        form = _form(cluster)
+        if before and len(before) < _MAX_CLUSTER and _belongs(form_before, cluster):
+            whole = display(before + cluster)
+            form = whole.removeprefix(form_before)
+            before, form_before = before + cluster, whole
+        else:
+            is_apart = is_open(form_before)
+            before, form_before = cluster, form
+            form = f"{_ZWNJ}{form}" if is_apart else form
         places += [at] * len(cluster)
         at += len(form)
-    return "".join(forms), (*places, at)
+        shown.append(form)
+    return "".join(shown), (*places, at)
+
+
+def _belongs(form: str, cluster: str) -> bool:
+    """Whether a cluster is counted together with what is before it."""
+    return is_mark(cluster[0]) or is_open(form)
 
 
 @lru_cache(maxsize=4_096)
@@ -121,7 +99,3 @@ def _delete(event: KeyPressEvent) -> None:
     count = cluster_after(buffer.text, buffer.cursor_position)
     if count:
         buffer.delete(count)
-
-
-def _is_agreed(text: str) -> bool:
-    return cells(text) == width(text)

@@ -3,16 +3,9 @@
 from collections.abc import Callable
 
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.filters import Condition
-from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyBindingsBase
-from prompt_toolkit.layout import BufferControl, Container, Dimension, Window
+from prompt_toolkit.layout import Container, Dimension, Window
 from prompt_toolkit.layout.mouse_handlers import MouseHandlers
-from prompt_toolkit.layout.processors import (
-    AfterInput,
-    ConditionalProcessor,
-    HighlightSelectionProcessor,
-)
 from prompt_toolkit.layout.screen import Screen, WritePosition
 
 from client.changes import Entry
@@ -21,9 +14,9 @@ from client.formatting import excerpt, gist
 from client.text import display
 from client.ui.arrangement import RowsWindow
 from client.ui.choice import Choice
-from client.ui.clusters import DisplayForm
 from client.ui.control import RowsControl
 from client.ui.wrapping import Piece, cells, clip
+from client.ui.writing_control import WritingControl
 
 MAX_ROWS = 8
 
@@ -55,22 +48,7 @@ class ComposerLayout:
         reply_to: Callable[[], Entry | None],
         hint: Callable[[], str],
     ) -> None:
-        is_empty = Condition(lambda: not buffer.text)
-
-        def shown_hint() -> StyleAndTextTuples:
-            return [("class:composer.hint", display(hint()))]
-
-        control = BufferControl(
-            buffer,
-            input_processors=[
-                DisplayForm(),
-                HighlightSelectionProcessor(),
-                ConditionalProcessor(AfterInput(shown_hint), is_empty),
-            ],
-            include_default_input_processors=False,
-            key_bindings=key_bindings,
-            focus_on_click=True,
-        )
+        control = WritingControl(buffer, hint, key_bindings)
         self.window = Window(
             control,
             height=Dimension(min=1, max=MAX_ROWS),

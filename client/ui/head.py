@@ -10,8 +10,9 @@ from client.ui.rows import notice_rows, rule_row
 from client.ui.rowstyle import RowStyle
 
 _COMMANDS = (
-    ("/join #room", "enter a room, or make it"),
     ("/rooms", "list the rooms that everybody may enter"),
+    ("/join #room", "enter one of them"),
+    ("/create #room", "make a room"),
     ("/query @user", "talk to one person"),
     ("/help", "all commands and keys"),
 )

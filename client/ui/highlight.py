@@ -1,4 +1,8 @@
-"""Code in colours, by Pygments, which is loaded when the first code is to be shown.
+"""Code in colours, by Pygments.
+
+Pygments, and each of its lexers, takes some tens of milliseconds to load, so no frame
+waits for that: code is plain until somebody has loaded what ``missing`` names, in
+whatever thread.
 
 What others send is hostile until shown otherwise, and some lexers take for ever on the
 wrong input: so only those languages are read that were tried with such, and of a long
@@ -7,7 +11,7 @@ INI files failed; others, of languages that look alike, stand in for them.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from client.ui.wrapping import Piece
@@ -46,6 +50,8 @@ _LEXERS = {
     }.items()
     for name in names.split()
 }
+# Those that leave a part of the code to another one.
+_INNER = {"console": "bash", "docker": "bash", "make": "bash", "pytb": "python"}
 # Of a type of token, the first that it is a kind of.
 _STYLES = (
     ("Comment", "comment"),
@@ -67,28 +73,52 @@ _STYLES = (
 )
 
 
-@lru_cache(maxsize=64)
-def highlight(lines: tuple[str, ...], language: str) -> list[list[Piece]]:
+_loaded: set[str] = set()
+_missing: set[str] = set()
+
+
+def highlight(lines: Sequence[str], language: str) -> list[list[Piece]]:
     """Return the lines of a block of code as pieces; nothing of them is changed.
 
     Args:
         lines: The code, clean.
-        language: As its writer called it; one that is not known stays plain.
+        language: As its writer called it; one that is not known, or not loaded yet,
+            stays plain.
     """
+    lexer = _LEXERS.get(language.lower(), "")
+    if lexer in _loaded:
+        return _highlighted(tuple(lines), lexer)
+    if lexer:
+        _missing.add(lexer)
+    return [[Piece(PLAIN, line)] if line else [] for line in lines]
+
+
+def missing() -> frozenset[str]:
+    """Return what is to be loaded for code that was to be shown, once each."""
+    found = frozenset(_missing - _loaded)
+    _missing.clear()
+    return found
+
+
+def load(names: Iterable[str]) -> None:
+    """Load what ``missing`` named; may be called in any thread."""
+    for name in names:
+        if name in _INNER:
+            load([_INNER[name]])
+        list(_tokens("", name))
+        _loaded.add(name)
+
+
+@lru_cache(maxsize=64)
+def _highlighted(lines: tuple[str, ...], lexer: str) -> list[list[Piece]]:
     # Some lexers know what a line is only by its end.
     code = "\n".join(lines) + "\n"
     read = code[: code.rfind("\n", 0, MAX_CHARS) + 1]
-    lexer = _LEXERS.get(language.lower())
-    pieces = list(_tokens(read, lexer)) if lexer else []
+    pieces = list(_tokens(read, lexer))
     done = "".join(piece.text for piece in pieces)
     if not code.startswith(done):
         pieces, done = [], ""
     return _split([*pieces, Piece(PLAIN, code[len(done) :])])[:-1]
-
-
-def load() -> None:
-    """Load what is needed, so that the first block of code is shown sooner."""
-    list(_tokens("pass", "python"))
 
 
 def _tokens(code: str, lexer: str) -> Iterator[Piece]:

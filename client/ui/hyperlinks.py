@@ -12,12 +12,12 @@ https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda describes OSC
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
-from prompt_toolkit.output.vt100 import Vt100_Output
-
 from client.colours import Line
+from client.mark_output import MarkOutput
+from client.text import clusters, has_stand_ins
 from client.ui.wrapping import Piece, cells, clip
 
 MAX_TARGET = 2_000
@@ -52,13 +52,31 @@ def to_line(row: Iterable[Piece], is_linked: bool) -> Line:
         is_linked: Whether the output is a ``HyperlinkOutput`` and may open them.
     """
     line: Line = []
-    for piece in row:
+    for piece in tagged(row):
         target = target_of(piece.link) if is_linked and piece.link else ""
         if target:
             line += _linked_cells(piece, target)
         else:
-            line.append((piece.style, piece.text))
+            # The blank that is not broken at has done its work; it would be underlined.
+            line.append((piece.style, piece.text.replace("\xa0", " ")))
     return line
+
+
+def tagged(row: Iterable[Piece]) -> Iterator[Piece]:
+    """Yield the pieces of a row, letters with their vowel signs apart from the others.
+
+    A sign may be drawn within the cell of its letter, so one is not to be painted
+    without the other: a class of style that names both makes them other cells.
+    """
+    for piece in row:
+        if not has_stand_ins(piece.text):
+            yield piece
+            continue
+        for cluster in clusters(piece.text):
+            number = zlib.crc32(cluster.encode()) % _STYLES
+            tag = f" class:sign.s{number}" if has_stand_ins(cluster) else ""
+            style = f"{piece.style}{tag}".lstrip()
+            yield piece._replace(style=style, text=cluster)
 
 
 def split_line(line: Line, size: int) -> tuple[Line, Line]:
@@ -102,7 +120,7 @@ def has_hyperlinks(environment: Mapping[str, str]) -> bool:
     return term.startswith(_TERMS) or any(environment.get(sign) for sign in _SIGNS)
 
 
-class HyperlinkOutput(Vt100_Output):
+class HyperlinkOutput(MarkOutput):
     """A terminal that opens and closes the links of the cells that are painted."""
 
     # What the next cell is to be, and its target; and the target that is open.

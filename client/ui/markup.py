@@ -77,7 +77,7 @@ _QUOTE = re.compile(r">(?: |$)").match
 _TOKEN = re.compile(
     r"(?P<ticks>`+)"
     r"|(?<![a-zA-Z0-9_])(?P<link>(?:https?|ftp|chat)://[^\s<>\"`、。，；！？」』）】》]+)"
-    r"|(?<![a-zA-Z0-9_.@/+-])(?P<mention>@[^\W_][\w.-]*)"
+    r"|(?<![a-zA-Z0-9_.@/+-])(?P<mention>@[^\W_][^\s\x00-,/:-@\[-^`{-\x7f]*)"
     r"|(?<![\w:])(?P<emoji>:[a-z0-9_+-]{1,50}:)(?![\w:])"
     r"|(?P<delimiter>\*+|_+)",
     re.IGNORECASE,
@@ -85,6 +85,8 @@ _TOKEN = re.compile(
 _DELIMITERS = ("*", "**", "***", "_")
 # Nearly every line has none of these, and so nothing to look for.
 _HAS_MARKS = re.compile(r"[`*_@]|://|:[a-z0-9_+-]+:", re.IGNORECASE).search
+# Thai, Lao, Tibetan, Burmese, Khmer.
+_NEEDS_NO_BLANKS = re.compile("[\u0e00-\u109f\u1780-\u17ff]").match
 _CLOSERS = {")": "(", "]": "[", "}": "{"}
 _LINK_END = ".,;:!?'*_~…"
 
@@ -204,7 +206,7 @@ class _Reader:
                 self._add(link, "text" if link.endswith("://") else "link")
                 return start + len(link)
             case "mention":
-                name = found[0].rstrip(".-")
+                name = _trim_name(found[0])
                 self._add(name, "mention")
                 return start + len(name)
             case "emoji":
@@ -235,11 +237,11 @@ class _Reader:
             return
         before, after = self._line[start - 1 : start], self._line[end : end + 1]
         opener = self._open.get(text)
-        if opener is not None and _is_inner(before) and _is_outer(after):
+        if opener is not None and not before.isspace() and _is_outer(after):
             self._parts[opener].turn = 1
             self._parts[here].turn = -1
             self._open = {k: i for k, i in self._open.items() if i < opener}
-        elif _is_outer(before) and _is_inner(after):
+        elif _is_outer(before) and _can_begin(after):
             self._open[text] = here
 
     def _spans(self) -> Iterator[Span]:
@@ -275,12 +277,24 @@ def _is_outer(char: str) -> bool:
     Within a word, as in ``snake_case`` or ``2*3*4``, it is none; scripts that are
     written without blanks need none around it.
     """
-    return not char.isalnum() or wcwidth.wcwidth(char) == 2
+    is_letter = char.isalnum() and not _NEEDS_NO_BLANKS(char)
+    return not is_letter or wcwidth.wcwidth(char) == 2
 
 
-def _is_inner(char: str) -> bool:
-    """Whether a delimiter may have this character on its inner side."""
+def _can_begin(char: str) -> bool:
+    """Whether what is within delimiters may begin with this character."""
     return bool(char) and not char.isspace() and unicodedata.category(char)[0] != "M"
+
+
+def _trim_name(mention: str) -> str:
+    """Return a mention without what cannot be in a name, or not at its end."""
+    for end, char in enumerate(mention[1:], 1):
+        # Vowel signs and points are no letters, but belong to many names.
+        is_mark = unicodedata.category(char)[0] == "M"
+        if not (char.isalnum() or char in "_.-" or is_mark):
+            mention = mention[:end]
+            break
+    return mention.rstrip(".-")
 
 
 def _trim_link(link: str) -> str:

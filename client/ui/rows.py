@@ -5,7 +5,6 @@ one cell, whoever counts. All that others wrote passes ``client.text.display`` h
 only here.
 """
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import lru_cache
@@ -17,8 +16,8 @@ from client.changes import Entry, OutboxItem, Transfer
 from client.chat import mention_of
 from client.colours import Line, colour_of
 from client.formatting import NAME_CELLS, event_text, excerpt, gist, item_entry
-from client.formatting_files import outcome_text, progress_text, size_text, type_of
-from client.text import display, fit
+from client.formatting_files import outcome_text, progress_line, size_text, type_of
+from client.text import anchored, display, fit
 from client.times import format_day, format_time, local
 from client.ui.body import MAX_ROWS, MENTION, SHOWN_ROWS, body_rows, fold
 from client.ui.hyperlinks import split_line, to_line
@@ -28,7 +27,6 @@ from client.ui.wrapping import Piece, Row, cells, clip, mend, wrap_pieces
 MAX_NAME_CELLS = 40
 _MIN_FIRST_CELLS = 12
 _NOTICE_INDENT = 3
-_LRM = "\N{LEFT-TO-RIGHT MARK}"
 _NO_SIGN = Piece("", " ")
 _DELETED = Piece("class:deleted", "(deleted)")
 
@@ -202,12 +200,10 @@ def _head(
 def _name(name: str) -> Sequence[Piece]:
     """Return a person's name; what follows it keeps its place also beside Hebrew."""
     shown = display(name)
-    colour = colour_of(shown)
+    colour = colour_of(name)
     if cells(shown) > MAX_NAME_CELLS:
         shown = fit(shown, MAX_NAME_CELLS).rstrip()
-    if any(unicodedata.bidirectional(char) in ("R", "AL") for char in shown):
-        shown += _LRM
-    return mend([Piece(f"class:name {colour}", shown)])
+    return mend([Piece(f"class:name {colour}", anchored(shown))])
 
 
 def _joined(head: _Head, body: Sequence[Row], style: RowStyle) -> list[Row]:
@@ -287,8 +283,8 @@ def _file_rows(
 
 def _transfer_rows(transfer: Transfer, style: RowStyle, first: int) -> list[Row]:
     if not transfer.is_over:
-        text = progress_text(transfer, min(first, style.text_size) + 1)
-        return [mend([Piece("class:progress", display(text))])]
+        text = progress_line(transfer, min(first, style.text_size) + 1)
+        return [mend([Piece("class:progress", text)])]
     name = "class:good" if transfer.state == "done" else "class:failed"
     return _wrapped(outcome_text(transfer), name, style, first)
 

@@ -6,16 +6,13 @@ terminals count. No cluster is broken, and a link only if it is wider than a row
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
-import wcwidth
-
 from client import text as texts
-from client.text import width
+from client.text import clusters, is_agreed, is_open, settle
 
 
 class Piece(NamedTuple):
@@ -40,6 +37,8 @@ _IDEOGRAPHS = re.compile(
 ).match
 # … but for these, which do not begin a row.
 _CLOSING = frozenset("、。，．：；！？）」』】》…ー々")
+_ZWNJ = "\N{ZERO WIDTH NON-JOINER}"
+_TAIL = 32  # more than what is counted together has
 _WORDS = re.compile(" +|[^ ]+").finditer
 _MIN_BROKEN_CELLS = 8
 """A word that must be broken begins on a row that has at least this much room."""
@@ -100,7 +99,7 @@ def clip(pieces: Iterable[Piece], size: int) -> Row:
             size -= taken
             continue
         text = ""
-        for cluster in wcwidth.iter_graphemes(piece.text):
+        for cluster in clusters(piece.text):
             size -= cells(cluster)
             if size < 0:
                 break
@@ -112,37 +111,26 @@ def clip(pieces: Iterable[Piece], size: int) -> Row:
 def mend(pieces: Sequence[Piece]) -> Row:
     """Return a row whose width is the same by code points and by clusters.
 
-    What was cut apart, or lost a mark in between, may form new clusters at its borders.
-    Then the marks go that are counted differently, and in the worst case the letters;
-    the row never gets wider.
+    What was cut apart, or lost a mark in between, may be counted otherwise beside its
+    new neighbours. Then these are kept apart; the row never gets wider.
     """
     if _is_agreed(pieces):
         return list(pieces)
-    for simplify in (_agreed, _bases, _signs):
-        pieces = [piece._replace(text=simplify(piece.text)) for piece in pieces]
-        if _is_agreed(pieces):
-            break
-    return list(pieces)
+    row: Row = []
+    before = ""
+    for piece in pieces:
+        text = settle(piece.text)
+        if is_open(before[-_TAIL:]):
+            text = f"{_ZWNJ}{text}"
+        row.append(piece._replace(text=text))
+        before += text
+    if not _is_agreed(row):
+        row = [piece._replace(text=_signs(piece.text)) for piece in row]
+    return row
 
 
 def _is_agreed(pieces: Iterable[Piece]) -> bool:
-    text = "".join(piece.text for piece in pieces)
-    return text.isascii() or cells(text) == width(text)
-
-
-def _agreed(text: str) -> str:
-    mended = ""
-    for cluster in wcwidth.iter_graphemes(text):
-        kept = ""
-        for char in cluster:
-            if cells(kept + char) == width(kept + char):
-                kept += char
-        mended += kept
-    return mended
-
-
-def _bases(text: str) -> str:
-    return "".join(char for char in text if unicodedata.category(char)[0] not in "MC")
+    return is_agreed("".join([piece.text for piece in pieces]))
 
 
 def _signs(text: str) -> str:
@@ -224,7 +212,7 @@ class _Wrapper:
             done += taken
 
     def _break_clusters(self, start: int, word: str) -> None:
-        for cluster in wcwidth.iter_graphemes(word):
+        for cluster in clusters(word):
             # A cluster of many letters may be wider than any row.
             whole = cells(cluster) <= self._limit
             for part in (cluster,) if whole else cluster:
@@ -280,7 +268,7 @@ def _parts(word: str) -> Iterator[tuple[int, str]]:
     """Yield the parts of a word that may be broken between them, and their places."""
     start = end = 0
     may_break = False
-    for cluster in wcwidth.iter_graphemes(word):
+    for cluster in clusters(word):
         is_ideograph = _IDEOGRAPHS(cluster) is not None
         if (may_break or is_ideograph) and end > start and cluster not in _CLOSING:
             yield start, word[start:end]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from client.text import display
+from client.text import clean
 from tests.helpers import RawClient, logged_in
 from tests.system.daemon import Daemon
 from tests.system.full_screen import (
@@ -22,6 +22,8 @@ from tests.system.full_screen import (
 pytestmark = pytest.mark.system
 
 F3 = "\x1bOR"
+SIZES = [(80, 24), (120, 40), (60, 15)]
+NAMES = [f"{columns}x{rows}" for columns, rows in SIZES]
 
 HOSTILE = {
     "C0": "".join(map(chr, range(0x20))) + "end",
@@ -40,6 +42,13 @@ HOSTILE = {
     "a cluster of marks": "a" + "\u0301" * 100 + "b" + "\u0363\u20dd" * 50,
     "a cluster of emoji": "\u200d".join("\U0001f469" * 100),
     "a cluster of viramas": "\u0915" + "\u094d\u0937" * 100,
+    "a cluster without end": "\u0915\u094d" * 2_500,
+    "vowel signs": "\u0940\u0940a\u0940\u6f22\u0940" + "\u0915\u0940\u093e" * 60,
+    "what stands for signs": "\U00040940\U00040940a\U0004093e \U0004093e" * 40,
+    "interlinear": "a\ufff9b\ufffac\ufffb" * 40,
+    "selectors": "a" + "\U000e0100\U000e01ef\U000e01f0\U000e0fff" * 50,
+    "new marks": "a" + "\u0897" * 100 + "\U0001e08f" * 100,
+    "blocks with nothing in them": "```\n```\n```py\n```\n~~~\n~~~\n> ",
     "jamo": "\u1100\u1161\u11a8" * 60 + "\u1100" * 100,
     "variations": "\u2764\ufe0f\u2764\ufe0e1\ufe0f\u20e3#\ufe0f\u20e3\u263a\ufe0f" * 20,
     "flags": "\U0001f1ef\U0001f1f5" * 40 + "\U0001f1ef",
@@ -54,6 +63,8 @@ HOSTILE = {
     "tabs": "\ta\t\tb" * 40,
     "private and not assigned": "\ue000\U0010fffd\u0378\ufdd0\uffff\ufffe" * 20,
     "markup": "**`*_[](" * 300 + "```" * 50 + "> " * 200,
+    "nested marks": "*_" * 200 + "x" + "_*" * 200 + "[[[[" * 100 + "> " * 100,
+    "as long as can be": "y" * 16_000,
     "a link": "https://example.org/" + "漢字\u202e\x1b[31m/" * 30,
     "mathematics": "𝔘𝕟𝕚𝕔𝕠𝕕𝕖 ℵ ∑ ⟨⟩ ﷽ ꧅ 𒐫",
 }
@@ -62,13 +73,17 @@ SCRIPTS = {
     "سلمى": ("مرحبا، القرص ممتلئ ٩١٪ على lab3", "تمّ الحلّ، شكرًا"),
     "佐藤": ("ディスクが満杯です、すぐに掃除します。", "漢字かな交じり文 ｶﾅ 전각"),
     "민준": ("서버를 다시 시작했어요 👍", "안녕하세요"),
-    "अनु": ("नमस्ते, सर्वर क्षति ठीक है", "धन्यवाद"),
+    "अनीता": ("नमस्ते, सर्वर की क्षति ठीक है", "राष्ट्र की स्त्री"),
+    "মিতা": ("বাংলা র‍্যাব", "ধন্যবাদ"),
+    "தமிழ்": ("சேர்ந்து வணக்கம்", "நன்றி"),
+    "aung": ("မြန်မာဘာသာ", "ကျေးဇူး"),
     "ธิดา": ("สวัสดีค่ะ ดิสก์เต็มแล้ว", "ขอบคุณ"),
     "zoé": ("ça marche 🎉 👩‍👩‍👧 🇯🇵 ❤️ 👍🏽 1️⃣ e\u0301te\u0301", "à bientôt"),
 }
 # All that the client itself has to say to a terminal.
 _OURS = re.compile(
-    "\x1b\\[[0-9;?]*[ABCDHJKhlmrt]|\x1bM|\x1b\\]2;[^\x1b\a]*\a|\x1b\\]8;[ -~]*\x1b\\\\"
+    "\x1b\\[[0-9;?]*[ABCDHJKXhlmrt]|\x1b[78M]"
+    "|\x1b\\]2;[^\x1b\a]*\a|\x1b\\]8;[ -~]*\x1b\\\\"
 )
 # What of controls moves nothing but the cursor.
 _ACTING = re.compile("[\x00-\x07\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -102,7 +117,7 @@ async def eve(daemon: Daemon) -> AsyncIterator[RawClient]:
         yield client
 
 
-@pytest.fixture(params=[(80, 24), (120, 40)], ids=["80x24", "120x40"])
+@pytest.fixture(params=SIZES[:2], ids=NAMES[:2])
 async def alice(
     request: pytest.FixtureRequest, daemon: Daemon, at: MakeFullScreen, eve: RawClient
 ) -> FullScreen:
@@ -115,7 +130,8 @@ async def alice(
     await alice.says("alice joined")
     if columns < 120:
         alice.type(F3)
-    await alice.until(lambda: len(alice.borders) == 2)
+    # Where there is little room, only one panel is shown.
+    await alice.until(lambda: len(alice.borders) == (2 if columns >= 80 else 1))
     return alice
 
 
@@ -132,6 +148,7 @@ async def shown_whole(alice: FullScreen, eve: RawClient, mark: str) -> None:
     assert re.fullmatch(rf"  (\d\d:\d\d eve       |  {' ' * 14})? *{mark}", row), row
 
 
+@pytest.mark.parametrize("alice", SIZES, ids=NAMES, indirect=True)
 async def test_nothing_that_others_send_gets_out_of_its_row(
     alice: FullScreen, eve: RawClient
 ) -> None:
@@ -147,6 +164,7 @@ async def test_nothing_that_others_send_gets_out_of_its_row(
     await shown_whole(alice, eve, "topical")
 
 
+@pytest.mark.parametrize("alice", SIZES, ids=NAMES, indirect=True)
 async def test_a_soup_of_all_scripts_keeps_every_border_in_its_column(
     alice: FullScreen, eve: RawClient
 ) -> None:
@@ -177,7 +195,7 @@ async def test_people_write_in_their_own_script_and_can_be_read(
             assert is_shown(alice, person.user)
             assert len(alice.borders) == 2
         alice.type("/names\r")
-        await alice.says("9 people")
+        await alice.says(f"{len(SCRIPTS) + 2} people")
         assert all(is_shown(alice, person.user) for person in people)
         assert len(alice.borders) == 2
 
@@ -186,9 +204,9 @@ def is_shown(screen: FullScreen, text: str) -> bool:
     """Whether a text is in the timeline, however it is wrapped."""
 
     def folded(text: str) -> str:
-        return re.sub("[\\s\u200e]+", "", unicodedata.normalize("NFC", text))
+        return re.sub("[\\s\u200c\u200e]+", "", unicodedata.normalize("NFC", text))
 
-    return folded(display(text)) in folded(" ".join(screen.timeline))
+    return folded(clean(text)) in folded(" ".join(screen.timeline))
 
 
 # Pasting ------------------------------------------------------------------------------

@@ -44,6 +44,12 @@ def test_names_in_wide_characters_keep_the_columns() -> None:
     assert width(narrow) == width(wide)
 
 
+def test_a_hebrew_name_does_not_swap_places_with_the_text() -> None:
+    assert shown(entry("שלום", sender="שרה")) == ["12:00 שרה\u200e        שלום"]
+    named = shown(entry("שלום", sender="שרה", chat="@שרה"), is_named=True)
+    assert named == ["12:00 @שרה\u200e: שלום"]
+
+
 def test_a_message_of_another_chat_says_which() -> None:
     assert shown(entry("hi"), is_named=True) == ["12:00 #ops bob: hi"]
     direct = entry("hi", chat="@bob")
@@ -108,14 +114,38 @@ def test_what_waits_or_was_refused_says_so_in_words() -> None:
     assert plain(item_lines(refused, LOOK)[0]).endswith("hi  (not sent: too loud)")
 
 
-@given(ANY_TEXT, ANY_TEXT, st.integers(10, 120))
-def test_no_line_can_act_on_the_terminal_or_be_wider_than_it(
-    text: str, topic: str, columns: int
+ACTING = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u200b\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+HOSTILE_TEXT = ANY_TEXT | st.text(
+    st.sampled_from(
+        "a \n\r\t\x1b\x07\x9b\x9d[]8;\u202e\u2066\u2069\u200bשع\ud800\U000e0041"
+    )
+)
+
+
+@given(HOSTILE_TEXT, HOSTILE_TEXT, st.integers(0, 120))
+def test_nothing_of_an_entry_can_act_on_a_terminal_or_a_pipe(
+    text: str, other: str, columns: int
 ) -> None:
     look = Look(columns=columns)
-    for kind in ("text", "topic"):
-        for line in entry_lines(entry(text, kind=kind, topic=topic), look):
-            assert not re.search(r"[\x00-\x1f\x7f-\x9f]", plain(line))
+    quoted = entry(other, sender=other)
+    entries = [
+        entry(text, kind=kind, sender=other, chat=other, topic=other, by=other)
+        for kind in ("text", "action", "topic", "create", "remove", other)
+    ]
+    entries += [
+        entry(text, sender=other, reply_to=1),
+        entry(text, kind="file", file=info(other)),
+    ]
+    for each in entries:
+        lines = entry_lines(each, look, is_named=True, quoted=quoted)
+        assert not any(ACTING.search(plain(line)) for line in lines)
+        first, *more = entry_text(each, LOOK).split("\n")
+        assert not any(map(ACTING.search, (first, *more)))
+        assert all(line.startswith("    ") for line in more)
+        assert entry_json(each).isprintable()
 
 
 @given(ANY_TEXT)
@@ -139,6 +169,8 @@ def test_an_excerpt_is_one_short_line() -> None:
     assert excerpt("one\ntwo") == "one two"
     assert width(excerpt("word " * 50)) <= 30
     assert width(excerpt("x" * 50)) <= 30
+    assert excerpt("\n  see below" + " " * 10_000) == "see below…"
+    assert excerpt("e\u0301" * 30) == "e\u0301" * 30
 
 
 def test_dividers_notices_and_tables_fit() -> None:

@@ -13,6 +13,7 @@ from client.formatting_files import (
     file_text,
     outcome_text,
     path_text,
+    progress_line,
     progress_rows,
     progress_text,
     rate_text,
@@ -125,8 +126,9 @@ def test_progress_shows_bar_percent_rate_and_time_left() -> None:
         "core.tar to #ops   61 %   12 MB/s  23 s left"
     )
     assert progress_text(transfer(**MOVING), 40) == (
-        "core.tar to #ops  [======>     ]   61 %"
+        "core.tar   61 %   12 MB/s  23 s left"
     )
+    assert progress_text(transfer(**MOVING), 36) == "core.tar to #ops   61 %"
 
 
 def test_progress_without_a_rate_makes_no_promise() -> None:
@@ -139,6 +141,18 @@ def test_what_waits_says_why_and_what_is_read_says_so() -> None:
     waiting = transfer(state="waiting", reason="the server is away")
     assert progress_text(waiting, 80) == "core.tar to #ops  waits: the server is away"
     assert progress_text(transfer(state="checking"), 80).endswith("0 %  being read")
+
+
+def test_what_was_stopped_half_way_says_how_much_is_through() -> None:
+    stopped = {**MOVING, "state": "waiting", "reason": "no connection just now"}
+    waiting = transfer(**stopped)
+    said = "core.tar to #ops  61 %, waits: no connection just now"
+    assert progress_text(waiting, 80) == transfer_text(waiting) == said
+
+
+def test_what_another_program_goes_on_with_is_not_said_to_be_cancelled() -> None:
+    taken = transfer(state="cancelled", code="taken")
+    assert transfer_text(taken) == "core.tar: another chat of yours goes on with it"
 
 
 def test_of_what_has_no_known_end_it_is_said_how_much_was_read() -> None:
@@ -180,9 +194,13 @@ def test_progress_always_fits_whoever_counts(
     moving = transfer(
         name, state=state, reason=why, size=size, moved=min(size, moved), rate=rate
     )
-    line = progress_text(moving, columns)
+    line = progress_line(moving, columns)
     assert "\n" not in line
     assert width(line) == get_cwidth(line) < max(2, columns)
+
+
+def test_what_goes_to_a_terminal_as_it_is_has_the_signs_themselves() -> None:
+    assert "तस्वीर.png" in progress_text(transfer("तस्वीर.png"), 80)
 
 
 def test_at_most_three_are_shown_those_that_move_first() -> None:

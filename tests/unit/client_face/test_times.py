@@ -43,7 +43,9 @@ def test_spans_are_understood(text: str, seconds: int) -> None:
     assert parse_span(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "10", "m", "10 minutes", "-5m", "5m 3"])
+@pytest.mark.parametrize(
+    "text", ["", "10", "m", "10 minutes", "-5m", "5m 3", "9" * 5_000 + "w"]
+)
 def test_what_is_no_span_is_refused(text: str) -> None:
     with pytest.raises(BadTimeError, match="write"):
         parse_span(text)
@@ -52,6 +54,11 @@ def test_what_is_no_span_is_refused(text: str) -> None:
 def test_since_is_a_span_ago_or_a_moment() -> None:
     assert parse_since("10m", now=1000.0) == 400_000
     assert parse_since("2026-11-21T12:00") == NOON_MS
+
+
+def test_a_moment_before_all_calendars_is_refused() -> None:
+    with pytest.raises(BadTimeError, match="as old as"):
+        parse_since("0001-01-01")
 
 
 def test_how_long_ago_something_was() -> None:

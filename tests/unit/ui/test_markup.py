@@ -100,9 +100,16 @@ def test_what_is_in_a_block_of_code_is_left_alone(lines: list[str]) -> None:
         ("**a `b`**", [Span("a ", is_bold=True), Span("b", "code", is_bold=True)]),
         ("*a *b*", [Span("*a "), Span("b", is_italic=True)]),
         ("**漢字**です", [Span("漢字", is_bold=True), Span("です")]),
+        ("**की** कल", [Span("की", is_bold=True), Span(" कल")]),
+        ("นี่*สวัสดี*ค่ะ", [Span("นี่"), Span("สวัสดี", is_italic=True), Span("ค่ะ")]),
         ("`` a`b ``", [Span(" a`b ", "code")]),
         ("`` `b` ``", [Span("`b`", "code")]),
         ("hi @bob.", [Span("hi "), Span("@bob", "mention"), Span(".")]),
+        ("@अनीता, हाँ", [Span("@अनीता", "mention"), Span(", हाँ")]),
+        (
+            "@佐藤、@שָׂרָה!",
+            [Span("@佐藤", "mention"), Span("、"), Span("@שָׂרָה", "mention"), Span("!")],
+        ),
         ("nice :tada:!", [Span("nice "), Span(":tada:", "emoji"), Span("!")]),
     ],
 )

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from datetime import date
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import wcwidth
@@ -13,7 +14,7 @@ from prompt_toolkit.utils import get_cwidth
 
 from chatd.protocol.messages import FileInfo
 from client.changes import OutboxItem, Transfer
-from client.colours import Line, plain
+from client.colours import Line, colour_of, plain
 from client.text import display
 from client.ui.body import MAX_ROWS, SHOWN_ROWS
 from client.ui.hyperlinks import ESCAPE_STYLE
@@ -39,7 +40,7 @@ HARD_TEXT = st.text(
     st.sampled_from(
         "ab  1*`_>#@:\n\n\t"
         "‍️⃣👩👍🏽❤🇯🇵🏴\U000e0067\U000e007fक्षिीநிকৗกำ가각각ᄀ\u0301\u05bcשלام"
-        "\u0600\u200b\u200c\u200e\u202e\u2028\x00\x07\x1b\x7f\x9b\x9d\u3164漢字、。ｶﾞﾞ\u200d"
+        "\u0600\u200b\u200c\u200e\u202e\u2028\x00\x07\x1b\x7f\x9b\x9d\u3164漢字、。ｶﾞﾞ\u200d\u094d\u0bcd\u102c\u17b6\xa0"
     ),
     max_size=120,
 )
@@ -279,6 +280,16 @@ def test_code_and_quotes_have_a_bar() -> None:
     assert [row[19:] for row in rows(text)] == ["│ so", "no", "│ x = 1"]
 
 
+@pytest.mark.parametrize(
+    "text", ["```\n```", "```py\n```\n~~~\n~~~", "> ", "\n", "``` \n```\n"]
+)
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_block_with_nothing_in_it_has_a_row_still(text: str, bare: bool) -> None:
+    style = RowStyle(width=80, is_bare=bare)
+    assert entry_rows(entry(text), style)
+    assert entry_rows(entry(text, kind="action", reply_to=1), style)
+
+
 def test_bare_rows_are_only_the_text_as_it_was_written() -> None:
     style = RowStyle(width=40, me="alice", is_bare=True)
     found = entry_rows(entry("**see** alice:\n```\nx\n```"), style)
@@ -331,6 +342,58 @@ def test_a_link_that_is_marked_in_part_still_knows_its_target() -> None:
     escapes = [text for name, text in found[0] if name == ESCAPE_STYLE]
     assert len(escapes) == len("https://grafana.lab/x")
     assert all("https://grafana.lab/x" in escape for escape in escapes)
+
+
+LINKS = [
+    (
+        "https://hi.wikipedia.org/wiki/हिन्दी",
+        "https://hi.wikipedia.org/wiki/" + quote("हिन्दी"),
+    ),
+    ("https://a.b/'x'(1);y=%20%C3%A9", "https://a.b/'x'(1);y=%20%C3%A9"),
+    ("chat://a.b/?pin=x#ops", "chat://a.b/?pin=x#ops"),
+    ('https://a.b/"onclick', "https://a.b/"),
+    ("https://a.b/\x1b]8;;x", "https://a.b/%E2%90%9B]8;;x"),
+    ("https://a.b/\u202e\u200b\U000e0041x", "https://a.b/x"),
+]
+
+
+@pytest.mark.parametrize(("text", "target"), LINKS)
+def test_a_link_leads_where_its_writer_said(text: str, target: str) -> None:
+    found = entry_rows(entry(f"see {text}"), RowStyle(width=120, osc8=True))
+    escapes = [text for name, text in found[0] if name == ESCAPE_STYLE]
+    assert {re.sub("^[^;]*;[^;]*;", "", each)[:-2] for each in escapes} == {target}
+
+
+@pytest.mark.parametrize(
+    "text", ["javascript:alert(1)", "file:///etc/passwd", "JavaScript://a.b", "data:,x"]
+)
+def test_only_what_is_on_the_net_is_a_link(text: str) -> None:
+    found = entry_rows(entry(f"see {text} now"), RowStyle(width=120, osc8=True))
+    assert not [name for row in found for name, _ in row if name == ESCAPE_STYLE]
+
+
+def test_names_with_vowel_signs_are_mentions_and_have_one_colour() -> None:
+    colour = colour_of("अनीता")
+    found = styles("x", RowStyle(width=80), sender="अनीता")
+    assert found["अ"] == f"class:name {colour}"
+    found = styles("@अनीता", RowStyle(width=80))
+    assert found["@"] == found["अ"] == f"class:at {colour}"
+    assert found[display("नी")].startswith(f"class:at {colour} ")
+
+
+def test_a_letter_is_painted_anew_if_its_sign_is_another() -> None:
+    (one,) = entry_rows(entry("कीx"), RowStyle(width=80))
+    (two,) = entry_rows(entry("काx"), RowStyle(width=80))
+    (three,) = entry_rows(entry("गीx"), RowStyle(width=80))
+    letters = {row[-2][0] for row in (one, two, three)}
+    assert len(letters) == 3
+    assert plain(one[-2:]) == display("की") + "x"
+    assert one[-1] == two[-1]
+
+
+def test_a_blank_that_is_not_broken_at_looks_like_others() -> None:
+    assert rows("oui\xa0!", 30)[-1].endswith("oui !")
+    assert rows(f"{'x' * 20} oui\xa0!", 30)[-1].strip() == "oui !"
 
 
 def test_shortcodes_that_are_known_become_emoji() -> None:
@@ -403,11 +466,11 @@ def test_the_line_before_the_new_says_how_many(count: int, text: str) -> None:
 
 
 def test_a_notice_keeps_its_columns_where_it_fits() -> None:
-    line = [("", "  /join #room    "), ("class:notice", "enter a room, or make it")]
+    line = [("", "  /join #room    "), ("class:notice", "enter one of the rooms")]
     assert notice_rows(line, RowStyle(width=60)) == [line]
     assert texts(notice_rows(line, RowStyle(width=30))) == [
-        "  /join #room    enter a",
-        "     room, or make it",
+        "  /join #room    enter",
+        "     one of the rooms",
     ]
 
 

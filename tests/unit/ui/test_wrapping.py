@@ -15,7 +15,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 HARD_TEXT = st.text(
     st.sampled_from(
         "ab  1*`_‍️⃣👩👍🏽❤🇯🇵🏴\U000e0067\U000e007f क्षिीநிকৗกำ가각각ᄀ\u0301\u05bcשלام"
-        "\u0600\u200c\u200e\u202e\u2028\x1b\x9b\x7f\u3164漢字、。ｶﾞﾞ\ufe0e\u200d"
+        "\u0600\u200c\u200e\u202e\u2028\x1b\x9b\x7f\u3164漢字、。ｶﾞﾞ\ufe0e\u200d\u094d\u0bcd\u102c\u17b6\xa0"
     ),
     max_size=120,
 )
@@ -136,6 +136,7 @@ def wrapped(text: str, size: int, first: int | None = None) -> list[str]:
         ("漢字かな交じり", 6, ["漢字か", "な交じ", "り"]),
         ("ok 漢字、かな", 7, ["ok 漢", "字、か", "な"]),
         ("e\u0301" * 4, 2, ["e\u0301" * 2] * 2),
+        (display("कीकीकी"), 3, [display("की")] * 3),
     ],
 )
 def test_a_line_is_broken_where_people_would(

@@ -1,0 +1,51 @@
+"""Terminals that show what stands for disputed signs in the display form of a text.
+
+Of the vowel signs of Devanagari, Tamil, Burmese and many other scripts, some terminals
+say that they take a cell of their own, others that they belong to the letter before.
+In the display form (``client.text.display``) each has one cell. Here, the sign itself
+is drawn there, and the cursor put where all count it to be.
+"""
+
+from collections.abc import Iterator
+
+import wcwidth
+from prompt_toolkit.output.vt100 import Vt100_Output
+
+from client.text import has_stand_ins, is_stand_in, signs_of
+
+_ERASE_CELL = "\x1b[X"
+_SAVE_CURSOR = "\x1b7"
+_RESTORE_CURSOR = "\x1b8"
+_TO_NEXT_CELL = "\x1b[C"
+
+
+class MarkOutput(Vt100_Output):
+    """A terminal for text in the display form."""
+
+    def write(self, data: str) -> None:
+        """Write text that has no escape sequences."""
+        if not has_stand_ins(data):
+            super().write(data)
+            return
+        for cell in _cells(data):
+            if is_stand_in(cell[0]):
+                self._draw(signs_of(cell))
+            else:
+                super().write(cell)
+
+    def _draw(self, signs: str) -> None:
+        # Where they join the letter before, their own cell stays empty.
+        self.write_raw(_ERASE_CELL + _SAVE_CURSOR)
+        super().write(signs)
+        self.write_raw(_RESTORE_CURSOR + _TO_NEXT_CELL)
+
+
+def _cells(text: str) -> Iterator[str]:
+    """Yield each character that takes cells, with those on it that take none."""
+    cell = ""
+    for char in text:
+        if cell and wcwidth.wcwidth(char):
+            yield cell
+            cell = ""
+        cell += char
+    yield cell
