@@ -35,6 +35,10 @@ class ClientFileError(LinkError):
     """The file cannot be used; the sentence names the file, the line and why."""
 
 
+PLACES = ("title", "text", "chat", "sender")
+"""What is replaced in the arguments of the command, in braces."""
+
+
 class GeneralSettings(Struct, frozen=True):
     """The section ``[general]``."""
 
@@ -118,7 +122,7 @@ def parse_client_file(text: str, source: str) -> ClientSettings:
     reader.check_sections(document)
     return ClientSettings(
         general=reader.general(document.get("general", {})),
-        notify=reader.struct("notify", document.get("notify", {}), NotifySettings),
+        notify=reader.notify(document.get("notify", {})),
         chats=reader.chats(document.get("chats", {})),
         keys=reader.keys(document.get("keys", {})),
         colors=reader.colors(document.get("colors", {})),
@@ -154,6 +158,19 @@ class _Reader:
             raise self._error("general", "time_format", str(error)) from error
         return settings
 
+    def notify(self, members: Mapping[str, Any]) -> NotifySettings:
+        command = members.get("command", [])
+        is_program = isinstance(command, list) and (not command or command[0])
+        if not is_program or not all(isinstance(each, str) for each in command):
+            reason = 'write the program and its arguments: ["notify-send", "{text}"]'
+            raise self._error("notify", "command", reason)
+        for name in re.findall(r"\{(\w+)\}", " ".join(command)):
+            close = difflib.get_close_matches(name, PLACES, 1, 0.8)
+            if close and name not in PLACES:
+                reason = f"{{{name}}} stands for nothing: did you mean {{{close[0]}}}?"
+                raise self._error("notify", "command", reason)
+        return self.struct("notify", members, NotifySettings)
+
     def struct(self, section: str, members: Mapping[str, Any], type_: type[S]) -> S:
         known = [field.name for field in msgspec.structs.fields(type_)]
         for key in members:
@@ -167,6 +184,7 @@ class _Reader:
             raise self._error(section, key, reason) from error
 
     def chats(self, members: Mapping[str, Any]) -> dict[str, Rule]:
+        self._check_rooms()
         rules: dict[str, Rule] = {}
         for address, rule in members.items():
             try:
@@ -179,6 +197,18 @@ class _Reader:
                 raise self._error("chats", address, reason)
             rules[f"{'#' if kind == 'room' else '@'}{name}"] = rule
         return rules
+
+    def _check_rooms(self) -> None:
+        """Refuse a room without quotes, which would be a comment and do nothing."""
+        here = ""
+        for number, line in enumerate(self._text.split("\n"), 1):
+            if (header := _header(line)) is not None:
+                here = header[1]
+            if here == "chats" and (room := _unquoted_room(line)) is not None:
+                reason = f'a # begins a comment: write "{room[1]}" in quotes'
+                raise ClientFileError(
+                    f"{self._source}, line {number}: [chats] {room[1]}: {reason}"
+                )
 
     def keys(self, members: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         given: dict[str, list[str]] = {}
@@ -217,6 +247,7 @@ class _Reader:
 
 
 _header = re.compile(r"\s*\[\s*([\w-]+)\s*\]\s*(?:#.*)?$").match
+_unquoted_room = re.compile(r"""\s*(#[\w.-]+)\s*=\s*["']""").match
 _setting = re.compile(r"""\s*(["']?)([^"'=]+?)\1\s*=""").match
 
 
@@ -263,7 +294,16 @@ def _explain_syntax(message: str, text: str) -> tuple[int, str]:
     last = text.rstrip().count("\n") + 1
     line = int(found[1]) if found is not None and found[1] else last
     reason = message[: found.start()] if found is not None else message
+    for technical, plain in _PLAIN_SYNTAX:
+        reason = re.sub(technical, plain, reason)
     return line, reason[:1].lower() + reason[1:]
+
+
+_PLAIN_SYNTAX = (
+    (r"Invalid value", "a value is missing, or a text stands without quotes"),
+    (r"Cannot declare \('(.*)',\) twice", r"[\1] is there a second time"),
+    (r"Cannot overwrite a value", "this is set a second time"),
+)
 
 
 def _explain(text: str, type_: type) -> tuple[str, str]:
@@ -271,8 +311,8 @@ def _explain(text: str, type_: type) -> tuple[str, str]:
     reason, _, place = text.partition(" - at `$.")
     found = re.match(r"\w+", place)
     key = found.group() if found else ""
-    if reason.startswith("Invalid enum value"):
-        return key, f"write {_choices(get_type_hints(type_)[key])}"
+    if choices := _choices(get_type_hints(type_).get(key)):
+        return key, f"write {choices}"
     for technical, plain in _PLAIN_WORDS:
         reason = re.sub(technical, plain, reason)
     return key, reason[:1].lower() + reason[1:]
@@ -289,7 +329,9 @@ _PLAIN_WORDS = (
 
 
 def _choices(type_: Any) -> str:
-    return " or ".join(f'"{choice}"' for choice in get_args(type_))
+    """Return what a type of a few texts lets one choose from; "" for another type."""
+    choices = [f'"{each}"' for each in get_args(type_) if isinstance(each, str)]
+    return " or ".join([", ".join(choices[:-1]), choices[-1]]) if choices else ""
 
 
 def _flatten(members: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -40,23 +40,25 @@ text any more, unless Shift is held. F4 switches it.""",
 Of what you are notified where [chats] says nothing else: "all" that is written,
 "mentions" (your name, and what is written to you directly) or "nothing".""",
     "escape_ms": """\
-For how many milliseconds Esc waits for a second key, 10 to 1000. Over a slow link Alt+A
-may come in two parts: raise it if Alt+A writes an a.""",
+For how many milliseconds Esc waits for what may belong to it, 10 to 1000. Over a slow
+link Alt+A and the arrows may come in two parts, of which Esc is the first: raise it if
+they write letters.""",
 }
 _NOTIFY = {
     "bell": """\
-Whether the terminal's bell rings.""",
+Whether the terminal's bell rings when you are notified.""",
     "osc": """\
 Whether the terminal is asked to show a notification: "9" (as iTerm2 and kitty know it)
 or "777" (as foot, Ghostty, WezTerm, Konsole and rxvt-unicode do) names the way, "auto"
 chooses it where the terminal is known, "off" never asks. Inside of tmux and screen say
-"9" or "777" yourself; tmux needs: set -g allow-passthrough on.""",
+"9" or "777" yourself; tmux needs: set -g allow-passthrough on. Not with --plain.""",
     "command": """\
 A program that is run for each notification, at most one at a time, and not by a shell:
 ["notify-send", "--app-name=chat", "{title}", "{text}"]. In its arguments {title},
 {text}, {chat} and {sender} are replaced; title and text are on its input as well.""",
     "title": """\
-Whether the terminal's title says how much is for you, and which chat is open.""",
+Whether the terminal's title says, on the full screen, how much is for you and which
+chat is open.""",
 }
 _CHATS = """\
 # Of what you are notified in single chats: "all", "mentions" or "nothing". The address

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TextIO
 
+from msgspec import structs
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer
@@ -22,37 +23,43 @@ from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.output import ColorDepth, Output
-from prompt_toolkit.output.vt100 import Vt100_Output
-from prompt_toolkit.styles import Style
+from prompt_toolkit.output import Output
 
 from client.changes import Change, TransferChanged, TypingSeen
 from client.chat import TYPING_SECONDS
-from client.colours import THEME, Line, colour_depth
+from client.clientfile import ClientSettings
+from client.colours import THEME, Line
 from client.commands import Registry, complete, make_registry, run
+from client.commands.registry import Rows
 from client.formatting import typing_text
 from client.interrupts import Interrupts
 from client.link import Link, LinkState
+from client.mark_output import MarkOutput
 from client.narrator import Narrator
+from client.notify import Notifier, Rung
 from client.printer import Printer
 from client.progress_area import ProgressArea
 from client.reflow import follow_resizes, is_reflowing
+from client.ringing import Ringer
 from client.settings import Settings
 from client.text import display, pad, width
+from client.ui.themes import Theme, make_theme
 from client.workspace import Workspace
 
 ESCAPE_SECONDS = 0.05
 KEYS_SECONDS = 0.3
 
+LINE_KEYS: Rows = (
+    ("Enter", "send; Alt+Enter or Ctrl+J begins a new line"),
+    ("Tab", "complete a command, @name, #room or file"),
+    ("Up, Down", "what you wrote before"),
+    ("Ctrl+C", "empty the line; on an empty line, twice cancels a file or quits"),
+    ("Ctrl+D", "quit, on an empty line"),
+)
+"""The keys of the line mode."""
+
 MakeLink = Callable[[Callable[[Change], None], Callable[[LinkState], None]], Link]
 """Makes a link that tells of changes and of its state."""
-
-_DEPTHS = {
-    1: ColorDepth.DEPTH_1_BIT,
-    4: ColorDepth.DEPTH_4_BIT,
-    8: ColorDepth.DEPTH_8_BIT,
-    24: ColorDepth.DEPTH_24_BIT,
-}
 
 
 def make_output(stdout: TextIO, environment: Mapping[str, str]) -> Output:
@@ -68,7 +75,7 @@ def make_output(stdout: TextIO, environment: Mapping[str, str]) -> Output:
             columns, rows = 80, 24
         return Size(rows=rows or 24, columns=columns or 80)
 
-    return Vt100_Output(stdout, size, term=environment.get("TERM"), enable_cpr=False)
+    return MarkOutput(stdout, size, term=environment.get("TERM"), enable_cpr=False)
 
 
 class LineMode:
@@ -79,6 +86,8 @@ class LineMode:
         server: The server's address as settings know it.
         settings: Of this device.
         room: A room to be entered once online, as a join link asks for.
+        wishes: What ``client.toml`` says.
+        rung: What one was notified of before; None notifies of nothing.
         input: Where keys come from.
         output: Where to draw.
         environment: Says which colours the terminal takes.
@@ -95,23 +104,27 @@ class LineMode:
         settings: Settings,
         *,
         room: str | None = None,
+        wishes: ClientSettings | None = None,
+        rung: Rung | None = None,
         input: Input | None = None,
         output: Output | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         environment = os.environ if environment is None else environment
+        wishes = wishes or ClientSettings()
+        theme = _theme(wishes, environment)
         self._link = make_link(self._changed, self._state_changed)
         self._room = room
         self.workspace = Workspace(self._link, server, settings, self)
-        self._registry: Registry = make_registry()
+        self._registry: Registry = make_registry(LINE_KEYS)
         self._narrator = Narrator(self.workspace, _later)
         session: PromptSession[None] = PromptSession(
             self._prompt,
             multiline=True,
             prompt_continuation=self._continuation,
             rprompt=self._typing,
-            style=Style.from_dict(THEME),
-            color_depth=_DEPTHS[colour_depth(environment)],
+            style=theme.to_style(),
+            color_depth=theme.to_depth(),
             key_bindings=self._bindings(),
             erase_when_done=True,
             enable_suspend=True,
@@ -136,6 +149,18 @@ class LineMode:
         self._interrupts = Interrupts(self.workspace)
         self._error: Exception | None = None
         self._state = ""
+        self._ringer = Ringer(
+            wishes.notify, self._write_raw, environment, self.workspace.fail
+        )
+        self._notifier: Notifier | None = None
+        if rung is not None:
+            self._notifier = Notifier(
+                self._link.model,
+                wishes,
+                self._ringer.ring,
+                front=lambda: self.workspace.current,
+                rung=rung,
+            )
 
     # What a workspace needs of its face -----------------------------------------------
 
@@ -193,6 +218,9 @@ class LineMode:
             for task in (worker, *self._opening):
                 task.cancel()
             await asyncio.gather(worker, *self._opening, return_exceptions=True)
+            if self._notifier is not None:
+                await self._notifier.close()
+            await self._ringer.close()
             await self._link.close()
             await self._printer.drain()
         return self._error
@@ -224,6 +252,8 @@ class LineMode:
 
     def _changed(self, change: Change) -> None:
         self._narrator.changed(change)
+        if self._notifier is not None:
+            self._notifier.changed(change)
         if isinstance(change, TypingSeen) and change.chat == self.workspace.current:
             self._app.invalidate()
             # It is to go away again, also if nothing else happens meanwhile.
@@ -243,6 +273,10 @@ class LineMode:
         elif state.name == "online" and self._room is not None:
             self._entered.put_nowait(f"/join {self._room}")
             self._room = None
+
+    def _write_raw(self, text: str) -> None:
+        self._app.output.write_raw(text)
+        self._app.output.flush()
 
     # The prompt -----------------------------------------------------------------------
 
@@ -278,6 +312,8 @@ class LineMode:
 
     def _typed(self, buffer: Buffer) -> None:
         self._narrator.seen()
+        if self._notifier is not None:
+            self._notifier.active()
         text, current = buffer.text, self.workspace.current
         if current and text and not text.startswith("/"):
             self._link.typing(current)
@@ -314,6 +350,19 @@ class LineMode:
             self.buffer.insert_text(insertion)
         elif len(found.words) > 1:
             self.show(_in_columns(found.words, self.columns))
+
+
+def _theme(wishes: ClientSettings, environment: Mapping[str, str]) -> Theme:
+    """Return how everything looks.
+
+    Where nobody says whether the background is dark or light, it can be read on both.
+    """
+    wanted = wishes.general.theme
+    theme = make_theme(wanted, environment, wishes.colors)
+    if wanted == "auto" and theme.name == "dark":
+        styles = {**theme.styles, **THEME, **wishes.colors}
+        return structs.replace(theme, styles=styles)
+    return theme
 
 
 def _later(seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:

@@ -88,13 +88,17 @@ def title_text(model: Model, settings: ClientSettings, current: str | None) -> s
     """Return what the terminal's title should be: ``(3) #ops - chat``.
 
     The number is of what one is notified of and has not read; a star stands for things
-    unread that are not for oneself.
+    unread that are not for oneself. "" if no title is wanted.
     """
+    if not settings.notify.title:
+        return ""
     count = 0
     has_more = False
     for chat in model.chats.values():
+        if not chat.unread:
+            continue
         rule = settings.rule_of(chat.address)
-        if rule == "nothing" or not chat.unread:
+        if rule == "nothing":
             continue
         wanted = _wanted_unread(chat, rule)
         count += wanted

@@ -19,7 +19,7 @@ class Paths(Struct, frozen=True):
 
     Attributes:
         config: What people write: settings.
-        state: What must not be lost: pins, logins, the outbox, transfers.
+        state: What must not be lost: pins, logins, the outbox, transfers, drafts.
         cache: What can be fetched again: messages seen.
         downloads: Where files are saved unless one says where.
     """
@@ -70,6 +70,14 @@ class Paths(Struct, frozen=True):
     def spool(self, server: str, user: str) -> Path:
         """Return the folder of what a user sends that is not a file by itself."""
         return self.state / "spool" / _file_name(server, user)
+
+    def drafts(self, server: str, user: str) -> Path:
+        """Return the file of what a user has begun to write at a server."""
+        return self.state / "drafts" / f"{_file_name(server, user)}.json"
+
+    def typed(self, server: str, user: str) -> Path:
+        """Return the file of what a user has written before at a server."""
+        return self.state / "typed" / f"{_file_name(server, user)}.json"
 
     def messages(self, server: str, user: str) -> Path:
         """Return the cache of a user at a server."""

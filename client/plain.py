@@ -8,7 +8,6 @@ come out, the program waits, and so does the server: nothing piles up, nothing i
 
 import asyncio
 import contextlib
-import dataclasses
 import os
 import signal
 import sys
@@ -29,8 +28,6 @@ from client.plain_lines import PlainWorkspace, shown_text
 from client.ringing import Ringer
 from client.settings import Settings
 from client.text import clean
-from client.ui.actions import help_lines
-from client.workspace import Workspace
 
 DRAIN_SECONDS = 10.0
 """For so long the end of the input waits until all messages are sent."""
@@ -39,25 +36,6 @@ _ROWS = 16  # so that ten messages are read out when a chat is opened
 
 MakeLink = Callable[[Callable[[Change], None], Callable[[LinkState], None]], Link]
 """Makes a link that tells of changes and of its state."""
-
-
-def plain_registry() -> Registry:
-    """Return the commands, with a help that names no keys: there are none here."""
-    registry = Registry()
-    usual = make_registry()
-    explain = usual.find("help").handler
-
-    async def show_help(ws: Workspace, args: str) -> None:
-        if args:
-            await explain(ws, args)
-        else:
-            ws.face.show(help_lines(ws.look, registry=registry, actions=()))
-
-    for command in usual.all():
-        if command.name == "help":
-            command = dataclasses.replace(command, handler=show_help)
-        registry.add(command)
-    return registry
 
 
 class PlainMode:
@@ -101,7 +79,7 @@ class PlainMode:
         is_terminal = sys.stdout.isatty() if is_terminal is None else is_terminal
         self._is_terminal = is_terminal
         self.workspace = PlainWorkspace(self._link, server, settings, self)
-        self._registry = plain_registry()
+        self._registry: Registry = make_registry()
         self._narrator = Narrator(
             self.workspace, lambda s, f: asyncio.get_running_loop().call_later(s, f)
         )

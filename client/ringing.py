@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from client.clientfile import NotifySettings
+from client.clientfile import PLACES, NotifySettings
 from client.notify import Alert
 from client.text import clean
 
@@ -23,11 +23,14 @@ MAX_TITLE = 120
 
 Way = Literal["9", "777"]
 
+_SCREEN_PIECE = 180
+"""So many characters screen passes on at once: 768 bytes, but for what is around."""
+
 _BEL = "\a"
 _ESC = "\x1b"
 # What begins like this is a command to some terminals, not a text.
 _is_command = re.compile(r"\d+(?:;|$)").match
-_places = re.compile(r"\{(title|text|chat|sender)\}")
+_places = re.compile(rf"\{{({'|'.join(PLACES)})\}}")
 
 
 class Ringer:
@@ -120,7 +123,12 @@ def pass_through(sequence: str, environment: Mapping[str, str]) -> str:
         case "tmux":
             return f"{_ESC}Ptmux;{sequence.replace(_ESC, _ESC + _ESC)}{_ESC}\\"
         case "screen":
-            return f"{_ESC}P{sequence}{_ESC}\\"
+            # What is longer it would write on the screen as text.
+            pieces = (
+                sequence[at : at + _SCREEN_PIECE]
+                for at in range(0, len(sequence), _SCREEN_PIECE)
+            )
+            return "".join(f"{_ESC}P{piece}{_ESC}\\" for piece in pieces)
         case None:
             return sequence
 
@@ -128,8 +136,9 @@ def pass_through(sequence: str, environment: Mapping[str, str]) -> str:
 class Title:
     """The terminal's title, which is put back at the end.
 
-    Inside of tmux it is the title of the pane; screen has none of a window that could
-    be put back, so there it is left alone, and so it is where nobody would see it.
+    Inside of tmux it is the title of the pane. Screen has none of a window that could
+    be put back, so there it is that of the terminal around it. Where nobody would see
+    it, it is left alone.
 
     Args:
         write: Writes to the terminal at once, as it is.
@@ -141,14 +150,16 @@ class Title:
     ) -> None:
         term = environment.get("TERM", "")
         has_none = term in ("", "dumb", "unknown", "linux") or term.startswith("vt")
-        self._write = write
-        self._is_off = has_none or multiplexer(environment) == "screen"
+        self._write_raw = write
+        self._is_off = has_none
+        self._is_screen = multiplexer(environment) == "screen"
+        self._environment = environment
         self._shown: str | None = None
 
     def set(self, text: str) -> None:
-        """Show a title, if it is not shown already."""
+        """Show a title, if it is not shown already; "" leaves it as it is."""
         text = clean(text)[:MAX_TITLE]
-        if self._is_off or text == self._shown:
+        if self._is_off or not text or text == self._shown:
             return
         # The terminal keeps the old title on a stack.
         keep = f"{_ESC}[22;2t" if self._shown is None else ""
@@ -160,6 +171,11 @@ class Title:
         if self._shown is not None:
             self._shown = None
             self._write(f"{_ESC}[23;2t")
+
+    def _write(self, sequence: str) -> None:
+        if self._is_screen:
+            sequence = pass_through(sequence, self._environment)
+        self._write_raw(sequence)
 
 
 class Program:

@@ -169,6 +169,22 @@ class Workspace:
             raise CommandError(f"{text}: {error.reason}") from error
         return f"{'#' if kind == 'room' else '@'}{name}"
 
+    def address_alone(self, text: str) -> str | None:
+        """Return the address that is all of a text; None if the text is a message.
+
+        An address alone opens the chat, whether one has it or not, so that nobody tells
+        a whole room whom they meant to talk to. ``#42`` is a number, unless one is in
+        such a room.
+        """
+        text = text.strip()
+        try:
+            kind, name = parse_address(text)
+        except BadNameError:
+            return None
+        address = f"{'#' if kind == 'room' else '@'}{name}"
+        is_number = kind == "room" and name.isdigit()
+        return None if is_number and address not in self.model.chats else address
+
     def find_room(self, text: str) -> str:
         """Return the address of the room that a person means, ``#`` or not.
 

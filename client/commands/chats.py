@@ -1,5 +1,6 @@
 """Commands about chats: opening, listing, reading, and writing into them."""
 
+from chatd.protocol.errors import NoSuchRoomError
 from chatd.protocol.messages import (
     Create,
     Decline,
@@ -29,7 +30,12 @@ MAX_HISTORY = 1_000
 async def _join(ws: Workspace, args: str) -> None:
     room = ws.find_room(args.split()[0]) if args else _invited(ws)
     if room not in ws.model.chats:
-        await _gain(ws, Join(room=room))
+        try:
+            await _gain(ws, Join(room=room))
+        except NoSuchRoomError:
+            raise CommandError(
+                f"there is no room {room}: /create {room} makes it"
+            ) from None
     ws.switch(room)
 
 
@@ -55,13 +61,22 @@ async def _query(ws: Workspace, args: str) -> None:
 async def _switch(ws: Workspace, args: str) -> None:
     if args:
         address = ws.find_chat(args)
-        if address.startswith("#") and address not in ws.model.chats:
-            raise CommandError(f"you are not in {address}: /join {address}")
     else:
         others = [chat.address for chat in ws.unread() if chat.address != ws.current]
         if not others:
             raise CommandError("nothing is unread elsewhere: name a chat to go to")
         address = others[0]
+    go_to(ws, address)
+
+
+def go_to(ws: Workspace, address: str) -> None:
+    """Open a chat that one has, or could have with a person.
+
+    Raises:
+        CommandError: It is a room that one is not in.
+    """
+    if address.startswith("#") and address not in ws.model.chats:
+        raise CommandError(f"you are not in {address}: /join {address} enters it")
     ws.switch(address)
 
 
@@ -288,7 +303,8 @@ _COMMANDS = (
         arguments=("chat",),
         aliases=("s",),
         group="Chats",
-        more="The address of a chat alone on a line, as in #ops, does the same.",
+        more="An address alone on a line, as in #ops or @bob, does the same; with a "
+        "text behind it, it is a message to this chat.",
     ),
     Command(
         name="msg",
@@ -328,6 +344,7 @@ _COMMANDS = (
         help="mark as read",
         handler=_read,
         arguments=("chat",),
+        words={0: ("all",)},
         group="Chats",
     ),
     Command(name="clear", help="empty the screen", handler=_clear, group="Chats"),
@@ -344,6 +361,7 @@ _COMMANDS = (
         usage="#room [private] [TOPIC]",
         help="make a room; a private one is entered by invitation only",
         handler=_create,
+        words={1: ("private", "public")},
         group="Rooms",
     ),
     Command(

@@ -1,10 +1,12 @@
 """What Tab may put at the end of a half-typed line: commands, names and paths."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from msgspec import Struct
 
 from client.commands.files import known_names
+from client.commands.folders import look_now
 from client.commands.registry import Argument, Registry
 from client.file_list import as_seq
 from client.places import expand, is_folder_name, names_in, typed_path
@@ -60,16 +62,18 @@ def _complete_argument(
     ws: Workspace, registry: Registry, before: str, word: str
 ) -> Candidates:
     name, *rest = before[1:].split(" ")
-    command = next((c for c in registry.all() if name in (c.name, *c.aliases)), None)
-    if command is None or not command.arguments:
+    command = registry.get(name)
+    if command is None:
         return Candidates()
+    place = len(rest) - 1
+    argument = command.argument(place)
     # Names of files may have blanks in them, so the text is looked at as a whole.
-    if command.arguments[0] == "path":
+    if command.argument(0) == "path":
         return _complete_source(ws, " ".join(rest))
-    if command.arguments[0] == "file":
+    if command.argument(0) == "file":
         return _complete_file(ws, " ".join(rest))
-    place = min(len(rest), len(command.arguments)) - 1
-    return _matching(word, _offers(ws, registry, command.arguments[place], word))
+    offers = _offers(ws, registry, argument, word) if argument else ()
+    return _matching(word, [*command.words.get(place, ()), *offers])
 
 
 def _offers(
@@ -97,11 +101,15 @@ def _offers(
 
 def _complete_source(ws: Workspace, text: str) -> Candidates:
     """Complete a path, or the address behind it."""
-    found = _complete_path(text)
-    head, _, last = text.rpartition(" ")
-    if found.words or not head.strip() or not typed_path(head.strip()).is_file():
-        return found
-    return _matching(last, _chats(ws))
+    found, is_file = look_now(partial(_look_for_source, text), (Candidates(), False))
+    return _matching(text.rpartition(" ")[2], _chats(ws)) if is_file else found
+
+
+def _look_for_source(text: str) -> tuple[Candidates, bool]:
+    """Return how a path goes on; if it does not, whether the words before are one."""
+    found = _paths(text)
+    head = text.rpartition(" ")[0].strip()
+    return found, bool(head) and not found.words and typed_path(head).is_file()
 
 
 def _complete_file(ws: Workspace, text: str) -> Candidates:
@@ -114,12 +122,12 @@ def _complete_file(ws: Workspace, text: str) -> Candidates:
     for at in range(len(text) - 1, 0, -1):
         head = text[:at].strip()
         if text[at] == " " and (head in names or as_seq(head) is not None):
-            return _complete_path(text[at + 1 :])
+            return look_now(partial(_paths, text[at + 1 :]), Candidates())
     return Candidates()
 
 
-def _complete_path(text: str) -> Candidates:
-    """Complete the last part of a path; a quote that was opened is closed behind it."""
+def _paths(text: str) -> Candidates:
+    """Return how the last part of a path goes on; an open quote is closed behind it."""
     quote = text[0] if text[:1] in ("'", '"') else ""
     path = text[len(quote) :]
     if path == "~":

@@ -1,6 +1,7 @@
 """What a line of input does: a command, a change of chats, or a message."""
 
 from chatd.protocol.errors import ChatError
+from client.commands.chats import go_to
 from client.commands.registry import Registry, plain_text, split_command
 from client.errors import LinkError, NotConnectedError
 from client.workspace import CommandError, Workspace
@@ -28,7 +29,7 @@ async def _run(ws: Workspace, registry: Registry, text: str) -> None:
     if command is not None:
         name, arguments = command
         await registry.find(name).handler(ws, arguments)
-    elif text in ws.model.chats:
-        ws.switch(text)
+    elif (address := ws.address_alone(text)) is not None:
+        go_to(ws, address)
     else:
         await ws.send(ws.opened(), plain_text(text))

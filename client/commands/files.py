@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 
 from chatd.protocol.messages import FileInfo, FileItem
-from client.changes import Transfer
+from client.changes import Entry, Transfer
 from client.colours import Line
 from client.commands.registry import Command, Registry
 from client.file_list import (
@@ -34,6 +35,9 @@ from client.workspace import CommandError, FilesListed, Workspace
 PAGE = 50
 MAX_OVER = 10
 """How many transfers that are over are listed."""
+
+MAX_LOOKED_AT = 2_000
+"""So many of the newest messages are looked at for names of files to complete."""
 
 Found = tuple[str, int, FileInfo]
 """A chat, the seq of the message, and the file that came with it."""
@@ -178,8 +182,24 @@ def _in_memory(ws: Workspace, address: str) -> Iterator[tuple[Found, str]]:
 
 
 def known_names(ws: Workspace) -> list[str]:
-    """Return the names of the files that are known here, as they are shown."""
-    return list(dict.fromkeys(clean(found[2].name) for found, _ in _known(ws)))
+    """Return the names of files as they are shown: of the last list, and of late.
+
+    What it costs is bounded, as it is asked for with a key.
+    """
+    listed = ws.files_listed
+    infos = [item.file for item in listed.items] if listed else []
+    late = islice(_newest_entries(ws), MAX_LOOKED_AT)
+    infos += [e.file for e in late if e.file is not None and not e.is_deleted]
+    return list(dict.fromkeys(clean(info.name) for info in infos))
+
+
+def _newest_entries(ws: Workspace) -> Iterator[Entry]:
+    """Yield what is in memory, newest first: the open chat, then the others."""
+    if ws.chat is not None:
+        yield from reversed(ws.chat.entries)
+    for address, chat in ws.model.chats.items():
+        if address != ws.current:
+            yield from reversed(chat.entries)
 
 
 # Transfers ----------------------------------------------------------------------------
@@ -261,6 +281,7 @@ _COMMANDS = (
         help="list the files of a chat, the newest first",
         handler=_files,
         arguments=("chat",),
+        words={0: ("more",)},
         group=_GROUP,
         more=f"{PAGE} at a time: /files more lists those before.",
     ),
@@ -275,6 +296,7 @@ _COMMANDS = (
         usage="[N|NAME|all]",
         help="give up sending or fetching a file",
         handler=_cancel,
+        words={0: ("all",)},
         group=_GROUP,
         more="N is the number in /transfers; alone it ends the only one. Nothing of "
         "the file is kept.",

@@ -4,7 +4,7 @@ import time
 
 from client.changes import OutboxItem
 from client.colours import Line
-from client.commands.registry import Command, Handler, Registry
+from client.commands.registry import NOTES, Command, Handler, Registry, Rows
 from client.formatting import Look, table_lines
 from client.times import BadTimeError, check_time_format, format_time
 from client.workspace import CommandError, Workspace
@@ -101,7 +101,7 @@ async def _quit(ws: Workspace, _: str) -> None:
     ws.face.quit()
 
 
-def _help_of(registry: Registry) -> Handler:
+def _help_of(registry: Registry, keys: Rows) -> Handler:
     async def show_help(ws: Workspace, args: str) -> None:
         if args:
             name = args.split()[0].removeprefix("/")
@@ -113,35 +113,35 @@ def _help_of(registry: Registry) -> Handler:
             if command.more:
                 ws.say(command.more)
             return
-        ws.face.show(help_lines(registry, ws.look))
+        ws.face.show(help_lines(registry, ws.look, keys))
 
     return show_help
 
 
-def help_lines(registry: Registry, look: Look) -> list[Line]:
-    """Return the list of all commands and keys, under headings."""
+def help_lines(registry: Registry, look: Look, keys: Rows = ()) -> list[Line]:
+    """Return all commands, what else may be typed, and keys, under headings."""
+    sections: dict[str, Rows] = {
+        heading: [(command.title, command.help) for command in commands]
+        for heading, commands in registry.groups().items()
+    }
+    sections["Instead of a command"] = NOTES
+    sections["Keys"] = keys
     size = max(len(command.title) for command in registry.all())
     lines: list[Line] = []
-    for heading, commands in registry.groups().items():
-        lines.append([("class:heading", heading)])
-        lines += table_lines([(c.title, c.help) for c in commands], look, size)
-    lines.append([("class:heading", "Keys")])
-    return lines + table_lines(KEYS, look, size)
+    for heading, rows in sections.items():
+        if rows:
+            lines.append([("class:heading", heading)])
+            lines += table_lines(rows, look, size)
+    return lines
 
 
-KEYS = (
-    ("Enter", "send; Alt+Enter or Ctrl+J begins a new line"),
-    ("Tab", "complete a command, @name, #room or file"),
-    ("Up, Down", "what you wrote before"),
-    ("Ctrl+C", "empty the line; on an empty line, twice cancels a file or quits"),
-    ("Ctrl+D", "quit, on an empty line"),
-    ("#room or @user", "alone on a line opens that chat"),
-    ("//text", "sends a text that begins with /"),
-)
+def register(registry: Registry, keys: Rows) -> None:
+    """Add the commands of this module; help covers all that are in the registry.
 
-
-def register(registry: Registry) -> None:
-    """Add the commands of this module; help covers all that are in the registry."""
+    Args:
+        registry: Where they go.
+        keys: What help says of the keys of the face.
+    """
     group = "This program"
     registry.add(
         Command(
@@ -155,6 +155,7 @@ def register(registry: Registry) -> None:
             usage="[N|all]",
             help="send again what was refused",
             handler=_retry,
+            words={0: ("all",)},
             group=group,
         ),
         Command(
@@ -162,6 +163,7 @@ def register(registry: Registry) -> None:
             usage="[N|all]",
             help="throw away what was refused or waits",
             handler=_discard,
+            words={0: ("all",)},
             group=group,
         ),
         Command(
@@ -188,7 +190,7 @@ def register(registry: Registry) -> None:
             name="help",
             usage="[COMMAND]",
             help="list the commands, or explain one",
-            handler=_help_of(registry),
+            handler=_help_of(registry, keys),
             arguments=("command",),
             group=group,
         ),

@@ -166,6 +166,7 @@ def register(registry: Registry) -> None:
             help="tell others how you are",
             handler=_status,
             arguments=("text",),
+            words={0: tuple(_STATUSES)},
             group=group,
         ),
     )

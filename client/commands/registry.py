@@ -1,13 +1,22 @@
 """The table of commands: from it come help, completion and dispatch, all three."""
 
 import difflib
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from client.workspace import CommandError, Workspace
 
 Handler = Callable[[Workspace, str], Awaitable[None]]
+
+Rows = Sequence[tuple[str, str]]
+"""Lines of a help: what one types, and what it does."""
+
+NOTES: Rows = (
+    ("#room or @user", "alone on a line, open that chat; nothing is sent"),
+    ("//text", "send a text that begins with /"),
+)
+"""What may be typed besides commands and messages."""
 
 Argument = Literal[
     "chat", "room", "new_room", "user", "command", "text", "path", "file"
@@ -25,6 +34,7 @@ class Command:
         handler: Does it, given what stands behind the name.
         usage: What may stand behind the name; optional parts in brackets.
         arguments: What each place takes; the last goes for all that follow.
+        words: By place, counted from 0, the words that may stand there as they are.
         aliases: Other names of it.
         group: The heading under which help lists it.
         more: What else there is to know, for ``/help NAME``.
@@ -35,6 +45,7 @@ class Command:
     handler: Handler
     usage: str = ""
     arguments: tuple[Argument, ...] = ()
+    words: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     group: str = "Other"
     more: str = ""
@@ -43,6 +54,13 @@ class Command:
     def title(self) -> str:
         """The command as one types it."""
         return f"/{self.name} {self.usage}".rstrip()
+
+    def argument(self, place: int) -> Argument | None:
+        """Return what a place takes, counted from 0; None if only words, or nothing."""
+        if not self.arguments:
+            return None
+        argument = self.arguments[min(place, len(self.arguments) - 1)]
+        return None if argument == "text" and place in self.words else argument
 
 
 class Registry:

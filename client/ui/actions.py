@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from client.colours import Line
-from client.commands.registry import Registry
+from client.commands.registry import NOTES, Registry
 from client.formatting import Look, table_lines
+from client.text import width
 from client.ui.keynames import BadKeyError, format_keys, is_typing, parse_keys
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ ACTIONS: tuple[Action, ...] = (
         ("page-down", "PageDown", "a page down"),
         ("scroll-up", "Alt+PageUp", "a few lines up"),
         ("scroll-down", "Alt+PageDown", "a few lines down"),
-        ("top", "Alt+Home", "the oldest message that is here"),
+        ("top", "Alt+Home", "the beginning of the chat"),
         ("bottom", "Alt+End", "the newest message"),
         ("first-unread", "Alt+U", "the first message that you have not read"),
         ("next-mention", "Alt+N", "the next message with your name in it"),
@@ -161,6 +162,21 @@ ACTIONS: tuple[Action, ...] = (
     ),
 )
 """Every action, in the order of the help."""
+
+SHELL_KEYS: tuple[Action, ...] = tuple(
+    _group(
+        "Writing, as in a shell",
+        "chat",
+        ("line-ends", "Ctrl+A, Ctrl+E", "the beginning, the end of a line"),
+        ("words", "Alt+B, Alt+F", "a word back, a word on"),
+        ("delete-word", "Ctrl+W, Alt+D", "delete the word before, the word after"),
+        ("delete-line", "Ctrl+U", "delete what is before in the line"),
+        ("yank", "Ctrl+Y", "what was deleted last"),
+        ("undo", "Ctrl+_", "undo what was typed last"),
+        ("end-of-input", "Ctrl+D", "quit, while nothing is typed"),
+    )
+)
+"""Keys that are no actions: they stay what they are, but one's own keys go first."""
 
 _BY_NAME = {action.name: action for action in ACTIONS}
 
@@ -242,23 +258,68 @@ def help_lines(
     look: Look,
     overrides: Mapping[str, tuple[str, ...]] | None = None,
     registry: Registry | None = None,
-    actions: Iterable[Action] = ACTIONS,
+    actions: Iterable[Action] | None = None,
+    wanted: str = "",
 ) -> list[Line]:
-    """Return all keys, and all commands if there is a registry, under headings."""
-    sections = [
-        (group, list(_help_rows(found, overrides)))
+    """Return all keys, and all commands if there is a registry, under headings.
+
+    Args:
+        look: How lines are to look.
+        overrides: One's own keys, as ``check_keys`` returns them.
+        registry: The commands.
+        actions: Those whose keys are listed; all there are if it is left out.
+        wanted: Only what has this in it is listed, and sections of that name.
+    """
+    if actions is None:
+        actions = _with_shell_keys(overrides or {})
+    keys = {
+        group: list(_help_rows(found, overrides))
         for group, found in groupby(actions, key=lambda action: action.group)
-    ]
+    }
+    commands = {
+        f"Commands: {heading.lower()}": [(each.title, each.help) for each in found]
+        for heading, found in (registry.groups() if registry else {}).items()
+    }
     if registry is not None:
-        for heading, commands in registry.groups().items():
-            rows = [(command.title, command.help) for command in commands]
-            sections.append((f"Commands: {heading.lower()}", rows))
-    size = max((len(row[0]) for _, rows in sections for row in rows), default=0)
+        commands["Instead of a command"] = list(NOTES)
+    return [
+        *_section_lines(keys, look, wanted.lower()),
+        *_section_lines(commands, look, wanted.lower()),
+    ]
+
+
+def _with_shell_keys(overrides: Mapping[str, tuple[str, ...]]) -> list[Action]:
+    """Return all actions, and the keys of the shell that have no other meaning."""
+    taken = {keys for given in overrides.values() for keys in given}
+    shell = [
+        structs.replace(each, keys=tuple(k for k in each.keys if k not in taken))
+        for each in SHELL_KEYS
+    ]
+    end = sum(action.group == _WRITING for action in ACTIONS)
+    return [*ACTIONS[:end], *shell, *ACTIONS[end:]]
+
+
+def _section_lines(
+    sections: Mapping[str, Sequence[tuple[str, str]]], look: Look, wanted: str
+) -> list[Line]:
+    """Return sections in two columns; what is too long for the first has a line."""
+    firsts = [width(first) for rows in sections.values() for first, _ in rows]
+    limit = look.columns // 2 - 4 if look.columns else max(firsts, default=0)
+    size = max((cells for cells in firsts if cells <= limit), default=0)
     lines: list[Line] = []
-    for heading, rows in sections:
-        if rows:
+    for heading, rows in sections.items():
+        shown = [
+            row
+            for row in rows
+            if wanted in heading.lower() or wanted in "  ".join(row).lower()
+        ]
+        if shown:
             lines.append([("class:heading", heading)])
-            lines += table_lines(rows, look, size)
+        for first, second in shown:
+            if width(first) > size:
+                lines.append([("", f"  {first}")])
+                first = ""
+            lines += table_lines([(first, second)], look, size)
     return lines
 
 

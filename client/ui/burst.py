@@ -24,15 +24,30 @@ class Burst:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._until = float("-inf")
+        self._typed = 0
+        self._waiting = 0
 
     def is_on(self) -> bool:
         """Whether keys that come now belong to a burst."""
         return self._clock() < self._until
 
+    def typed(self, waiting: int) -> None:
+        """Take in that a key was inserted.
+
+        Args:
+            waiting: How many keys of the same read are to come.
+        """
+        self._typed = self._typed + 1 if waiting < self._waiting else 1
+        self._waiting = waiting
+
     def begins(self, event: KeyPressEvent) -> bool:
-        """Whether an Enter is the first line end of a burst."""
-        keys = [press.key for press in _waiting(event) if _is_text(press)]
-        return is_burst(keys)
+        """Whether an Enter or Tab is a part of a burst that was none so far."""
+        waiting = list(event.key_processor.input_queue)
+        if event.data == "\t" and not (waiting and _is_text(waiting[0])):
+            return False  # with another key behind it, it is to complete
+        keys = [press.key for press in waiting if _is_text(press)]
+        before = self._typed if len(waiting) < self._waiting else 0
+        return is_burst(keys, before)
 
     def take(self, event: KeyPressEvent, buffer: Buffer) -> None:
         """Insert the key, and all text that came with it, as it is."""
@@ -42,10 +57,6 @@ class Burst:
             taken.append(queue.popleft().data)
         buffer.insert_text(normalise("".join(taken)))
         self._until = self._clock() + BURST_SECONDS
-
-
-def _waiting(event: KeyPressEvent) -> list[KeyPress]:
-    return list(event.key_processor.input_queue)
 
 
 def _is_text(press: KeyPress) -> bool:

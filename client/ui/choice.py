@@ -28,7 +28,6 @@ class Choice:
         self._options: tuple[Option, ...] = ()
         self._at = 0
         self._chosen: Chosen | None = None
-        self._is_new = False
         control = FormattedTextControl(
             self._fragments,
             focusable=True,
@@ -81,9 +80,7 @@ class Choice:
             lines.append((style, f" {mark} "))
             lines.append((f"{style} class:status.key", option.key))
             lines.append((style, f"  {option.text} \n"))
-        lines.append(
-            ("class:overlay.hint", " a letter, or arrows and Enter; Esc for nothing")
-        )
+        lines.append(("class:overlay.hint", _HINT))
         return lines
 
     def _bindings(self) -> KeyBindings:

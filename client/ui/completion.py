@@ -7,7 +7,7 @@ somebody asks. All names come from indexes, and no more than 50 are ever offered
 
 import re
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 
 from msgspec import Struct
@@ -15,10 +15,11 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from client.commands.completion import MAX_CANDIDATES
+from client.commands.files import known_names
 from client.commands.registry import Registry
 from client.file_list import as_seq
 from client.places import expand, is_folder_name, names_in
-from client.text import clean, display
+from client.text import display
 from client.ui import emoji
 from client.ui.known import Known
 from client.workspace import Workspace
@@ -28,9 +29,6 @@ MAX_WORD = 128
 
 MIN_EMOJI = 2
 """So many letters have to be typed before emoji are offered unasked."""
-
-MAX_FILES = 2_000
-"""So many of the newest entries are looked at for the names of files."""
 
 # A sign that begins a word, or stands behind a bracket or quote.
 _SIGN = re.compile(r"(?<![\w@#:./])[@#:]")
@@ -129,13 +127,20 @@ class ChatCompleter(Completer):
         if not blank:
             return [] if "\n" in name else self._commands(name)
         command = self._registry.get(name)
-        arguments: tuple[str, ...] = command.arguments if command else ()
-        if not arguments:
+        if command is None:
             return self._in_text(word, False)
-        if arguments[0] in ("path", "file"):
-            return self._files(arguments[0], rest, word, is_asked)
-        place = min(rest.count(" "), len(arguments) - 1)
-        return self._argument(arguments[place], word, is_asked)
+        first, place = command.argument(0), rest.count(" ")
+        if first in ("path", "file"):
+            return self._files(first, rest, word, is_asked)
+        low = word.lower()
+        words = [each for each in command.words.get(place, ()) if each.startswith(low)]
+        found = _offers(word, words) if word or is_asked else []
+        argument = command.argument(place)
+        if argument is None:
+            others = self._in_text(word, False)
+        else:
+            others = self._argument(argument, word, is_asked)
+        return others if isinstance(others, Slow) else [*found, *others]
 
     def _commands(self, name: str) -> Offers:
         low = name.lower()
@@ -192,7 +197,7 @@ class ChatCompleter(Completer):
             return Slow(partial(path_offers, text)) if is_asked else []
         if not is_asked:
             return []
-        names = self._file_names()
+        names = known_names(self._ws)
         low = text.lower()
         found = [name for name in names if name.lower().startswith(low)]
         if found:
@@ -205,14 +210,6 @@ class ChatCompleter(Completer):
         if longest is None:
             return []
         return Slow(partial(path_offers, text[len(longest) + 1 :]))
-
-    def _file_names(self) -> list[str]:
-        """Return the names of files that were listed, or sent lately to this chat."""
-        listed, chat = self._ws.files_listed, self._ws.chat
-        infos = [item.file for item in listed.items] if listed else []
-        entries = reversed(chat.entries) if chat else ()
-        infos += [e.file for e in islice(entries, MAX_FILES) if e.file is not None]
-        return list(dict.fromkeys(clean(info.name) for info in infos))
 
 
 def path_offers(text: str) -> Offers:
@@ -237,12 +234,17 @@ def path_offers(text: str) -> Offers:
     ]
 
 
+@lru_cache(maxsize=4_096)
+def _shown_emoji(text: str) -> str:
+    return display(text)
+
+
 def _emoji_offers(begun: str) -> Offers:
     return [
         Completion(
             f":{name}: ",
             start_position=-len(begun),
-            display=f"{display(text)} :{name}:",
+            display=f"{_shown_emoji(text)} :{name}:",
         )
         for name, text in emoji.offers(begun[1:], MAX_CANDIDATES)
     ]

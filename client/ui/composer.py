@@ -35,7 +35,7 @@ from client.ui.long_texts import LongTexts
 from client.ui.menu import Menu
 from client.ui.typed import Typed
 from client.ui.writing_keys import WritingBuffer, WritingKeys
-from client.workspace import Workspace
+from client.workspace import CommandError, Workspace
 
 OnSubmit = Callable[[str, int | None], None]
 """Takes what was entered, and the seq of what it replies to."""
@@ -92,9 +92,8 @@ class Composer:
         self._is_loading = False
         drafts = typed = None
         if paths is not None:
-            name = paths.outbox(workspace.server, workspace.model.me).stem
-            drafts = paths.state / "drafts" / f"{name}.json"
-            typed = paths.state / "typed" / f"{name}.json"
+            who = workspace.server, workspace.model.me
+            drafts, typed = paths.drafts(*who), paths.typed(*who)
         self._drafts = Drafts(drafts, workspace.fail)
         self._typed = Typed(typed, workspace.fail)
         self._known = Known(workspace)
@@ -215,7 +214,12 @@ class Composer:
                 plain_text(typed), self._address, self.clear
             )
             return
-        is_message = command is None or command[0].lower() == "me"
+        if command is None:
+            is_message = self._ws.address_alone(typed) is None
+            if is_message and not self._has_chat():
+                return
+        else:
+            is_message = command[0].lower() == "me"
         reply_to = self.reply_to if is_message else None
         self._typed.add(typed)
         self._empty()
@@ -260,6 +264,15 @@ class Composer:
 
     def _hint(self) -> str:
         return f"message to {self._address}" if self._address else "/join #room"
+
+    def _has_chat(self) -> bool:
+        """Whether a message can be sent; if it cannot, it is said why."""
+        try:
+            self._ws.opened()
+        except CommandError as error:
+            self._ws.fail(str(error))
+            return False
+        return True
 
     def _takes_text(self, name: str) -> bool:
         command = self._registry.get(name)

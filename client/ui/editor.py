@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -71,8 +72,7 @@ def edit(text: str, words: Sequence[str], call: Call | None = None) -> str:
             ) from error
         if status != 0:
             raise EditorError(
-                f"{words[0]} ended with an error ({status}), so the text is left as "
-                "it was"
+                f"{words[0]} {_ending(status)}, so the text is left as it was"
             )
         try:
             edited = path.read_text("utf-8")
@@ -81,3 +81,12 @@ def edit(text: str, words: Sequence[str], call: Call | None = None) -> str:
                 f"what {words[0]} left cannot be read: {error}"
             ) from error
     return edited.removesuffix("\n")
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"ended with an error ({status})"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"

@@ -12,9 +12,11 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.layout import Float, Window
 from prompt_toolkit.layout.menus import CompletionsMenu
 
+from client.commands.folders import look
 from client.ui.completion import ChatCompleter, Offers, Slow
 
 MAX_ROWS = 8
+NOTHING: Offers = []
 
 
 class Menu:
@@ -156,7 +158,7 @@ class Menu:
     async def _look(
         self, slow: Slow, document: Document, is_asked: bool, step: int
     ) -> None:
-        offers = await asyncio.to_thread(slow.find)
+        offers = await asyncio.wrap_future(look(slow.find, NOTHING))
         self._task = None
         now = self._buffer.document
         if (now.text, now.cursor_position) == (document.text, document.cursor_position):

@@ -116,8 +116,9 @@ class Outgoing:
             return None
         if command is None:
             said = plain_text(text).strip("\n").rstrip()
-            is_address = said in self._ws.model.chats
-            return None if is_address else _Message(chat, said, "text", reply_to)
+            if self._ws.address_alone(text) is not None:
+                return None
+            return _Message(chat, said, "text", reply_to)
         name, said = command
         if name.lower() == "me" and said:
             return _Message(chat, said, "action", reply_to)

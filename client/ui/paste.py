@@ -24,8 +24,11 @@ MAX_MESSAGE_BYTES = 16_384
 """The largest text, where the server has not said yet what it takes."""
 
 MIN_BURST_LINES = 3
-MIN_BURST_KEYS = 200
-"""So many lines, or keys, behind Enter in one read: nobody types like that."""
+MIN_BURST_KEYS = 60
+"""So many lines behind Enter, or keys around it, in one read: nobody types like that.
+
+Sixty keys take five seconds to type; links that stall for so long are rare.
+"""
 
 BURST_SECONDS = 0.5
 """A burst of keys is over after so long a pause."""
@@ -130,16 +133,20 @@ def file_name(now: datetime) -> str:
     return f"paste-{now:%Y-%m-%d-%H%M%S}.txt"
 
 
-def is_burst(keys: Sequence[str]) -> bool:
+def is_burst(keys: Sequence[str], before: int = 0) -> bool:
     """Whether keys that came together with an Enter, and behind it, are a paste.
 
     Terminals and multiplexers that do not bracket a paste send it as keys. A person
-    whose link was slow for a moment may have typed a line or two ahead, no more.
+    whose link was slow for a moment may have typed a line or two ahead, no more. An
+    Enter with nothing behind it sends, as in every program.
 
     Args:
-        keys: As prompt_toolkit names them.
+        keys: Those behind it, as prompt_toolkit names them.
+        before: How many characters came before it in the same read.
     """
-    return len(keys) >= MIN_BURST_KEYS or keys.count("c-m") >= MIN_BURST_LINES
+    if keys.count("c-m") >= MIN_BURST_LINES:
+        return True
+    return bool(keys) and before + len(keys) >= MIN_BURST_KEYS
 
 
 def _lines(text: str) -> int:

@@ -4,6 +4,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 
 _FEW = 16
+_LAST = "\U0010ffff"  # behind every character that may be in a name
 
 
 class PrefixIndex:
@@ -57,12 +58,6 @@ class PrefixIndex:
 
     def matches(self, beginning: str, limit: int) -> list[str]:
         """Return the first names that begin so: O(log n + limit)."""
-        found: list[str] = []
-        index = bisect_left(self._sorted, beginning)
-        while index < len(self._sorted) and len(found) < limit:
-            name = self._sorted[index]
-            if not name.startswith(beginning):
-                break
-            found.append(name)
-            index += 1
-        return found
+        begin = bisect_left(self._sorted, beginning)
+        end = bisect_left(self._sorted, f"{beginning}{_LAST}", begin)
+        return self._sorted[begin : min(end, begin + limit)]

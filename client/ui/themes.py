@@ -103,7 +103,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, str, str, str]], ...] = (
         (
             "underline #5fafff",
             "underline #005fd7",
-            "underline ansiblue",
+            "underline ansicyan",
             "underline",
         ),
     ),
@@ -155,6 +155,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, str, str, str]], ...] = (
     ("status.typing", "who is typing", "its words", ("italic", "italic", "", "")),
     ("status.key", "a key that helps now", "", _BOLD),
     ("composer", "what you type", "", ("", "", "", "")),
+    ("selected", "what is selected of it", "it is reversed", ("reverse",) * 4),
     ("composer.reply", "what you reply to", "re before it", _GREY),
     ("composer.hint", "what to type, while nothing is typed", "", _GREY),
     # Over the timeline.
@@ -247,6 +248,8 @@ def make_theme(
         colors: One's own styles by class, instead of the theme's; checked.
     """
     depth = colour_depth(environment)
+    if depth == 24 and _is_screen(environment):
+        depth = 8
     if depth == 1:
         name = "none"
     elif name == "auto":
@@ -255,6 +258,17 @@ def make_theme(
     depth = {"none": 1, "16": 4}.get(name, depth)
     styles = {each.name: _look(each, name) for each in STYLES.values()}
     return Theme(name, depth, {**styles, **(colors or {})})
+
+
+def _is_screen(environment: Mapping[str, str]) -> bool:
+    """Whether it is GNU screen, which takes true colours for something else.
+
+    That the terminal around it has them is what its environment says.
+    """
+    has_screen = environment.get("STY") or environment.get("TERM", "").startswith(
+        "screen"
+    )
+    return bool(has_screen and not environment.get("TMUX"))
 
 
 def has_light_background(environment: Mapping[str, str]) -> bool:

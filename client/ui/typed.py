@@ -24,7 +24,8 @@ class Typed:
     """The texts that one user at one server has entered, oldest first in each chat.
 
     Somebody who goes back and forth may change what is there on the way; what was
-    changed stays so until something is entered or another chat is opened.
+    changed stays so until something is entered or another chat is opened. What they
+    were writing when they went back is kept like what was entered: it cannot get lost.
 
     Args:
         path: Where they are kept; None keeps them in memory alone.
@@ -53,15 +54,15 @@ class Typed:
     def add(self, text: str) -> None:
         """Add what was entered in the open chat."""
         self._lines = None
-        _add(self._chat, text, self._chats)
-        # Each text is to be added, so none replaces another that still waits.
-        self._count += 1
-        edit = partial(_add_to_file, self._chat, storable(text))
-        self._file.edit(str(self._count), edit)
+        self._keep(text)
 
     def back(self, current: str) -> str | None:
         """Return the text before, None at the oldest; ``current`` is kept in place."""
-        return self._move(current, -1)
+        is_first = self._lines is None
+        text = self._move(current, -1)
+        if is_first and text is not None and current.strip():
+            self._keep(current)
+        return text
 
     def forward(self, current: str) -> str | None:
         """Return the text after, at last what was not sent; None if there is none."""
@@ -70,6 +71,13 @@ class Typed:
     def close(self) -> None:
         """Write what is not on the disk yet; blocks for as long as that takes."""
         self._file.close()
+
+    def _keep(self, text: str) -> None:
+        _add(self._chat, text, self._chats)
+        # Each text is to be added, so none replaces another that still waits.
+        self._count += 1
+        edit = partial(_add_to_file, self._chat, storable(text))
+        self._file.edit(str(self._count), edit)
 
     def _move(self, current: str, step: int) -> str | None:
         if self._lines is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from prompt_toolkit.application.current import get_app
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.key_binding import (
@@ -13,7 +14,7 @@ from prompt_toolkit.key_binding import (
 from prompt_toolkit.keys import Keys
 
 from client.ui.burst import Burst
-from client.ui.clusters import cluster_bindings
+from client.ui.clusters import cluster_after, cluster_bindings
 from client.ui.menu import Menu
 
 MAX_UNDONE = 1_000
@@ -22,13 +23,25 @@ MAX_UNDO_CHARACTERS = 4_000_000
 
 
 class WritingBuffer(Buffer):
-    """A buffer whose steps to be undone do not fill the memory."""
+    """A buffer in which no key does harm, and whose undoing does not fill memory."""
 
     def save_to_undo_stack(self, clear_redo_stack: bool = True) -> None:
         """Save the text as it is, and forget what is too long ago."""
         super().save_to_undo_stack(clear_redo_stack)
         steps = MAX_UNDO_CHARACTERS // (len(self.text) + 1)
         del self._undo_stack[: -max(1, min(steps, MAX_UNDONE))]
+
+    def validate_and_handle(self) -> None:
+        """Do nothing: some keys of shells send, which here only Enter does.
+
+        What they would send is emptied otherwise.
+        """
+
+    def delete(self, count: int = 1) -> str:
+        """Delete behind the cursor; a single character as people see it, whole."""
+        if count == 1:
+            count = cluster_after(self.text, self.cursor_position)
+        return super().delete(count)
 
 
 class WritingKeys:
@@ -55,6 +68,7 @@ class WritingKeys:
         self._burst = Burst(clock)
         self._submit = submit
         self._paste = paste
+        buffer.on_text_insert += self._inserted
 
     def bindings(self) -> KeyBindingsBase:
         """Return the keys that are not actions: nobody gives them another meaning."""
@@ -78,10 +92,13 @@ class WritingKeys:
 
     def tab(self, event: KeyPressEvent) -> None:
         """Complete, unless it is a part of a paste."""
-        if self._burst.is_on():
+        if self._burst.is_on() or self._burst.begins(event):
             self._take(event)
         else:
             self._menu.advance(1)
+
+    def _inserted(self, _: Buffer) -> None:
+        self._burst.typed(len(get_app().key_processor.input_queue))
 
     def _take(self, event: KeyPressEvent) -> None:
         self._burst.take(event, self._buffer)

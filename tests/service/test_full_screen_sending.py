@@ -146,11 +146,42 @@ async def test_a_command_that_is_none_is_not_sent(
     assert server.count(Send) == 0
 
 
+async def test_a_person_alone_opens_that_chat_and_nothing_is_sent(
+    person: Person, server: Stage
+) -> None:
+    await person.enter("@carol")
+    await person.until(lambda: person.current == "@carol")
+    assert server.count(Send) == 0
+
+
+async def test_a_room_alone_that_one_is_not_in_is_not_sent(
+    person: Person, server: Stage
+) -> None:
+    await person.enter("#layoffs")
+    await person.shows("you are not in #layoffs: /join #layoffs enters it")
+    assert server.count(Send) == 0
+
+
+async def test_an_address_does_not_use_up_the_reply_of_its_chat(
+    person: Person, server: Stage
+) -> None:
+    await person.type(alt("m") + "r#lab\r")
+    await person.until(lambda: person.current == "#lab")
+    await person.type(alt("2"))
+    assert person.is_replying()
+
+
+async def test_a_text_that_begins_with_a_name_is_a_message(
+    person: Person, server: Stage
+) -> None:
+    await person.enter("@carol look at this")
+    await server.until(lambda: server.texts("#ops")[-1] == "@carol look at this")
+
+
 async def test_without_a_chat_a_text_is_not_sent(server: Stage) -> None:
     async with at_screen(server, chat=None) as person:
         await person.enter("hello?")
         await person.shows("no chat is open")
-        await person.type(CTRL_UP)
         assert person.text == "hello?"
 
 

@@ -17,8 +17,10 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from chatd.protocol.messages import TypingPush
 from client.changes import Change
+from client.clientfile import ClientSettings, GeneralSettings, Rule
 from client.line import LineMode
 from client.link import Link, LinkState
+from client.notify import Rung
 from client.settings import Settings
 from tests.helpers import PATIENCE, eventually
 from tests.unit.client_face.fakes import NOON_MS, FakeLink, message, room
@@ -46,10 +48,12 @@ class Screen(io.StringIO):
         self.screen = pyte.HistoryScreen(columns, rows)
         self._stream = pyte.Stream(self.screen)
         self.written = 0
+        self.bells = 0
 
     def write(self, data: str) -> int:
         self._stream.feed(data)
         self.written += len(data)
+        self.bells += data.count("\a")
         return len(data)
 
     @property
@@ -95,6 +99,8 @@ class Terminal:
 @contextlib.asynccontextmanager
 async def at_terminal(
     environment: dict[str, str] | None = None,
+    wishes: ClientSettings | None = None,
+    rung: Rung | None = None,
 ) -> AsyncIterator[Terminal]:
     out = Screen(80, 24)
     output = Vt100_Output(
@@ -115,6 +121,8 @@ async def at_terminal(
             make_link,
             "tls://lab:4747",
             settings,
+            wishes=wishes,
+            rung=rung,
             input=keys,
             output=output,
             environment={"TERM": "xterm-256color", **(environment or {})},
@@ -245,6 +253,13 @@ async def test_ctrl_c_empties_the_line_and_quits_only_when_pressed_twice() -> No
         await terminal.until(lambda: "#ops>" not in terminal.out.lines)
 
 
+async def test_the_help_names_the_keys() -> None:
+    async with at_terminal() as terminal:
+        terminal.type("/help\r")
+        await terminal.shows("Alt+Enter or Ctrl+J begins a new line")
+        await terminal.shows("Ctrl+D")
+
+
 async def test_ctrl_d_quits_only_on_an_empty_line() -> None:
     async with at_terminal() as terminal:
         terminal.type("x\x04")
@@ -291,6 +306,33 @@ async def test_people_have_colours_unless_none_are_wanted() -> None:
             terminal.link.take(message("look", 1, "alice"))
             await terminal.shows("look")
             assert terminal.row_of("look")[6].fg == colour
+
+
+async def test_the_theme_and_the_colours_of_ones_own_count_here_too() -> None:
+    light = ClientSettings(general=GeneralSettings(theme="light"))
+    mine = ClientSettings(colors={"time": "#00ff00"})
+    for wishes, colour in ((light, "6c6c6c"), (mine, "00ff00"), (None, "808080")):
+        async with at_terminal({"COLORTERM": "truecolor"}, wishes) as terminal:
+            terminal.link.take(message("look", 1))
+            await terminal.shows("look")
+            assert terminal.row_of("look")[0].fg == colour
+
+
+@pytest.mark.parametrize(
+    ("rule", "bells"), [("mentions", 1), ("all", 2), ("nothing", 0)]
+)
+async def test_the_bell_rings_for_what_is_wanted(rule: Rule, bells: int) -> None:
+    wishes = ClientSettings(chats={"#lab": rule})
+    rung = Rung(None, "tls://lab:4747", "alice")
+    async with at_terminal(wishes=wishes, rung=rung) as terminal:
+        notifier = terminal.mode._notifier
+        assert notifier is not None
+        for seq, text in ((1, "look"), (2, "alice: look")):
+            terminal.link.take(message(text, seq, chat="#lab"))
+            await notifier.idle()
+        assert terminal.out.bells == bells
+        await terminal.shows("alice: look")
+        await terminal.prompts("#ops>")
 
 
 async def test_quitting_with_something_in_the_outbox_says_what_becomes_of_it() -> None:

@@ -105,21 +105,35 @@ def test_a_chat_without_a_rule_of_its_own_follows_the_general_one() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a =", "line 1: this is not valid TOML: invalid value"),
-        ("[general]\ntheme = 'dark'\ntheme = 'dark'", "line 3: .*cannot overwrite"),
+        ("a =", "line 1: this is not valid TOML: a value is missing"),
+        ("[general]\ntheme = dark", "line 2: .*a text stands without quotes"),
+        ("[general]\ntheme = 'dark'\ntheme = 'dark'", "line 3: .*set a second time"),
+        ("[keys]\n[general]\n[keys]", r"line 3: .*\[keys\] is there a second time"),
         ("[general]\n[[[\n[keys]", "line 2: this is not valid TOML"),
         ("\n[genral]", r"line 2: genral: .*did you mean \[general\]"),
         ("\ntheme = 'dark'", "line 2: theme: .*outside of a section"),
         ("keys = 3", r"line 1: keys: this is a section: write \[keys\]"),
         ("[general]\nthme = 'dark'", r"line 2: \[general\] thme: .*did you mean theme"),
-        ("[general]\ntheme = 'drak'", r'line 2: \[general\] theme: write "auto" or'),
+        ("[general]\ntheme = 'drak'", r'line 2: \[general\] theme: write "auto", "'),
         ("[general]\nmouse = 1", r"line 2: \[general\] mouse: expected true or false"),
         ("[general]\nescape_ms = 5", r"line 2: .*escape_ms: expected a whole number"),
         ("[general]\ntime_format = 'x'", r"line 2: .*time_format: 'x' shows no time"),
-        ("[notify]\n\ncommand = 'ls'", r"line 3: \[notify\] command: expected a list"),
-        ("[notify]\nosc = '8'", r'line 2: \[notify\] osc: write "auto" or "9" or'),
+        ("[general]\ntheme = 16", r'line 2: .* write "auto", "dark", "light", "16" or'),
+        (
+            "[notify]\n\ncommand = 'ls'",
+            r"line 3: \[notify\] command: write the program",
+        ),
+        ("[notify]\ncommand = ['']", r"line 2: \[notify\] command: write the program"),
+        ("[notify]\ncommand = ['x', 7]", r"line 2: \[notify\] command: write the prog"),
+        (
+            "[notify]\ncommand = ['x', '{titel}']",
+            r"line 2: \[notify\] command: \{titel\} .* did you mean \{title\}",
+        ),
+        ("[notify]\nosc = '8'", r'line 2: \[notify\] osc: write "auto", "9", "777" or'),
+        ("[notify]\nosc = 9", r'line 2: \[notify\] osc: write "auto", "9", "777" or'),
+        ("[chats]\n\n#ops = 'all'", r'line 3: \[chats\] #ops: .* write "#ops" in'),
         ("[chats]\nops = 'all'", r'line 2: \[chats\] ops: .*"#room" or "@name"'),
-        ("[chats]\n'#ops' = 'some'", r'line 2: \[chats\] #ops: write "all" or'),
+        ("[chats]\n'#ops' = 'some'", r'line 2: \[chats\] #ops: write "all", "'),
         ("[keys]\nserach = 'F6'", r"line 2: \[keys\] serach: .*did you mean 'search'"),
         ("[keys]\nsearch = 6", r"line 2: \[keys\] search: write a key such as"),
         ("[keys]\nsearch = ['F6', 7]", r"line 2: \[keys\] search: write a key such as"),
@@ -139,6 +153,10 @@ def test_a_mistake_is_named_with_its_file_and_line(text: str, said: str) -> None
         parse(text)
     assert str(caught.value).startswith("client.toml")
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_rule_may_stand_in_comments() -> None:
+    parse("[chats]\n# ops = all\n#'#ops' = 'all'\n[keys] # [x]\n#send = 'F6'\n")
 
 
 def test_a_line_inside_of_a_longer_value_is_not_taken_for_the_mistake() -> None:
@@ -198,6 +216,23 @@ def test_the_default_file_has_every_setting_with_its_default() -> None:
     assert settings.keys == {action.name: keys_of(action) for action in ACTIONS}
     assert settings.colors == {style.name: style.dark for style in STYLES.values()}
     assert list(tomllib.loads(uncommented())) == list(SECTIONS)
+
+
+def test_each_line_of_the_default_file_can_be_used_alone() -> None:
+    section = ""
+    tried = 0
+    for line in default_text().splitlines():
+        if line.startswith("["):
+            section = line
+        elif re.match(r'#(   )?[\w"]', line):
+            parse(f"{section}\n{line.lstrip('# ')}")
+            tried += 1
+    assert tried > len(ACTIONS) + len(STYLES)
+
+
+def test_braces_that_stand_for_nothing_of_ours_are_left_as_they_are() -> None:
+    settings = parse("[notify]\ncommand = ['awk', '{print}', '{text}{x}']")
+    assert settings.notify.command == ("awk", "{print}", "{text}{x}")
 
 
 def test_the_settings_of_the_default_file_are_in_the_order_of_the_code() -> None:

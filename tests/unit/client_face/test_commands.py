@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatd.protocol.errors import NoSuchRoomError
+from chatd.protocol.errors import NoSuchRoomError, NotAllowedError
 from chatd.protocol.messages import (
     Create,
     Decline,
@@ -123,6 +123,35 @@ async def test_an_address_alone_opens_that_chat(ops: Stage) -> None:
     assert ops.fake.items == []
 
 
+@pytest.mark.parametrize("text", ["@carol", "@CAROL", " @carol\n"])
+async def test_a_person_alone_is_no_message_to_the_open_chat(
+    ops: Stage, text: str
+) -> None:
+    await type_in(ops, text)
+    assert ops.ws.current == "@carol"
+    assert ops.fake.items == []
+
+
+async def test_a_room_alone_that_one_is_not_in_is_no_message_either(ops: Stage) -> None:
+    assert "you are not in #war: /join #war" in await type_in(ops, "#war")
+    assert ops.ws.current == "#ops"
+    assert ops.fake.items == []
+
+
+@pytest.mark.parametrize("text", ["@bob look", "#42", "@", "#", "@bob?", "# one"])
+async def test_what_only_begins_like_an_address_is_a_message(
+    ops: Stage, text: str
+) -> None:
+    await type_in(ops, text)
+    assert [(i.chat, i.text) for i in ops.fake.items] == [("#ops", text)]
+
+
+async def test_a_number_is_a_room_to_those_who_are_in_it(ops: Stage) -> None:
+    ops.fake.log_in(room("#42"))
+    await type_in(ops, "#42")
+    assert ops.ws.current == "#42"
+
+
 async def test_join_enters_a_room_and_opens_it(ops: Stage) -> None:
     ops.fake.replies = [Joined(chat=room("#new"))]
     await type_in(ops, "/join new")
@@ -143,9 +172,16 @@ async def test_join_alone_accepts_the_only_invitation(ops: Stage) -> None:
     assert ops.ws.current == "#secret"
 
 
+async def test_a_room_that_is_not_there_can_be_made(ops: Stage) -> None:
+    ops.fake.replies = [NoSuchRoomError("no")]
+    said = await type_in(ops, "/join #nope")
+    assert "there is no room #nope: /create #nope makes it" in said
+    assert ops.ws.current == "#ops"
+
+
 async def test_a_refusal_of_the_server_is_shown(ops: Stage) -> None:
-    ops.fake.replies = [NoSuchRoomError("there is no room #nope")]
-    assert "there is no room #nope" in await type_in(ops, "/join #nope")
+    ops.fake.replies = [NotAllowedError("#board is by invitation only")]
+    assert "#board is by invitation only" in await type_in(ops, "/join #board")
     assert ops.ws.current == "#ops"
 
 
@@ -328,6 +364,22 @@ async def test_help_lists_every_command(ops: Stage, registry: Registry) -> None:
     shown = await type_in(ops, "/help")
     for command in registry.all():
         assert command.title in shown
+
+
+async def test_help_says_what_else_may_be_typed(ops: Stage) -> None:
+    shown = await type_in(ops, "/help")
+    assert "#room or @user" in shown
+    assert "//text" in shown
+
+
+@pytest.mark.parametrize("keys", [[("F9", "fly")], []])
+async def test_help_names_the_keys_of_its_face_alone(
+    ops: Stage, keys: list[tuple[str, str]]
+) -> None:
+    await run(ops.ws, make_registry(keys), "/help")
+    assert ("Keys" in ops.face.lines) == bool(keys)
+    assert any("fly" in line for line in ops.face.lines) == bool(keys)
+    assert "Ctrl+D" not in ops.face.text
 
 
 async def test_help_explains_one_command(ops: Stage) -> None:

@@ -1,11 +1,15 @@
 """What Tab offers: from the same table that dispatches."""
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from chatd.protocol.messages import Presence, PresenceOf
-from client.commands import Candidates, complete, make_registry
+from client.commands import Candidates, complete, files, folders, make_registry
+from client.commands.folders import MAX_WAITING, look
+from tests.helpers import PATIENCE
 from tests.unit.client_face.fakes import Stage, info, message, room
 
 
@@ -35,6 +39,10 @@ def offered(stage: Stage, before: str) -> Candidates:
         ("/msg @an", ("@anna", "@annette")),
         ("/whois an", ("anna", "annette")),
         ("/invite bob #o", ("#operators", "#ops")),
+        ("/status a", ("away",)),
+        ("/create #war p", ("private", "public")),
+        ("/READ al", ("all",)),
+        ("/cancel ", ("all",)),
         ("look at #op", ("#operators", "#ops")),
         ("ask @bo", ("@bob",)),
         ("ann", ("anna", "annette")),
@@ -132,3 +140,53 @@ def test_tab_completes_what_is_to_be_got_and_where_to(
     for seq, name in enumerate(("core.tar", "Crash report.pdf", "core.tar"), 1):
         full.fake.take(message("", seq, kind="file", file=info(name)))
     assert offered(full, f"/get {typed}").words == words
+
+
+# What takes too long ------------------------------------------------------------------
+
+
+@pytest.fixture
+def gone(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A folder that does not answer until it is told to."""
+    answers = threading.Event()
+
+    def names_in(folder: Path, prefix: str) -> list[str]:
+        answers.wait(PATIENCE)
+        return ["late.txt"]
+
+    monkeypatch.setattr("client.commands.completion.names_in", names_in)
+    monkeypatch.setattr(folders, "PATIENCE_SECONDS", 0.0)
+    yield answers
+    answers.set()
+    # Nobody who still looks is left to the next test.
+    assert all(folders._places.acquire(timeout=PATIENCE) for _ in range(MAX_WAITING))
+    folders._places.release(MAX_WAITING)
+
+
+def test_a_folder_that_does_not_answer_offers_nothing(
+    full: Stage, gone: threading.Event
+) -> None:
+    assert offered(full, "/send /far/away/la").words == ()
+    assert offered(full, "/get 118 /far/away/la").words == ()
+
+
+def test_a_few_folders_that_do_not_answer_are_enough(gone: threading.Event) -> None:
+    waiting = [look(lambda: gone.wait(PATIENCE), False) for _ in range(MAX_WAITING)]
+    assert look(lambda: True, False).result() is False
+    gone.set()
+    assert all(each.result(PATIENCE) for each in waiting)
+
+
+def test_whoever_looks_is_told_what_went_wrong() -> None:
+    with pytest.raises(ZeroDivisionError):
+        look(lambda: 1 // 0, 0).result(PATIENCE)
+
+
+def test_what_names_of_files_cost_does_not_grow_with_the_history(
+    full: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seq in range(1, 8):
+        file = info(f"{seq}.tar")
+        full.fake.take(message("", seq, kind="file", file=file, chat="#operators"))
+    monkeypatch.setattr(files, "MAX_LOOKED_AT", 3)
+    assert offered(full, "/get ").words == ("5.tar", "6.tar", "7.tar")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chatd.protocol.messages import ReadPush, Synced
-from client.clientfile import ClientSettings, GeneralSettings, Rule
+from client.clientfile import ClientSettings, GeneralSettings, NotifySettings, Rule
 from client.jsonfile import DamagedFileError
 from client.notify import (
     WATCH_SECONDS,
@@ -275,3 +275,8 @@ async def test_the_title_marks_what_is_unread_and_not_for_oneself() -> None:
     assert title_text(model, ClientSettings(chats={"#ops": "all"}), None) == "(4) chat"
     assert title_text(model, NOTHING, "#lab") == "#lab - chat"
     await alice.notifier.close()
+
+
+def test_there_is_no_title_where_none_is_wanted() -> None:
+    settings = ClientSettings(notify=NotifySettings(title=False))
+    assert title_text(Person().fake.model, settings, "#ops") == ""

@@ -92,6 +92,14 @@ def test_tmux_and_screen_are_passed_through() -> None:
     assert pass_through("\x1b]9;x\a", SCREEN) == "\x1bP\x1b]9;x\a\x1b\\"
 
 
+def test_what_is_too_long_for_screen_is_passed_through_in_pieces() -> None:
+    sequence = "\x1b]52;c;" + "漢字ab" * 1_000 + "\a"
+    passed = pass_through(sequence, SCREEN)
+    pieces = passed.removeprefix("\x1bP").removesuffix("\x1b\\").split("\x1b\\\x1bP")
+    assert "".join(pieces) == sequence
+    assert max(len(piece.encode()) for piece in pieces) < 768
+
+
 # The title ----------------------------------------------------------------------------
 
 
@@ -114,9 +122,7 @@ def test_a_title_cannot_end_its_sequence() -> None:
     assert len(written[0]) < 200
 
 
-@pytest.mark.parametrize(
-    "environment", [SCREEN, {"TERM": "linux"}, {"TERM": "dumb"}, {}]
-)
+@pytest.mark.parametrize("environment", [{"TERM": "linux"}, {"TERM": "dumb"}, {}])
 def test_the_title_is_left_alone_where_it_could_not_be_put_back(
     environment: dict[str, str],
 ) -> None:
@@ -131,6 +137,24 @@ def test_inside_of_tmux_it_is_the_panes_title() -> None:
     written: list[str] = []
     Title(written.append, TMUX).set("chat")
     assert written == ["\x1b[22;2t\x1b]2;chat\a"]
+
+
+def test_inside_of_screen_it_is_the_title_of_the_terminal_around_it() -> None:
+    written: list[str] = []
+    title = Title(written.append, SCREEN)
+    title.set("chat")
+    title.restore()
+    assert written == [
+        *("\x1bP\x1b[22;2t\x1b]2;chat\a\x1b\\", "\x1bP\x1b[23;2t\x1b\\"),
+    ]
+
+
+def test_a_title_that_is_not_wanted_is_left_alone() -> None:
+    written: list[str] = []
+    title = Title(written.append, XTERM)
+    title.set("")
+    title.restore()
+    assert written == []
 
 
 # One's own program --------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from itertools import combinations
+from typing import Any
 
 import pytest
 from prompt_toolkit.application import Application, create_app_session
@@ -14,10 +15,13 @@ from prompt_toolkit.output import DummyOutput
 
 from client.colours import plain
 from client.commands import make_registry
+from client.commands.registry import Command
 from client.formatting import Look
 from client.text import width
 from client.ui.actions import (
     ACTIONS,
+    SHELL_KEYS,
+    Action,
     KeyMapError,
     bind,
     check_keys,
@@ -183,14 +187,59 @@ async def test_keys_reach_their_handlers_where_they_count(keys: PipeInput) -> No
     ]
 
 
+WIDE = Look()
+
+
+def lines_of(look: Look = WIDE, **members: Any) -> list[str]:
+    return [plain(line) for line in help_lines(look, **members)]
+
+
 def test_help_lists_every_key_and_every_command() -> None:
-    text = "\n".join(plain(line) for line in help_lines(Look(), None, make_registry()))
-    for action in ACTIONS:
+    text = "\n".join(lines_of(registry=make_registry()))
+    for action in (*ACTIONS, *SHELL_KEYS):
         assert action.help in text
         if not action.name.startswith("chat-"):
             assert shown_keys(action) in text
     for command in make_registry().all():
         assert command.title in text
+
+
+def test_a_new_action_and_a_new_command_are_in_the_help_by_themselves() -> None:
+    wave = Action(name="wave", keys=("f6",), help="greet everybody", group="Manners")
+    registry = make_registry()
+    bow = make_registry().find("who").handler
+    command = Command(name="bow", help="bow to the room", handler=bow, group="Manners")
+    registry.add(command)
+    lines = lines_of(actions=(*ACTIONS, wave), registry=registry)
+    assert any("F6" in line and "greet everybody" in line for line in lines)
+    assert any("/bow" in line and "bow to the room" in line for line in lines)
+    assert {"Manners", "Commands: manners"} <= set(lines)
+
+
+def test_help_finds_whole_entries_by_any_word_of_them() -> None:
+    narrow = Look(columns=54)
+    assert len(lines_of(narrow, wanted="alt+l")) > 2
+    for wanted in ("alt+l", "COPYING, and"):
+        text = " ".join(" ".join(lines_of(narrow, wanted=wanted)).split())
+        assert text == (
+            "Screen Alt+L only text, for the terminal's own copying, and back"
+        )
+    assert lines_of(wanted="after alt+m")[0].startswith("Messages")
+    assert lines_of(wanted="zebra") == []
+
+
+def test_the_keys_of_the_shell_have_no_other_meaning_while_one_writes() -> None:
+    shell = {keys for each in SHELL_KEYS for keys in each.keys}
+    writing = [each for each in ACTIONS if each.when not in ("select", "list")]
+    assert not shell & {keys for each in writing for keys in each.keys}
+
+
+def test_the_keys_of_the_shell_give_way_to_ones_own() -> None:
+    overrides = check_keys({"search": ["Ctrl+W"]})
+    lines = lines_of(overrides=overrides)
+    (row,) = (line for line in lines if "delete the word" in line)
+    assert "Alt+D" in row
+    assert "Ctrl+W" not in row
 
 
 def test_help_shows_ones_own_keys_and_no_action_without_a_key() -> None:
@@ -203,12 +252,14 @@ def test_help_shows_ones_own_keys_and_no_action_without_a_key() -> None:
 
 
 def test_help_makes_one_line_of_the_numbered_chats() -> None:
-    lines = [plain(line) for line in help_lines(Look())]
+    lines = lines_of()
     assert sum("of that number" in line for line in lines) == 1
     assert any("Alt+1 … Alt+0" in line for line in lines)
 
 
-@pytest.mark.parametrize("columns", [60, 80, 120])
-def test_help_fits_the_screen(columns: int) -> None:
+@pytest.mark.parametrize("columns", [54, 60, 72, 80, 120])
+def test_help_fits_the_screen_with_room_for_what_keys_do(columns: int) -> None:
     for line in help_lines(Look(columns=columns), None, make_registry()):
         assert width(plain(line)) < columns
+        if len(line) == 2:
+            assert width(line[0][1]) <= columns // 2

@@ -90,6 +90,15 @@ def shelf() -> Shelf:
         ("/whois @an", ["@anna ", "@annette "]),
         ("/invite bob #o", ["#operators ", "#ops "]),
         ("/msg @bob ask ann", ["anna ", "annette "]),
+        ("/status ", ["online ", "away ", "busy "]),
+        ("/status a", ["away "]),
+        ("/create #war p", ["private ", "public "]),
+        ("/create #war private an", []),
+        ("/read al", ["all "]),
+        ("/files m", ["more "]),
+        ("/retry ", ["all "]),
+        ("/discard a", ["all "]),
+        ("/cancel a", ["all "]),
         ("look at #op", ["#operators ", "#ops "]),
         ("ask @BO", ["@bob "]),
         ("ask (@bo", ["@bob "]),
@@ -116,6 +125,13 @@ def test_words_with_a_sign_are_offered_as_they_are_typed(
     shelf: Shelf, before: str
 ) -> None:
     assert shelf.words(before, is_asked=False) == shelf.words(before) != []
+
+
+@pytest.mark.parametrize("before", ["/status b", "/create #war p", "/files mo"])
+def test_words_of_commands_are_offered_as_they_are_typed(
+    shelf: Shelf, before: str
+) -> None:
+    assert len(shelf.words(before, is_asked=False)) > 0
 
 
 @pytest.mark.parametrize("before", ["an", "/msg bo", ":t", "/help to", "``` @an"])

@@ -246,3 +246,53 @@ async def test_files_in_the_home_of_the_client_are_private(tmp_path: Path) -> No
     files = list(state.rglob("*.json"))
     assert sorted(path.parent.name for path in files) == ["drafts", "typed"]
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in files)
+
+
+# The keys of shells -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ("\x01X", "one two\nXthree four"),  # Ctrl+A: the beginning of the line
+        ("\x01\x05X", "one two\nthree fourX"),  # Ctrl+E: its end
+        ("\x1b[HX", "one two\nXthree four"),  # Home
+        ("\x1bbX", "one two\nthree Xfour"),  # Alt+B: a word back
+        ("\x1bb\x1bb\x1bfX", "one two\nthreeX four"),  # Alt+F: a word on
+        ("\x1b[1;5DX", "one two\nthree Xfour"),  # Ctrl+Left
+        ("\x17", "one two\nthree "),  # Ctrl+W: kill the word before
+        ("\x1b\x7f", "one two\nthree "),  # Alt+Backspace
+        ("\x1bb\x1bd", "one two\nthree "),  # Alt+D: kill the word behind
+        ("\x15", "one two\n"),  # Ctrl+U: kill what is before in the line
+        ("\x17\x17\x19\x19", "one two\nthree fourthree four"),  # Ctrl+Y: yank
+        ("\x15\x19", "one two\nthree four"),
+        ("\x14", "one two\nthree foru"),  # Ctrl+T: change places
+        ("\x1bb\x1bu", "one two\nthree FOUR"),  # Alt+U, where it is no action
+        ("\x1bb\x1bc", "one two\nthree Four"),  # Alt+C: a capital
+        ("\x17\x1f", "one two\nthree four"),  # Ctrl+_: undo
+        ("\x1b[A\x1b[AX", "one twoX\nthree four"),  # Up: as far as there are lines
+        ("\x00\x1bb\x17", "one two\nthree "),  # Ctrl+Space: a mark; kill up to it
+    ],
+)
+async def test_the_keys_of_shells_do_what_they_do_there(keys: str, text: str) -> None:
+    async with desk() as at:
+        at.composer.insert("one two\nthree four")
+        await at.type(keys)
+        assert at.text == text
+
+
+@pytest.mark.parametrize("keys", ["\x0f", "\x1b#", "\x12", "\x1b<", "\x1b>"])
+async def test_no_key_of_shells_empties_or_sends(keys: str) -> None:
+    async with desk() as at:
+        at.composer.insert("precious\nwords")
+        await at.type(keys)
+        assert "precious" in at.text
+        assert "words" in at.text
+        assert at.submitted == []
+
+
+async def test_ctrl_d_takes_a_whole_emoji() -> None:
+    async with desk() as at:
+        at.composer.insert("👩‍👩‍👧b")
+        await at.type("\x01\x04")
+        assert at.text == "b"

@@ -254,3 +254,31 @@ async def test_after_a_pause_enter_sends_again() -> None:
         at.now += 0.6
         await at.type("\r")
         assert at.submitted == [("a\nb\nc\nd\n", None)]
+
+
+async def test_two_lines_that_nobody_types_so_fast_are_not_sent() -> None:
+    async with desk() as at:
+        await at.type(
+            "one line of a paste without brackets\rand then another one of it\r"
+        )
+        assert at.submitted == []
+        assert (
+            at.text
+            == "one line of a paste without brackets\nand then another one of it\n"
+        )
+
+
+async def test_a_tab_in_a_paste_without_brackets_completes_nothing() -> None:
+    async with desk() as at:
+        cells = "\t".join(["bo", "name", "place", "x" * 60])
+        await at.type(cells)
+        assert at.text == cells
+
+
+async def test_what_was_typed_before_does_not_make_typing_a_paste() -> None:
+    async with desk() as at:
+        for _ in range(20):
+            await at.type("word ")
+        await at.type("x\ry")
+        assert len(at.submitted) == 1
+        assert at.text == "y"

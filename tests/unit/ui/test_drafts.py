@@ -225,7 +225,20 @@ async def test_what_is_changed_on_the_way_stays_until_something_is_entered() -> 
     assert typed.forward("two changed") == "unsent"
     assert typed.forward("unsent") is None
     typed.add("three")
-    assert typed_texts(typed) == ["three", "two", "one"]
+    assert typed_texts(typed) == ["three", "unsent", "two", "one"]
+
+
+async def test_what_was_being_written_is_kept_when_something_older_is_sent(
+    path: Path,
+) -> None:
+    typed = Typed(path, never)
+    typed.open("#ops")
+    typed.add("one")
+    assert typed.back("half a thought") == "one"
+    typed.add("one")
+    typed.open("@bob")
+    typed.close()
+    assert on_disk(path) == {"#ops": ["one", "half a thought", "one"]}
 
 
 async def test_what_was_typed_is_bounded(path: Path) -> None:

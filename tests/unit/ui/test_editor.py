@@ -78,6 +78,7 @@ def test_nothing_is_left_behind() -> None:
     ("program", "said"),
     [
         ("import sys; sys.exit(3)", r"ended with an error \(3\)"),
+        ("import os; os.kill(os.getpid(), 15)", "was ended by SIGTERM"),
         ("import os, sys; os.unlink(sys.argv[-1])", "cannot be read"),
         ("import sys; open(sys.argv[-1], 'wb').write(b'\\xff')", "cannot be read"),
     ],

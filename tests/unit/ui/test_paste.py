@@ -117,11 +117,17 @@ def test_a_file_is_named_after_its_time() -> None:
         ([], False),
         (["c-m", "c-m"], False),
         (["a", "c-m", "b", "c-m", "c", "c-m"], True),
-        (["a"] * 199, False),
-        (["a"] * 200, True),
+        (["a"] * 59, False),
+        (["a"] * 60, True),
     ],
 )
-def test_nobody_types_three_lines_or_two_hundred_keys_at_once(
+def test_nobody_types_three_lines_or_sixty_keys_at_once(
     keys: list[str], is_paste: bool
 ) -> None:
     assert is_burst(keys) is is_paste
+
+
+def test_what_came_before_in_the_same_read_counts_if_something_follows() -> None:
+    assert is_burst(["a"] * 20, 40)
+    assert not is_burst(["a"] * 20, 39)
+    assert not is_burst([], 1_000)
