@@ -1,5 +1,15 @@
 """``python -m client`` is ``chat``."""
 
-from client.cli import main
+from client import collector
 
-main()
+
+def main() -> None:
+    """Run the program; what it imports is not searched for garbage."""
+    collector.put_off()
+    from client.cli import main as chat
+
+    chat()
+
+
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,7 @@ from typing import Literal
 import click
 
 from chatd import __version__
-from client import config_command, file_commands, script_commands
+from client import collector, config_command, file_commands, script_commands
 from client.address import ServerAddress
 from client.options import ADDRESS, identity, password_source, plainly, sentence
 from client.paths import Paths
@@ -73,6 +73,7 @@ def main() -> None:
     It takes the full screen; --line is a prompt with lines above it, and --plain
     nothing but lines, for screen readers.
     """
+    collector.begin()  # it was put off while all of this was imported
 
 
 @main.command("open", short_help="Open the chat (the same as without a command).")

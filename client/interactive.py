@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from chatd.protocol.errors import AuthFailedError
+from client import collector
 from client.changes import Change
 from client.clientfile import ClientSettings, client_file, load_client_file
 from client.errors import NoLoginError, UnknownKeyError
@@ -136,7 +137,16 @@ def _chat_as(
         settings=make_settings(paths, client_settings),
         wishes=client_settings,
     )
-    return asyncio.run(make_face(face, start).run())
+    collector.put_off()
+    try:
+        return asyncio.run(_run(make_face(face, start)))
+    finally:
+        collector.begin()
+
+
+async def _run(face: RunningFace) -> Exception | None:
+    asyncio.get_running_loop().call_later(collector.START_SECONDS, collector.begin)
+    return await face.run()
 
 
 def make_settings(paths: Paths, client_settings: ClientSettings) -> Settings:
@@ -173,6 +183,8 @@ def make_face(name: FaceName, start: Start) -> RunningFace:
                 start.server,
                 start.settings,
                 room=start.room,
+                wishes=start.wishes,
+                rung=start.rung(),
                 environment=os.environ,
             )
         case "plain":

@@ -6,10 +6,10 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from client.changes import Transfer
-from client.chat import Chat
 from client.colours import Line
 from client.formatting import excerpt, typing_text
 from client.link import LinkState
+from client.model import Model
 from client.text import display, fit, width
 
 _GAP = "  "
@@ -26,7 +26,8 @@ class Status(Struct, frozen=True, kw_only=True):
         refused: How much in the outbox was refused.
         typing: Who is typing in the open chat.
         transfers: Files on their way.
-        below: How much is new below what is to be seen.
+        below: How much is new below what is to be seen; 1,000 may mean more.
+        below_key: Which key goes there.
         said: What the program has to say just now.
         hint: Which keys help now.
     """
@@ -37,6 +38,7 @@ class Status(Struct, frozen=True, kw_only=True):
     typing: Sequence[str] = ()
     transfers: Sequence[Transfer] = ()
     below: int = 0
+    below_key: str = ""
     said: str = ""
     hint: str = ""
 
@@ -52,13 +54,13 @@ def steady_ms(shown: float | None, measured: float) -> float:
 
 
 def header_row(
-    chat: Chat | None, address: str | None, present: int | None, server: str, cells: int
+    address: str | None, about: str, present: int | None, server: str, cells: int
 ) -> Line:
     """Return the top line: the chat, its topic, who is there, and the server.
 
     Args:
-        chat: What is open, where the server knows it.
         address: What is open.
+        about: The topic of a room, or how present a person is.
         present: How many are there, None where nobody counts.
         server: What the server calls itself.
         cells: How wide the line is, exactly.
@@ -71,13 +73,25 @@ def header_row(
     room = cells - width(title) - width(right)
     if room < 0:
         return [("class:header", fit(title, cells))]
-    topic = chat.topic if chat is not None else ""
-    shown = f"{_GAP}{excerpt(display(topic), room - 4)}" if topic and room > 12 else ""
+    shown = f"{_GAP}{excerpt(display(about), room - 4)}" if about and room > 12 else ""
     return [
         ("class:header class:address", title),
         ("class:header class:header.topic", fit(shown, room)),
         ("class:header", right),
     ]
+
+
+def about(model: Model, address: str | None) -> str:
+    """Return what the header says of a chat: a topic, or how present a person is."""
+    if address is None:
+        return ""
+    if not address.startswith("@"):
+        chat = model.chats.get(address)
+        return chat.topic if chat is not None else ""
+    heard = model.presence.get(address[1:])
+    if heard is None:
+        return ""
+    return f"{heard.status}: {heard.text}" if heard.text else heard.status
 
 
 def status_row(status: Status, cells: int) -> Line:
@@ -121,7 +135,9 @@ class _Part(NamedTuple):
 
 
 def _parts(status: Status) -> list[_Part]:
-    below = f"v {status.below} new below (End)"
+    key = f" ({status.below_key})" if status.below_key else ""
+    count = "999+" if status.below > 999 else status.below
+    below = f"v {count} new below{key}"
     parts = [
         _Part(*_link(status.state), is_cut=True),
         _Part("class:status.key", status.said, is_cut=True),

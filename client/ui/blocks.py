@@ -128,7 +128,7 @@ class Blocks:
             return _Facts(item, above, before)
         assert feed.chat is not None
         chat, seq = feed.chat, item.seq
-        index = chat.index(seq)
+        index = feed.index(seq)
         return _Facts(
             item,
             above,
@@ -177,7 +177,9 @@ class Blocks:
         has_title = style.is_stacked and not style.is_bare and not is_continued
         lead = len(lines) + (1 if has_title and len(rows) > 1 else 0)
         sender = _sender(item, style.me) if _is_said(item) else ""
-        return Block(lines + rows, len(lines), lead, sender, not is_continued)
+        return Block(
+            lines + rows, len(lines), lead, sender, not is_continued, facts.has_gap
+        )
 
 
 def _lines_above(

@@ -108,10 +108,15 @@ class ListBox:
         """Fill the list anew; the chosen line stays chosen if it is still there."""
         before = self.chosen.value if self.chosen is not None else None
         self.items = self._find(self.buffer.text)
-        values = [item.value for item in self.items]
-        if before is not None and before in values:
-            self.index = values.index(before)
+        if before is not None:
+            self.choose(before)
         self.index = max(0, min(self.index, len(self.items) - 1))
+
+    def choose(self, value: Any) -> None:
+        """Choose the line that stands for a value, if it is in the list."""
+        values = [item.value for item in self.items]
+        if value in values:
+            self.index = values.index(value)
 
     def move(self, step: int) -> None:
         """Choose a line further up or down, not beyond the ends."""

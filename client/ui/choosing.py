@@ -8,7 +8,7 @@ from client.formatting import gist
 from client.text import clean
 from client.times import format_time
 from client.ui.overlays import go_to_message
-from client.ui.terminal import copy_sequence
+from client.ui.terminal import copy_by_tmux, copy_sequence
 
 if TYPE_CHECKING:
     from client.ui.actions import Handler
@@ -43,12 +43,17 @@ class Choosing:
             "select-fold": lambda _: self._fold(),
             "select-origin": lambda _: self._go_to_origin(),
             "select-save": lambda _: self._save(),
-            "select-end": lambda _: timeline.select_clear(),
+            "select-end": lambda _: self._end(),
         }
 
     def _begin(self) -> None:
         if not self._face.timeline.select_start():
             self._face.flash("there is no message to choose")
+
+    def _end(self) -> None:
+        self._face.timeline.select_clear()
+        # At once: what is typed right after Esc is to be written.
+        self._face.place_focus()
 
     def _copy(self) -> None:
         face = self._face
@@ -57,10 +62,20 @@ class Choosing:
         if len(text.encode()) > MAX_COPIED_BYTES:
             face.flash("that is too much for the terminal: mark less")
             return
-        face.write_raw(copy_sequence(text, face.environment))
         face.timeline.select_clear()
         count = len(entries)
-        face.flash("copied" if count == 1 else f"{count} messages copied")
+        said = "copied" if count == 1 else f"{count} messages copied"
+        if face.environment.get("TMUX"):
+            face.spawn(self._copy_in_tmux(text, said))
+        else:
+            face.write_raw(copy_sequence(text, face.environment))
+            face.flash(said)
+
+    async def _copy_in_tmux(self, text: str, said: str) -> None:
+        face = self._face
+        if not await copy_by_tmux(text, face.environment):
+            face.write_raw(copy_sequence(text, face.environment))
+        face.flash(said)
 
     def _reply(self) -> None:
         face = self._face

@@ -7,11 +7,13 @@ each step is a search in sorted lists, never a walk through the chat.
 import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import NamedTuple
 
-from client.changes import Entry, OutboxItem, Transfer
+from client.changes import Entry, Gap, OutboxItem, Transfer
 from client.chat import Chat
 from client.colours import Line
+from client.times import local
 
 Key = tuple[int, int]
 """Of an entry, its seq and 0; of a notice, the seq before it and a positive number."""
@@ -27,6 +29,17 @@ class Notice(NamedTuple):
 
     key: Key
     lines: tuple[Line, ...]
+
+
+class SeenGap(Gap, frozen=True):
+    """A gap that somebody has come to.
+
+    Attributes:
+        is_from_above: Whether what is above it is read on, so that its oldest entries
+            are wanted first; else its newest.
+    """
+
+    is_from_above: bool = False
 
 
 TailItem = OutboxItem | Transfer
@@ -53,6 +66,9 @@ class Feed:
         self.chat = chat
         self.tail = tail
         self._notices = notices
+        self._near = (
+            0  # where the last search ended; the next is mostly for a neighbour
+        )
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -80,12 +96,13 @@ class Feed:
             return (_TAIL, number - 1) if number else self._before_tail()
         entries = self.entries
         found = HEAD
-        index = self._index(seq + 1 if number else seq)
+        index = self._behind(seq) if number else self.index(seq)
         if index:
             found = (entries[index - 1].seq, 0)
-        place = bisect_left(self._notices, key, key=_key_of)
-        if place > self._hidden():
-            found = max(found, self._notices[place - 1].key)
+        if self._notices:
+            place = bisect_left(self._notices, key, key=_key_of)
+            if place > self._hidden():
+                found = max(found, self._notices[place - 1].key)
         return found
 
     def after(self, key: Key) -> Key | None:
@@ -95,15 +112,27 @@ class Feed:
             return (_TAIL, number + 1) if number + 1 < len(self.tail) else None
         entries = self.entries
         following: list[Key] = []
-        index = self._index(seq + 1)
+        index = self._behind(seq)
         if index < len(entries):
             following.append((entries[index].seq, 0))
-        place = max(bisect_right(self._notices, key, key=_key_of), self._hidden())
-        if place < len(self._notices):
-            following.append(self._notices[place].key)
+        if self._notices:
+            place = max(bisect_right(self._notices, key, key=_key_of), self._hidden())
+            if place < len(self._notices):
+                following.append(self._notices[place].key)
         if self.tail:
             following.append((_TAIL, 0))
         return min(following, default=None)
+
+    def index(self, seq: int) -> int:
+        """Return where in ``entries`` the seq is, or would be."""
+        entries, near = self.entries, self._near
+        for index in (near, near - 1, near + 1):
+            if 0 <= index < len(entries) and entries[index].seq == seq:
+                self._near = index
+                return index
+        if self.chat is not None:
+            self._near = self.chat.index(seq)
+        return self._near
 
     def nearest(self, key: Key) -> Key:
         """Return the key itself, or if that is gone, the next, or else the last."""
@@ -117,15 +146,19 @@ class Feed:
         if seq == _TAIL:
             return self.tail[number] if number < len(self.tail) else None
         if not number:
-            return self.chat.entry(seq) if self.chat is not None else None
+            entries, index = self.entries, self.index(seq)
+            is_there = index < len(entries) and entries[index].seq == seq
+            return entries[index] if is_there else None
         place = bisect_left(self._notices, key, key=_key_of)
         if self._hidden() <= place < len(self._notices):
             notice = self._notices[place]
             return notice if notice.key == key else None
         return None
 
-    def _index(self, seq: int) -> int:
-        return self.chat.index(seq) if self.chat is not None else 0
+    def _behind(self, seq: int) -> int:
+        """Return where in ``entries`` what is after the seq begins."""
+        entries, index = self.entries, self.index(seq)
+        return index + (index < len(entries) and entries[index].seq == seq)
 
     def _hidden(self) -> int:
         """Return how many notices belong to entries that are not loaded."""
@@ -159,6 +192,16 @@ def tail_of(chat: Chat | None, transfers: Iterable[Transfer]) -> list[TailItem]:
         if transfer.direction == "up" and (not transfer.is_over or is_coming):
             tail.append(transfer)
     return tail
+
+
+def index_of_day(entries: Sequence[Entry], day: date) -> int:
+    """Return the index of the first entry of a day, or after it."""
+    return bisect_left(entries, day, key=day_of)
+
+
+def day_of(entry: Entry) -> date:
+    """Return the day of an entry, where this machine is."""
+    return local(entry.time_ms).date()
 
 
 def is_entry(key: Key) -> bool:

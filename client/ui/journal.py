@@ -3,10 +3,14 @@
 import asyncio
 import contextlib
 import logging
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from client.paths import make_private_file
+
+_log = logging.getLogger(__name__)
 
 MAX_BYTES = 1_000_000
 """A file that is larger is begun anew at the next start."""
@@ -49,11 +53,40 @@ def journal(path: Path | None, say: Callable[[str], None]) -> Iterator[None]:
     for handler in handlers:
         root.addHandler(handler)
     try:
-        yield
+        with _hooks():
+            yield
     finally:
         for handler in handlers:
             root.removeHandler(handler)
             handler.close()
+
+
+@contextlib.contextmanager
+def _hooks() -> Iterator[None]:
+    """Log what Python would write on the screen by itself.
+
+    That are warnings, and errors that nobody waits for: in threads and destructors.
+    Who else wanted to know of them still does.
+    """
+    of_thread, of_nobody = threading.excepthook, sys.unraisablehook
+
+    def thread_failed(args: threading.ExceptHookArgs) -> None:
+        _log.error("a thread failed", exc_info=args.exc_value)
+        if of_thread is not threading.__excepthook__:
+            of_thread(args)
+
+    def nobody_waits(args: "sys.UnraisableHookArgs") -> None:
+        _log.error("an error was ignored", exc_info=args.exc_value)
+        if of_nobody is not sys.__unraisablehook__:
+            of_nobody(args)
+
+    threading.excepthook, sys.unraisablehook = thread_failed, nobody_waits
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        threading.excepthook, sys.unraisablehook = of_thread, of_nobody
 
 
 class _File(logging.FileHandler):

@@ -3,17 +3,15 @@
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from client.changes import Entry, Transfer
-from client.colours import Line, colour_of
-from client.formatting import excerpt, gist
+from client.changes import Transfer
+from client.colours import Line
+from client.formatting import excerpt
 from client.formatting_files import transfer_text
 from client.text import display
-from client.times import BadTimeError, format_day, format_time, local, parse_since
+from client.times import BadTimeError, format_day, local, parse_since
 from client.ui.boxes import Item
 from client.ui.fuzzy import find
 from client.workspace import Workspace
-
-_EXCERPT_CELLS = 200
 
 
 def places(ws: Workspace, addresses: Iterable[str]) -> list[str]:
@@ -52,21 +50,6 @@ def _place_row(ws: Workspace, address: str, at: Sequence[int]) -> Line:
     elif chat.topic:
         row.append(("class:overlay.hint", f"  {excerpt(display(chat.topic))}"))
     return row
-
-
-def message_items(entries: Sequence[Entry], time_format: str) -> list[Item]:
-    """Return messages that were found, newest first, each to be gone to."""
-    return [Item(_message_row(entry, time_format), entry.seq) for entry in entries]
-
-
-def _message_row(entry: Entry, time_format: str) -> Line:
-    day = local(entry.time_ms).date().isoformat()
-    when = f"{day} {format_time(entry.time_ms, time_format)}"
-    return [
-        ("class:time", f"{when} "),
-        (colour_of(entry.sender), display(entry.sender)),
-        ("", f" {excerpt(display(gist(entry)), _EXCERPT_CELLS)}"),
-    ]
 
 
 def transfer_items(transfers: Sequence[Transfer], typed: str) -> list[Item]:

@@ -11,10 +11,11 @@ from datetime import date
 from typing import Any, Literal
 
 from chatd.protocol.errors import ChatError
+from chatd.protocol.messages import History
 from client.changes import Gap
 from client.errors import LinkError
 from client.link import Link
-from client.times import local
+from client.ui.feed import SeenGap, day_of
 
 PAGE = 100
 MAX_PAGES = 200
@@ -38,6 +39,7 @@ class Loader:
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
         # What there is no more of, or could not be had just now.
         self._exhausted: set[_Key] = set()
+        self._open: str | None = None
 
     def older(self, chat: str) -> None:
         """Load a page above what is loaded, unless there is none."""
@@ -58,7 +60,13 @@ class Loader:
         self._exhausted.clear()
 
     def opened(self, chat: str) -> None:
-        """Try again what could not be had of a chat."""
+        """Try again what could not be had of a chat, which is open now.
+
+        What was loaded far back in the one before leaves memory again.
+        """
+        if self._open is not None and self._open != chat:
+            self._link.model.shrink(self._open)
+        self._open = chat
         self._exhausted = {key for key in self._exhausted if key[1] != chat}
 
     async def until_day(
@@ -74,7 +82,7 @@ class Loader:
         for _ in range(MAX_PAGES):
             found = self._link.model.chats.get(chat)
             entries = found.entries if found is not None else []
-            if entries and local(entries[0].time_ms).date() < day:
+            if entries and day_of(entries[0]) < day:
                 return
             if not is_wanted():
                 return
@@ -82,7 +90,10 @@ class Loader:
                 return
 
     async def around(self, chat: str, seq: int) -> bool:
-        """Load a message and what is around it; whether it is there now."""
+        """Load a message and what is around it; whether it is there now.
+
+        What follows it may come only when it is seen.
+        """
         await _succeeds(self._link.load_around(chat, seq))
         found = self._link.model.chats.get(chat)
         return found is not None and found.entry(seq) is not None
@@ -98,8 +109,19 @@ class Loader:
 
     async def _fill(self, gap: Gap) -> bool:
         # A gap without anything in it is closed by that; it is not to be asked again.
-        if gap.chat in self._link.model.chats:
-            await self._link.fill(gap)
+        link = self._link
+        chat = link.model.chats.get(gap.chat)
+        if chat is None:
+            return True
+        # Else the next message that comes would drop the oldest of it again.
+        link.model.expect_older(gap.chat, PAGE)
+        if not isinstance(gap, SeenGap) or not gap.is_from_above:
+            await link.fill(gap)
+            return True
+        count = len(chat.entries)
+        await link.request(History(chat=gap.chat, after=gap.after, limit=PAGE))
+        if len(chat.entries) == count:
+            link.model.sever(gap.chat, gap.before)
         return True
 
     async def _load_members(self, chat: str) -> bool:

@@ -14,11 +14,11 @@ from client.ui.overlays import (
     HELP,
     open_days,
     open_help,
-    open_search,
     open_switcher,
     open_transfers,
     toggle,
 )
+from client.ui.searching import open_search
 from client.ui.sidebar import neighbour, next_activity
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ class Moves:
 
     def _nth(self, number: int) -> Handler:
         def go(_: KeyPressEvent) -> None:
-            chats = self._face.screen.chats
+            screen = self._face.screen
+            chats = screen.shown_chats if screen.has_chats else screen.chats
             if number <= len(chats):
                 self._go_to(chats[number - 1])
 

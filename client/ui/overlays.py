@@ -13,18 +13,17 @@ from client.ui.boxes import Item, ListBox
 from client.ui.lists import (
     day_items,
     help_items,
-    message_items,
     place_items,
     places,
     transfer_items,
 )
+from client.ui.sidebar import rank_of
 from client.workspace import Workspace
 
 if TYPE_CHECKING:
     from client.ui.app import FullScreen
 
 HELP, FILES = "Help", "Files"
-MAX_FOUND = 200
 
 
 def make_full_registry(face: "FullScreen") -> Registry:
@@ -57,12 +56,18 @@ def toggle(face: "FullScreen", title: str, open_: Callable[[], None]) -> None:
 
 def open_help(face: "FullScreen") -> None:
     """Show all keys and commands."""
-    lines = help_lines(face.box_look, face.wishes.keys, face.registry)
+
+    def find_help(typed: str) -> Sequence[Item]:
+        lines = help_lines(
+            face.box_look, face.wishes.keys, face.registry, wanted=typed.strip()
+        )
+        return help_items(lines, "")
+
     face.open_box(
         ListBox(
             HELP,
             "type to find   Up Down PageUp PageDown   Esc closes",
-            lambda typed: help_items(lines, typed),
+            find_help,
             lambda _: face.close_box(),
         )
     )
@@ -71,7 +76,7 @@ def open_help(face: "FullScreen") -> None:
 def open_switcher(face: "FullScreen") -> None:
     """Find a chat, a person or a listed room by a few letters."""
     ws = face.workspace
-    names = places(ws, [chat.address for chat in face.screen.chats])
+    names = places(ws, _by_wish(face))
 
     def go(address: str) -> None:
         face.close_box()
@@ -92,32 +97,20 @@ def open_switcher(face: "FullScreen") -> None:
     )
 
 
-def open_search(face: "FullScreen") -> None:
-    """Find messages of the open chat by what is in them."""
-    address = face.workspace.current
-    if address is None:
-        face.flash("no chat is open")
-        return
-    time_format = face.workspace.settings.time_format
+def _by_wish(face: "FullScreen") -> list[str]:
+    """Return the chats as one may want to go there: what is unread comes first.
 
-    def search(typed: str) -> Sequence[Item]:
-        found = face.workspace.link.search_cached(address, typed, MAX_FOUND)
-        return message_items(found, time_format)
+    Then comes the chat where one was before; last is the one that is open.
+    """
 
-    def go(seq: int) -> None:
-        face.timeline.highlight = box.buffer.text.strip() or None
-        face.close_box()
-        go_to_message(face, address, seq)
+    def place(chat: Chat) -> int:
+        if chat.address == face.workspace.current:
+            return 3
+        if rank_of(chat, face.screen.is_quiet) < 2:
+            return 0
+        return 1 if chat.address == face.previous else 2
 
-    box = ListBox(
-        f"Search in {address}",
-        "what this device has seen   Enter goes there   Esc closes",
-        search,
-        go,
-        empty="not found in what this device has seen of this chat",
-        unasked="type what to look for",
-    )
-    face.open_box(box)
+    return [chat.address for chat in sorted(face.screen.chats, key=place)]
 
 
 def open_days(face: "FullScreen") -> None:

@@ -1,7 +1,7 @@
 """How the screen is arranged: which panels there are, and where they go away first."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.layout import (
@@ -19,24 +19,27 @@ from client.changes import (
     Change,
     ChatAdded,
     ChatRemoved,
+    ChatUpdated,
+    ItemChanged,
     LoggedIn,
     MembersChanged,
     PresenceChanged,
     Reset,
-    TransferChanged,
-    TypingSeen,
 )
 from client.chat import Chat
 from client.colours import Line
+from client.ui.actions import ACTIONS, shown_keys
 from client.ui.arrangement import Arrangement, Parts, RowsWindow, Widths
-from client.ui.bars import Status, header_row, status_row
+from client.ui.bars import Status, about, header_row, status_row
 from client.ui.boxes import MAX_CELLS, MAX_ROWS
 from client.ui.control import RowsControl
 from client.ui.painting import TimelineWindow
 from client.ui.people import Person, count_present, people_cells, people_of, people_rows
 from client.ui.sidebar import (
     Kept,
+    Place,
     chat_list,
+    place_of,
     rank_of,
     sidebar_cells,
     sidebar_rows,
@@ -51,12 +54,27 @@ CHATS_FROM = 80
 
 PEOPLE_FROM = 120
 MIN_TIMELINE = 30
-HINT = "F1 help"
-SELECT_HINT = "c copy  r reply  Space mark  Esc back"
+HINT = (("help", "help"),)
+SELECT_HINT = (
+    ("select-copy", "copy"),
+    ("select-reply", "reply"),
+    ("select-mark", "mark"),
+    ("select-end", "back"),
+)
+"""Actions whose keys the status line tells, and in which words."""
+
+_ACTIONS = {action.name: action for action in ACTIONS}
 
 _OF_PEOPLE = (LoggedIn, MembersChanged, PresenceChanged, Reset)
-_OF_NAMES = (ChatAdded, ChatRemoved, LoggedIn, Reset)
-_NOT_OF_CHATS = (MembersChanged, PresenceChanged, TransferChanged, TypingSeen)
+_OF_CHATS = (ChatAdded, ChatRemoved, LoggedIn, Reset)
+
+
+class _Rows(NamedTuple):
+    """The rows of a panel, and for which size they were made."""
+
+    cells: int
+    height: int
+    rows: list[Line]
 
 
 class Screen:
@@ -70,6 +88,7 @@ class Screen:
 
     Attributes:
         layout: For the application.
+        shown_chats: The part of the list of chats that was painted last.
         rest: What has the keys while nothing is to be typed into.
         wants_chats: Whether the list of chats is wanted; None leaves it to the width.
         wants_people: Likewise for who is here.
@@ -80,13 +99,15 @@ class Screen:
         self.wants_chats: bool | None = None
         self.wants_people: bool | None = None
         self.rest = Window(FormattedTextControl(focusable=True), height=0)
-        self._shown_chats: Sequence[Chat] = ()
+        self.shown_chats: Sequence[Chat] = ()
         self._kept: Kept | None = None
         self._chats: list[Chat] | None = None
+        self._places: dict[str, Place] = {}
         self._chats_cells: int | None = None
+        self._chats_rows: _Rows | None = None
         self._people: list[Person] | None = None
         self._people_cells = 0
-        self._panels: dict[tuple[str, int, int], list[Line]] = {}
+        self._people_rows: _Rows | None = None
         self._none = Window()
         self.layout = self._make_layout()
 
@@ -95,12 +116,20 @@ class Screen:
     def changed(self, change: Change) -> None:
         """Take in a change of the model; this costs next to nothing."""
         if isinstance(change, _OF_PEOPLE):
-            self._people = None
-        if not isinstance(change, _NOT_OF_CHATS):
+            self._people = self._people_rows = None
+        if isinstance(change, _OF_CHATS):
+            self._chats = self._chats_cells = self._chats_rows = None
+        elif isinstance(change, ChatUpdated):
+            self._chat_changed(change.chat)
+        elif isinstance(change, ItemChanged):
+            self._chat_changed(change.item.chat)
+
+    def _chat_changed(self, address: str) -> None:
+        self._chats_rows = None
+        chat = self._face.workspace.model.chats.get(address)
+        # Nearly always it stays in its place; then there is nothing to sort.
+        if chat is None or self._place(chat) != self._places.get(address):
             self._chats = None
-        if isinstance(change, _OF_NAMES):
-            self._chats_cells = None
-        self._panels.clear()
 
     def opened(self, address: str | None) -> None:
         """Take in that another chat is open, which is not marked as read yet."""
@@ -109,8 +138,7 @@ class Screen:
             self._kept = None
         else:
             self._kept = Kept(chat.address, rank_of(chat, self.is_quiet))
-        self._chats = self._people = None
-        self._panels.clear()
+        self._chats = self._chats_rows = self._people = self._people_rows = None
 
     # What fits ------------------------------------------------------------------------
 
@@ -125,8 +153,9 @@ class Screen:
         columns = self._columns
         if self.is_bare or columns < self.chats_cells + 1 + MIN_TIMELINE:
             return False
-        wants = self.wants_chats
-        return columns >= CHATS_FROM if wants is None else wants
+        if self.wants_chats is None:
+            return columns >= CHATS_FROM and bool(self.chats)
+        return self.wants_chats
 
     @property
     def has_people(self) -> bool:
@@ -146,6 +175,7 @@ class Screen:
         if self._chats is None:
             model = self._face.workspace.model
             self._chats = chat_list(model, self.is_quiet, self._kept)
+            self._places = {chat.address: self._place(chat) for chat in self._chats}
         return self._chats
 
     @property
@@ -193,6 +223,9 @@ class Screen:
         """Whether a chat is never to notify."""
         return self._face.wishes.rule_of(chat) == "nothing"
 
+    def _place(self, chat: Chat) -> Place:
+        return place_of(chat, self.is_quiet, self._kept)
+
     @property
     def _columns(self) -> int:
         return self._face.app.output.get_size().columns
@@ -206,7 +239,7 @@ class Screen:
             header=RowsWindow(RowsControl(self._header)),
             chats=RowsWindow(chats, "class:sidebar"),
             timeline=TimelineWindow(face.timeline),
-            people=RowsWindow(RowsControl(self._people_rows), "class:people"),
+            people=RowsWindow(RowsControl(self._members), "class:people"),
             status=RowsWindow(RowsControl(self._status)),
             composer=face.composer.container,
             rest=self.rest,
@@ -247,7 +280,8 @@ class Screen:
         people = self.people
         present = count_present(people) if people else None
         server = hello.name if hello is not None else ws.server.partition("://")[2]
-        return [header_row(ws.chat, ws.current, present, server, cells)]
+        about_it = about(ws.model, ws.current)
+        return [header_row(ws.current, about_it, present, server, cells)]
 
     def _status(self, cells: int, _: int) -> list[Line]:
         face = self._face
@@ -261,26 +295,45 @@ class Screen:
             typing=typing,
             transfers=ws.link.transfers.items,
             below=face.timeline.new_below,
+            below_key=self._below_key(),
             said=face.flashed,
-            hint=SELECT_HINT if face.timeline.is_selecting else HINT,
+            hint=self._hint(SELECT_HINT if face.timeline.is_selecting else HINT),
         )
         return [status_row(status, cells)]
 
+    def _below_key(self) -> str:
+        """Return the key that goes to the bottom now, as one has it."""
+        face = self._face
+        if face.timeline.is_selecting:
+            return ""
+        return (face.composer.is_empty and self._key("end")) or self._key("bottom")
+
+    def _hint(self, actions: Iterable[tuple[str, str]]) -> str:
+        keys = [(self._key(name), said) for name, said in actions]
+        return "  ".join(f"{key} {said}" for key, said in keys if key)
+
+    def _key(self, name: str) -> str:
+        """Return the first key of an action, as one has it; "" if it has none."""
+        return shown_keys(_ACTIONS[name], self._face.wishes.keys).partition(", ")[0]
+
     def _sidebar(self, cells: int, height: int) -> list[Line]:
-        key = ("chats", cells, height)
-        if key not in self._panels:
+        kept = self._chats_rows
+        if kept is None or (kept.cells, kept.height) != (cells, height):
             current = self._face.workspace.current
             shown = visible_chats(self.chats, current, height, self.is_quiet)
-            self._shown_chats = shown
-            self._panels[key] = sidebar_rows(shown, current, cells, self.is_quiet)
-        return self._panels[key]
+            self.shown_chats = shown
+            rows = sidebar_rows(shown, current, cells, self.is_quiet)
+            self._chats_rows = kept = _Rows(cells, height, rows)
+        return kept.rows
 
-    def _people_rows(self, cells: int, height: int) -> list[Line]:
-        key = ("people", cells, height)
-        if key not in self._panels:
-            self._panels[key] = people_rows(self.people, cells, height)
-        return self._panels[key]
+    def _members(self, cells: int, height: int) -> list[Line]:
+        kept = self._people_rows
+        if kept is None or (kept.cells, kept.height) != (cells, height):
+            rows = people_rows(self.people, cells, height)
+            self._people_rows = kept = _Rows(cells, height, rows)
+        return kept.rows
 
     def _clicked_chat(self, row: int) -> None:
-        if row < len(self._shown_chats):
-            self._face.workspace.switch(self._shown_chats[row].address)
+        if row < len(self.shown_chats):
+            self._face.close_box()
+            self._face.workspace.switch(self.shown_chats[row].address)

@@ -1,5 +1,7 @@
 """Choosing messages: one that keys act on, and others that are marked as well."""
 
+from itertools import islice
+
 from client.changes import Entry
 from client.chat import Chat
 
@@ -25,13 +27,11 @@ class Selection:
         """Go ``step`` messages down (up, if negative), as far as there are any."""
         if self.seq is None or not step:
             return
-        index = chat.index(self.seq)
-        if step > 0:
-            following = (e for e in chat.entries[index + 1 :] if e.is_talk)
-        else:
-            following = (e for e in reversed(chat.entries[:index]) if e.is_talk)
-        for _, entry in zip(range(abs(step)), following, strict=False):
-            self.seq = entry.seq
+        index, entries = chat.index(self.seq), chat.entries
+        places = range(index + 1, len(entries)) if step > 0 else range(index)[::-1]
+        talk = (entries[place].seq for place in places if entries[place].is_talk)
+        for seq in islice(talk, abs(step)):
+            self.seq = seq
 
     def toggle(self) -> None:
         """Mark the message, or mark it no more."""

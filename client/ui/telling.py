@@ -1,6 +1,8 @@
 """What the program says of changes that no message in the timeline shows."""
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Callable, Mapping
 
 from client.changes import (
     Change,
@@ -13,8 +15,16 @@ from client.changes import (
 )
 from client.colours import Line
 from client.formatting_files import outcome_text
-from client.ui.actions import ACTIONS, shown_keys
+from client.ui.actions import ACTIONS, keys_of, shown_keys
+from client.ui.keynames import format_keys
 from client.workspace import Workspace
+
+FLASH_SECONDS = 4.0
+
+Keys = Mapping[str, tuple[str, ...]]
+"""One's own keys, by action."""
+
+_ACTIONS = {action.name: action for action in ACTIONS}
 
 
 class Teller:
@@ -71,13 +81,61 @@ class Teller:
             self._ws.say(outcome_text(transfer))
 
 
-def nothing_open(keys: Mapping[str, tuple[str, ...]]) -> list[Line]:
-    """Return what stands where a chat was until one was removed from it, or left it.
+class Flash:
+    """Something that stands in the status line for some seconds.
 
     Args:
-        keys: One's own, by action.
+        paint: Called when it is another, or none any more.
     """
-    wanted = ("switcher", "next-activity")
-    rows = [(shown_keys(a, keys), a.help) for a in ACTIONS if a.name in wanted]
+
+    def __init__(self, paint: Callable[[], None]) -> None:
+        self._paint = paint
+        self._text = ""
+        self._until = 0.0
+
+    @property
+    def text(self) -> str:
+        """What stands there now; "" if nothing does."""
+        return self._text if time.monotonic() < self._until else ""
+
+    def say(self, text: str) -> None:
+        """Say something from now on; "" ends it."""
+        self._text, self._until = text, time.monotonic() + FLASH_SECONDS
+        self._paint()
+        if text:
+            asyncio.get_running_loop().call_later(FLASH_SECONDS, self._paint)
+
+
+def nothing_open(keys: Keys) -> list[Line]:
+    """Return what stands where a chat was until one was removed from it, or left it."""
+    wanted = (_ACTIONS[name] for name in ("switcher", "next-activity"))
+    rows = [(shown_keys(action, keys), action.help) for action in wanted]
     lines: list[Line] = [[("class:heading", "No chat is open")], [("", "")]]
     return lines + [[("", f"{key}: {text}")] for key, text in sorted(rows) if key]
+
+
+def fold_hint(keys: Keys) -> str:
+    """Return what stands below the beginning of a long message: how to see all."""
+    choose, unfold = _first_key("select", keys), _first_key("select-fold", keys)
+    if choose and unfold:
+        return f"{choose}, then {unfold} shows all"
+    return "client.toml leaves no key that shows all"
+
+
+def not_sent(where: str, reason: str, keys: Keys) -> str:
+    """Return the sentence about a message that was not sent.
+
+    Args:
+        where: The chat, if it is not the open one; else "".
+        reason: Why.
+        keys: One's own, by action.
+    """
+    place = f" to {where}" if where else ""
+    key = _first_key("history-back", keys)
+    remedy = f" ({key} has it back)" if key else ""
+    return f"your message{place} was not sent: {reason}{remedy}"
+
+
+def _first_key(action: str, keys: Keys) -> str:
+    """Return the first key of an action as people write it; "" if it has none."""
+    return next(map(format_keys, keys_of(_ACTIONS[action], keys)), "")

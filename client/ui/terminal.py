@@ -1,6 +1,9 @@
 """The terminal while the whole screen is ours: links, focus, the clipboard."""
 
+import asyncio
 import base64
+import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,6 +13,9 @@ from client.line import make_output
 from client.ringing import multiplexer, pass_through
 from client.ui.focus import ASK, ASK_NO_MORE
 from client.ui.hyperlinks import HyperlinkOutput
+
+TMUX_SECONDS = 2.0
+"""For so long a tmux may take to take a text."""
 
 
 class ScreenOutput(HyperlinkOutput):
@@ -46,6 +52,35 @@ def copy_sequence(text: str, environment: Mapping[str, str]) -> str:
     sequence = f"\x1b]52;c;{data}\a"
     passed = pass_through(sequence, environment)
     return sequence + passed if multiplexer(environment) == "tmux" else passed
+
+
+async def copy_by_tmux(text: str, environment: Mapping[str, str]) -> bool:
+    """Give a text to the tmux that is around; False if there is none that takes it.
+
+    It hands the text on to the clipboard of the terminal. As it is usually set up, it
+    does not do that with what a program writes (OSC 52).
+    """
+    if not environment.get("TMUX"):
+        return False
+    process = None
+    try:
+        async with asyncio.timeout(TMUX_SECONDS):
+            process = await asyncio.create_subprocess_exec(
+                *("tmux", "load-buffer", "-w", "-"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "TMUX": environment["TMUX"]},
+            )
+            await process.communicate(text.encode())
+    except (OSError, TimeoutError):
+        return False
+    finally:
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    return process.returncode == 0
 
 
 def open_link(link: str, environment: Mapping[str, str]) -> bool:

@@ -13,7 +13,7 @@ from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 
 from client.changes import Entry
 from client.colours import Line
-from client.text import display
+from client.text import clean, display
 from client.ui.hyperlinks import ESCAPE_STYLE
 from client.ui.markup import links
 from client.ui.reading import Reading
@@ -71,6 +71,7 @@ class Timeline(Reading, UIControl):
         if entry is None:
             return False
         self._target = None
+        self._sought = None
         self._selection.seq = entry.seq
         self._viewport.hold()
         self._show_whole(entry.seq, is_up=True)
@@ -166,8 +167,8 @@ class Timeline(Reading, UIControl):
         part, item = _link_part(placed.line, x), self._feed.item(placed.key)
         if not part or not isinstance(item, Entry):
             return None
-        found = links(display(item.text, is_multiline=True))
-        return next((link for link in found if part in link), None)
+        found = links(clean(item.text, is_multiline=True))
+        return next((link for link in found if part in display(link)), None)
 
 
 def _link_part(line: Line, x: int) -> str:

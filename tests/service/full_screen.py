@@ -6,7 +6,9 @@ memory and may be resized at any moment.
 
 import asyncio
 import contextlib
+import errno
 import io
+import os
 import unicodedata
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -74,16 +76,20 @@ class Glass(io.StringIO):
     Attributes:
         size: May be changed at any moment; the program finds out by itself.
         transcript: All that was written.
+        is_gone: Whether the terminal's window was closed.
     """
 
     def __init__(self, columns: int, rows: int) -> None:
         super().__init__()
+        self.is_gone = False
         self.size = Size(rows=rows, columns=columns)
         self.transcript = ""
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.Stream(self.screen)
 
     def write(self, data: str) -> int:
+        if self.is_gone:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         self.transcript += data
         # What takes no cell and is no accent would make pyte drop the rest of the row.
         self._stream.feed("".join(char for char in data if not _is_nothing(char)))

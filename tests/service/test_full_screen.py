@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from chatd.protocol.errors import NotAMemberError
@@ -12,6 +13,7 @@ from tests.service.full_screen import (
     F2,
     F3,
     SIZES,
+    WISHES,
     Person,
     Stage,
     alt,
@@ -188,6 +190,13 @@ async def test_who_types_elsewhere_is_not_in_the_status_line(server: Stage) -> N
         server.say("#ops", "after that")
         await person.shows("after that")
         assert not person.has("is typing")
+
+
+async def test_the_hint_at_a_long_message_names_ones_own_key(server: Stage) -> None:
+    wishes = msgspec.structs.replace(WISHES, keys={"select": ("c-o",)})
+    server.tell("a line\n" * 100)
+    async with at_screen(server, 120, 40, wishes=wishes) as person:
+        assert person.has("more lines (Ctrl+O, then Enter shows all)")
 
 
 async def test_the_status_line_says_how_to_get_help(server: Stage) -> None:

@@ -3,11 +3,13 @@
 import base64
 import re
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 
 from chatd.protocol.messages import Download
 from client.times import format_time
+from client.ui.choosing import Choosing
 from tests.service.full_screen import (
     DOWN,
     F4,
@@ -122,7 +124,9 @@ async def test_too_much_is_not_copied_half(person: Person, server: Stage) -> Non
     assert "too much" in person.status
 
 
-async def test_inside_of_tmux_the_copy_goes_both_ways(server: Stage) -> None:
+async def test_where_tmux_takes_no_copy_it_goes_to_the_terminal_both_ways(
+    server: Stage,
+) -> None:
     async with at_screen(server, environment={"TMUX": "/tmp/tmux,1,0"}) as person:
         await person.shows("message 4")
         await person.type(alt("m") + "c")
@@ -130,7 +134,8 @@ async def test_inside_of_tmux_the_copy_goes_both_ways(server: Stage) -> None:
         sequence = f"\x1b]52;c;{data}\a"
         doubled = sequence.replace("\x1b", "\x1b\x1b")
         wanted = f"{sequence}\x1bPtmux;{doubled}\x1b\\"
-        assert wanted in person.glass.transcript
+        await person.until(lambda: wanted in person.glass.transcript)
+        assert "copied" in person.status
 
 
 @pytest.mark.parametrize("key", ["\x1b", "q", alt("m"), ctrl("c")])
@@ -143,6 +148,16 @@ async def test_keys_that_end_the_choosing(person: Person, key: str) -> None:
     assert not person.face.timeline.is_selecting
     await person.type("typed")
     assert person.text == "typed"
+
+
+async def test_what_is_typed_right_after_the_end_of_choosing_is_written(
+    person: Person,
+) -> None:
+    await person.type(alt("m"))
+    end = Choosing(person.face).handlers["select-end"]
+    end(cast(Any, None))
+    # Before anything was painted.
+    assert person.face.app.layout.has_focus(person.face.composer.container)
 
 
 @pytest.mark.parametrize(

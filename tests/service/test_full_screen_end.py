@@ -55,6 +55,20 @@ async def test_the_terminal_is_given_back_as_it_was(server: Stage) -> None:
     assert transcript.count(ENTER) == transcript.count(LEAVE) == 1
 
 
+async def test_what_was_begun_outlives_the_window_of_the_terminal(
+    server: Stage, tmp_path: Path
+) -> None:
+    async with at_screen(server, home=tmp_path) as person:
+        await person.enter("sent")
+        await person.type("half a thought")
+        person.glass.is_gone = True
+        person.face.quit()
+        await person.until(lambda: person.is_ended)
+    assert server.texts("#ops")[-1] == "sent"
+    async with at_screen(server, home=tmp_path) as person:
+        assert person.text == "half a thought"
+
+
 async def test_nothing_is_drawn_after_the_screen_was_given_back(server: Stage) -> None:
     async with at_screen(server) as person:
         await person.leave("/quit\r")

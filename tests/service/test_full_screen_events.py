@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from chatd.protocol.messages import (
+    Auth,
     Invited,
     Left,
     MemberInfo,
@@ -66,8 +67,9 @@ async def test_a_mention_elsewhere_rings_once(person: Person, server: Stage) -> 
     server.say("#lab", "alice: look")
     await person.shows("! #lab")
     assert await rung(person) == 1
+    logins = server.count(Auth)
     server.cut()
-    await person.until(lambda: not person.link.model.is_synced)
+    await server.until(lambda: server.count(Auth) > logins)
     await person.until(lambda: person.link.model.is_synced)
     assert await rung(person) == 1
 

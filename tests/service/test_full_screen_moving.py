@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chatd.protocol.messages import RoomInfo, Rooms, RoomsPage
+from chatd.protocol.messages import Auth, RoomInfo, Rooms, RoomsPage
 from client.ui.actions import ACTIONS, shown_keys
 from tests.service.full_screen import (
     DOWN,
@@ -97,9 +97,11 @@ async def test_the_message_of_the_day_is_said_once(server: Stage) -> None:
     server.motd = "Backup on Friday"
     async with at_screen(server) as person:
         await person.shows("Backup on Friday")
+        logins = server.count(Auth)
         server.cut()
-        await person.until(lambda: len(server.connections) == 0)
+        await server.until(lambda: server.count(Auth) > logins)
         await person.until(lambda: person.link.model.is_synced)
+        await person.idle()
         assert sum("Backup on Friday" in row for row in person.frame()) == 1
 
 
@@ -164,6 +166,20 @@ async def test_alt_and_a_number_opens_the_chat_of_that_place(
         await person.shows(f"something in {chat}")
 
 
+async def test_alt_and_a_number_counts_from_the_first_chat_that_is_seen(
+    server: Stage,
+) -> None:
+    for number in range(30):
+        server.say(f"#room-{number:02}", "something")
+    server.read_all()
+    async with at_screen(server, chat="#room-29") as person:
+        person.frame()
+        seen = listed(person)
+        assert "#general" not in seen
+        await person.type(alt("3"))
+        assert person.current == seen[2]
+
+
 async def test_alt_and_the_number_of_no_chat_does_nothing(server: Stage) -> None:
     async with at_screen(server) as person:
         await person.type(alt("9"))
@@ -216,6 +232,15 @@ async def test_a_click_opens_a_chat_once_the_mouse_is_on(server: Stage) -> None:
         assert "\x1b[?1000h" in person.glass.transcript
         await person.type("\x1b[<0;5;2M\x1b[<0;5;2m")
         assert person.current == "#general"
+
+
+async def test_a_click_on_a_chat_takes_the_box_away(server: Stage) -> None:
+    async with at_screen(server, 200, 40) as person:
+        await person.type(F4 + F1)
+        person.frame()
+        await person.type("\x1b[<0;5;2M\x1b[<0;5;2m")
+        assert person.current == "#general"
+        assert not person.has_box()
 
 
 async def test_esc_and_a_letter_one_after_the_other_is_alt_and_the_letter(

@@ -515,6 +515,7 @@ async def fill(lab: Lab, client: RawClient, count: int) -> None:
 
     for start in range(1, count, 1_000):
         await asyncio.gather(*map(add, range(start, min(start + 1_000, count))))
+        await client.drain()
 
 
 async def test_ten_thousand_files_are_listed_in_pages(

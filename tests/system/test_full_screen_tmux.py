@@ -156,12 +156,23 @@ def tmux(request: pytest.FixtureRequest) -> Iterator[Tmux]:
         tmux.end()
 
 
-async def chat_in(tmux: Tmux, daemon: Daemon, home: Path, **more: str) -> None:
-    """Start ``chat`` for alice, and let her enter #ops."""
+async def chat_in(
+    tmux: Tmux, daemon: Daemon, home: Path, *around: str, **more: str
+) -> None:
+    """Start ``chat`` for alice, and let her enter #ops.
+
+    Args:
+        tmux: Where.
+        daemon: The server.
+        home: Where alice keeps her things.
+        around: A command that runs the command behind it.
+        more: Of the environment.
+    """
     await register(daemon, "alice")
     environment = {**chat_environment(home), "CHAT_PASSWORD": PASSWORD, **more}
     del environment["TERM"]  # tmux says it
     tmux.start(
+        *around,
         *(sys.executable, "-m", "client", link_of(daemon), "--user", "alice"),
         **environment,
     )
@@ -227,6 +238,32 @@ async def test_it_works_in_terminals_of_all_kinds(
     await tmux.shows("psst")
 
 
+@pytest.mark.skipif(shutil.which("screen") is None, reason="there is no screen")
+async def test_it_works_in_gnu_screen(
+    tmux: Tmux, daemon: Daemon, eve: RawClient, tmp_path: Path
+) -> None:
+    folder = tmp_path / "screen"
+    folder.mkdir(mode=0o700)
+    config = folder / "screenrc"
+    config.write_text("startup_message off\naltscreen on\nautodetach off\n")
+    around = ("env", "-uTMUX", "-uTMUX_PANE", "screen", "-U", "-c", str(config))
+    # The terminal around it has true colours, but screen has none.
+    more = {"SCREENDIR": str(folder), "COLORTERM": "truecolor"}
+    await chat_in(tmux, daemon, tmp_path, *around, **more)
+    await eve.say("#ops", "漢字 @alice https://example.org")
+    await tmux.shows("https://example.org")
+    assert tmux.colours <= {"38;5", "48;5"}
+    await tmux.until(lambda: len(borders(tmux.frame[:-8])) == 2)
+    await tmux.until(lambda: tmux.tells("#{pane_title}") == "#ops - chat")
+    tmux.keys("M-m", "k")
+    await tmux.shows("c copy")
+    tmux.keys("q", "F1")
+    await tmux.shows("| Help |")
+    tmux.keys("F1", "C-d")
+    await tmux.shows("shell>")
+    assert tmux.tells("#{pane_title}") != "#ops - chat"
+
+
 async def test_without_colours_all_is_said_all_the_same(
     tmux: Tmux, daemon: Daemon, eve: RawClient, tmp_path: Path
 ) -> None:
@@ -237,6 +274,17 @@ async def test_without_colours_all_is_said_all_the_same(
     (row,) = (row for row in tmux.frame if "do you see this" in row)
     assert "│! " in row
     assert tmux.colours == set()
+
+
+async def test_what_is_copied_can_be_pasted_in_a_tmux_as_it_usually_is(
+    tmux: Tmux, daemon: Daemon, eve: RawClient, tmp_path: Path
+) -> None:
+    await chat_in(tmux, daemon, tmp_path)
+    await eve.say("#ops", "two\nlines, and a ✓")
+    await tmux.shows("lines, and a")
+    tmux.keys("M-m", "c")
+    await tmux.shows(" copied")
+    assert tmux.do("show-buffer") == "two\nlines, and a ✓"
 
 
 async def test_a_paste_is_asked_about_or_becomes_text_and_is_never_sent(

@@ -43,6 +43,25 @@ def test_a_face_is_imported_only_where_it_is_asked_for() -> None:
     assert done.stderr == ""
 
 
+def test_the_full_screen_starts_without_what_only_some_need() -> None:
+    late = {
+        "client.scram": "a password is proved",
+        "scramp": "a password is proved",
+        "cryptography": "a certificate is read",
+        "importlib.metadata": "scramp is loaded",
+        "pygments": "code is shown",
+        "emoji": "a shortcode is seen",
+        "client.plain": "the plain face is wanted",
+    }
+    code = (
+        "import sys\nimport client.cli, client.interactive, client.ui.app\n"
+        f"print(*sorted(sys.modules.keys() & set({sorted(late)!r})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert [f"{name} before {late[name]}" for name in done.stdout.split()] == []
+
+
 def test_the_usual_face_takes_the_full_screen_where_there_is_one() -> None:
     assert usual_face({"TERM": "xterm-256color"}) == "full"
     assert usual_face({"TERM": "dumb"}) == "plain"

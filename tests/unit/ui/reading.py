@@ -82,6 +82,12 @@ def past(first: int, last: int, text: str = "m", **members: Any) -> list[Entry]:
     ]
 
 
+def numbers(desk: Desk) -> list[int]:
+    """Return the numbers of the messages that are seen."""
+    words = (line.split() for line in desk.lines())
+    return [int(w[-1][1:]) for w in words if w and w[-1][1:].isdigit()]
+
+
 def shown(line: Line) -> str:
     return plain([part for part in line if part[0] != ESCAPE_STYLE]).rstrip()
 

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatd.protocol.messages import ChatRecord, MemberInfo, PresenceOf
-from client.changes import Transfer
+from client.changes import OutboxItem, Transfer
 from client.chat import Chat
 from client.colours import Line, plain
 from client.link import LinkState
 from client.model import Model
 from client.text import cells as counted_cells
 from client.text import width
-from client.ui.bars import Status, header_row, status_row
+from client.ui.bars import Status, about, header_row, status_row
 from client.ui.people import count_present, people_cells, people_of, people_rows
 from client.ui.sidebar import (
     chat_list,
@@ -59,6 +59,17 @@ def test_what_is_for_oneself_comes_first_then_what_is_unread() -> None:
     model = model_of(ops=2, general=0, lab=0, d_bob=0, d_carol=1)
     found = addresses(chat_list(model, never))
     assert found == ["@carol", "#ops", "#general", "#lab", "@bob"]
+
+
+def test_where_something_was_refused_stands_first_and_says_so() -> None:
+    model = model_of(ops=0, lab=2, d_carol=0)
+    refused = OutboxItem(id=1, chat="#ops", text="hi", key="k", state="refused")
+    model.apply_item(refused)
+    chats = chat_list(model, lambda chat: chat == "#ops")
+    assert addresses(chats) == ["#ops", "#lab", "@carol"]
+    assert text_of(sidebar_rows(chats, None, 16, never))[0] == "x #ops          "
+    model.apply_item(refused, is_discarded=True)
+    assert addresses(chat_list(model, never)) == ["#lab", "#ops", "@carol"]
 
 
 def test_a_quiet_chat_is_not_put_on_top() -> None:
@@ -170,19 +181,38 @@ def test_in_a_direct_chat_nobody_is_listed() -> None:
 def test_the_header_says_where_one_is() -> None:
     model = model_of(ops=0)
     model.chats["#ops"].topic = "Deploy freeze until Friday"
-    row = plain(header_row(model.chats["#ops"], "#ops", 3, "lab", 60))
+    row = plain(header_row("#ops", about(model, "#ops"), 3, "lab", 60))
     assert row.startswith(" #ops  Deploy freeze until Friday ")
     assert row.endswith("3 here | lab ")
     assert len(row) == 60
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("#ops", "busy week"),
+        ("#gone", ""),
+        ("@bob", "away: at lunch"),
+        ("@carol", "online"),
+        ("@dave", ""),
+        (None, ""),
+    ],
+)
+def test_the_header_tells_the_topic_of_a_room_and_how_present_a_person_is(
+    address: str | None, said: str
+) -> None:
+    model = model_of(ops=0, d_bob=0)
+    model.chats["#ops"].topic = "busy week"
+    model.presence["bob"] = PresenceOf(status="away", text="at lunch")
+    model.presence["carol"] = PresenceOf(status="online")
+    assert about(model, address) == said
 
 
 @given(st.text(max_size=80), st.text(max_size=30), st.integers(4, 200))
 def test_the_header_is_exactly_as_wide_as_the_screen(
     topic: str, server: str, cells: int
 ) -> None:
-    model = model_of(ops=0)
-    model.chats["#ops"].topic = topic
-    row = plain(header_row(model.chats["#ops"], "#ops", 12, server, cells))
+    row = plain(header_row("#ops", topic, 12, server, cells))
     assert (width(row), counted_cells(row)) == (cells, cells)
 
 
@@ -203,6 +233,7 @@ def test_the_status_says_how_the_link_is_and_what_waits() -> None:
         typing=["dave"],
         transfers=[transfer],
         below=4,
+        below_key="End",
         hint="F1 help",
     )
     row = plain(status_row(status, 120))
@@ -216,6 +247,13 @@ def test_the_status_says_how_the_link_is_and_what_waits() -> None:
     ):
         assert part in row
     assert row.endswith("F1 help ")
+
+
+@pytest.mark.parametrize(("below", "said"), [(999, "v 999 new"), (1_000, "v 999+ new")])
+def test_of_very_much_that_is_new_below_it_is_not_said_how_much(
+    below: int, said: str
+) -> None:
+    assert f"{said} below" in plain(status_row(Status(state=ONLINE, below=below), 80))
 
 
 def test_an_outage_shows_why_and_when_it_is_tried_again() -> None:

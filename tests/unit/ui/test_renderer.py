@@ -13,11 +13,13 @@ from prompt_toolkit.application.current import set_app
 from prompt_toolkit.data_structures import Point, Size
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.input import create_pipe_input
-from prompt_toolkit.layout import Layout, UIContent, UIControl, Window
+from prompt_toolkit.layout import HSplit, Layout, UIContent, UIControl, Window
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.styles import Style
 
 from client.colours import Line
+from client.ui.arrangement import RowsWindow
+from client.ui.control import RowsControl
 from client.ui.hyperlinks import ESCAPE_STYLE, HyperlinkOutput
 from client.ui.renderer import RowRenderer, use_row_renderer
 
@@ -271,3 +273,18 @@ def test_after_the_screen_was_reset_all_is_sent(terminal: Terminal) -> None:
     terminal.show("one")
     terminal.renderer.reset(leave_alternate_screen=False)
     assert "one" in terminal.paint()
+
+
+# Panels -------------------------------------------------------------------------------
+
+
+def test_a_blank_where_no_line_may_break_looks_like_any_other(
+    terminal: Terminal,
+) -> None:
+    panel = RowsWindow(RowsControl(lambda *_: [[("", "a\N{NO-BREAK SPACE}b")]]))
+    shown = Window(terminal.control, height=1)
+    terminal.app.layout = Layout(HSplit([panel, shown]), focused_element=shown)
+    terminal.paint()
+    first = next(row for row in terminal.picture if row[0][0] == "a")
+    assert first[1] == (" ", "", "default", False, False)
+    assert first[2][0] == "b"

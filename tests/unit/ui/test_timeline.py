@@ -12,7 +12,7 @@ from chatd.protocol.messages import FileInfo, ReadPush, Synced
 from client.changes import OutboxItem, Transfer
 from client.colours import plain
 from tests.unit.client_face.fakes import NOON_MS, entry, room
-from tests.unit.ui.reading import MINUTE_MS, Desk, past
+from tests.unit.ui.reading import MINUTE_MS, Desk, numbers, past
 
 pytestmark = pytest.mark.usefixtures("utc")
 
@@ -34,12 +34,6 @@ def long_desk() -> Desk:
     desk.load(past(1, 100))
     desk.lines()
     return desk
-
-
-def numbers(desk: Desk) -> list[int]:
-    """Return the numbers of the messages that are seen."""
-    words = (line.split() for line in desk.lines())
-    return [int(w[-1][1:]) for w in words if w and w[-1][1:].isdigit()]
 
 
 # What is shown ------------------------------------------------------------------------
@@ -295,20 +289,6 @@ def test_a_chat_without_loaded_messages_needs_them() -> None:
     assert desk.timeline.needs_older
     desk.timeline.open("#nosuch")
     assert not desk.timeline.needs_older
-
-
-def test_what_is_missing_can_be_seen() -> None:
-    desk = Desk(60, 10)
-    desk.log_in(room(last=60, read=60))
-    desk.load([*past(1, 20), *past(41, 60)])
-    desk.lines()
-    gaps = [desk.timeline.visible_gap]
-    desk.timeline.scroll(-12)
-    gaps.append(desk.timeline.visible_gap)
-    assert gaps[0] is None
-    gap = gaps[1]
-    assert gap is not None
-    assert (gap.chat, gap.after, gap.before) == ("#ops", 20, 41)
 
 
 def test_top_bottom_and_pages_are_reached(long_desk: Desk) -> None:
@@ -583,6 +563,15 @@ def test_a_click_on_any_part_of_a_link_finds_the_whole(desk: Desk, osc8: bool) -
     for x, y in ((25, -3), (30, -2), (22, -1), (20, -3), (2, -1)):
         desk.timeline.clicked(MouseEventType.MOUSE_UP, x, 24 + y)
     assert clicked == ["http://a.b", link, link]
+
+
+def test_a_click_opens_a_link_as_it_was_written(desk: Desk) -> None:
+    desk.say("https://example.org/की")
+    desk.lines()
+    clicked: list[str] = []
+    desk.timeline.on_link = clicked.append
+    desk.timeline.clicked(MouseEventType.MOUSE_UP, 25, 23)
+    assert clicked == ["https://example.org/की"]
 
 
 # How much is done ---------------------------------------------------------------------

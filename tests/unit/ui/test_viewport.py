@@ -51,9 +51,9 @@ class Column:
         return [text for key in self.keys for text in texts(self.blocks[key])]
 
 
-def make(number: int, height: int, lead: int = 0) -> Block:
+def make(number: int, height: int, lead: int = 0, is_torn: bool = False) -> Block:
     rows = [[("", f"{number}{row:+d}")] for row in range(-lead, height)]
-    return Block(list(rows), start=lead, lead=lead)
+    return Block(list(rows), start=lead, lead=lead, is_torn=is_torn)
 
 
 def texts(block: Block) -> list[str]:
@@ -214,3 +214,112 @@ def test_only_what_is_seen_is_asked_for() -> None:
     column.asked = 0
     viewport.rows()
     assert column.asked <= 41
+
+
+# What comes in between ----------------------------------------------------------------
+
+
+def insert(column: Column, viewport: Viewport, numbers: range) -> list[str]:
+    """Let blocks of one row come; return what is seen then."""
+    for number in numbers:
+        column.blocks[number, 0] = make(number, 1)
+    viewport.changed()
+    return seen(viewport.rows())
+
+
+def test_what_comes_below_the_head_does_not_move_what_is_read() -> None:
+    column = Column([1, 2, 2, 2, 2, 2])
+    viewport = view(column, 5)
+    viewport.scroll(-99)
+    before = seen(viewport.rows())
+    assert before[:2] == ["0+0", "10+0"]
+    assert insert(column, viewport, range(1, 9)) == ["8+0", *before[1:]]
+    viewport.scroll(-99)
+    assert seen(viewport.rows())[:2] == ["0+0", "1+0"]
+
+
+def test_who_went_to_the_very_top_stays_there() -> None:
+    column = Column([1, 2, 2, 2, 2, 2])
+    viewport = view(column, 5)
+    viewport.show_first()
+    assert insert(column, viewport, range(1, 9))[:2] == ["0+0", "1+0"]
+    viewport.scroll(1)
+    assert seen(viewport.rows())[0] == "1+0"
+    assert insert(column, viewport, range(-9, -1))[0] == "1+0"
+
+
+def torn_column() -> Column:
+    """Return twenty blocks of a row; above the eleventh something is missing."""
+    column = Column([1] * 20)
+    column.blocks[100, 0] = make(100, 1, lead=1, is_torn=True)
+    return column
+
+
+def close(column: Column) -> None:
+    column.blocks[100, 0] = make(100, 1)
+
+
+def test_reading_upwards_one_stays_at_what_is_below_a_gap() -> None:
+    column = torn_column()
+    viewport = view(column, 6)
+    viewport.scroll(-8)
+    assert seen(viewport.rows())[-3:] == ["100-1", "100+0", "110+0"]
+    close(column)
+    rows = insert(column, viewport, range(91, 99))
+    assert rows[-3:] == ["98+0", "100+0", "110+0"]
+
+
+def test_reading_downwards_one_stays_at_what_is_above_a_gap() -> None:
+    column = torn_column()
+    viewport = view(column, 6)
+    viewport.show_first()
+    viewport.scroll(6)
+    viewport.scroll(2)
+    assert seen(viewport.rows())[:4] == ["80+0", "90+0", "100-1", "100+0"]
+    close(column)
+    rows = insert(column, viewport, range(91, 99))
+    assert rows[:4] == ["80+0", "90+0", "91+0", "92+0"]
+
+
+def test_a_gap_is_not_passed_before_it_was_at_the_edge() -> None:
+    column = torn_column()
+    viewport = view(column, 6)
+    viewport.show_first()
+    for top in ("50+0", "90+0", "130+0"):
+        viewport.scroll(5)
+        assert seen(viewport.rows())[0] == top
+    for bottom in ("140+0", "100+0", "100-1", "60+0"):
+        viewport.scroll(-4)
+        assert seen(viewport.rows())[-1] == bottom
+
+
+def test_what_was_looked_for_stays_in_its_row() -> None:
+    column = torn_column()
+    viewport = view(column, 6)
+    viewport.show((90, 0), rows_above=2)
+    before = seen(viewport.rows())
+    assert before == ["70+0", "80+0", "90+0", "100-1", "100+0", "110+0"]
+    insert(column, viewport, range(71, 79))
+    insert(column, viewport, range(91, 99))
+    assert seen(viewport.rows())[:4] == ["78+0", "80+0", "90+0", "91+0"]
+    assert viewport.kept == (90, 0)
+
+
+def test_while_somebody_chooses_all_of_it_stays_at_the_bottom_too() -> None:
+    column = torn_column()
+    viewport = view(column, 12)
+    before = seen(viewport.rows())
+    viewport.hold()
+    assert insert(column, viewport, range(191, 199)) == before
+    viewport.release()
+    assert not viewport.is_following
+
+
+def test_what_is_held_in_a_window_that_was_made_higher_stays() -> None:
+    column = Column([1] * 20)
+    viewport = view(column, 5)
+    viewport.scroll(-3)
+    viewport.height = 12
+    before = seen(viewport.rows())
+    viewport.hold()
+    assert insert(column, viewport, range(191, 199)) == before
