@@ -35,7 +35,7 @@ LATENCY_BYTES = 1_000 * MB
 MEMORY_BYTES = 2_000 * MB
 ROUNDS = 3
 NOISE_SECONDS = 5.0
-LATENCY_PAIRS, LATENCY_RATE = 20, 2_000
+LATENCY_PAIRS, LATENCY_RATE, LATENCY_ROUNDS = 20, 1_000, 5
 # Those who move files are not among those whose messages are timed.
 GIVER, TAKER = 2 * LATENCY_PAIRS, 2 * LATENCY_PAIRS + 1
 
@@ -169,7 +169,7 @@ def _copy_loop(
 def _latency(daemon: Daemon, folder: Path, seconds: float) -> Iterator[Result]:
     path = _make_file(folder / "latency.bin", LATENCY_BYTES)
     alone, beside = [], []
-    for _ in range(ROUNDS):
+    for _ in range(LATENCY_ROUNDS):
         alone.append(run_latency(daemon, LATENCY_PAIRS, LATENCY_RATE, seconds))
         with ExitStack() as stack:
             for user, direction, place, other in (

@@ -294,5 +294,5 @@ async def test_a_click_on_a_link_copies_it_where_there_is_no_desktop(
     column = person.frame()[row].index("https")
     at = f"{column + 3};{row + 1}"
     await person.type(f"\x1b[<0;{at}M\x1b[<0;{at}m")
-    assert copied(person) == ["https://example.org/x"]
+    await person.until(lambda: copied(person) == ["https://example.org/x"])
     assert "the link is copied" in person.status
