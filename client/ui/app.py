@@ -28,19 +28,17 @@ from client.paths import Paths
 from client.ringing import Ringer, Title
 from client.settings import Settings
 from client.ui.application import make_application
-from client.ui.boxes import ListBox
-from client.ui.composer import Composer
+from client.ui.boxes.boxes import ListBox
+from client.ui.boxes.overlays import make_full_registry
 from client.ui.ending import ended_by_signals, left_for_next_time
 from client.ui.focus import understand_focus
 from client.ui.following import Following
 from client.ui.frames import Frames
-from client.ui.hyperlinks import HyperlinkOutput, has_hyperlinks
 from client.ui.journal import journal
 from client.ui.late import Late
-from client.ui.loading import Loader
+from client.ui.messages.hyperlinks import HyperlinkOutput, has_hyperlinks
 from client.ui.opening import Opening
 from client.ui.outgoing import Outgoing
-from client.ui.overlays import make_full_registry
 from client.ui.screen import Screen
 from client.ui.telling import Flash, Teller, fold_hint, not_sent
 from client.ui.terminal import (
@@ -49,8 +47,10 @@ from client.ui.terminal import (
     make_screen_output,
     open_link,
 )
-from client.ui.timeline import Timeline
+from client.ui.timeline.loading import Loader
+from client.ui.timeline.timeline import Timeline
 from client.ui.watching import Watching
+from client.ui.writing.composer import Composer
 from client.workspace import Workspace
 
 MakeLink = Callable[[Callable[[Change], None], Callable[[LinkState], None]], Link]

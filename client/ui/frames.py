@@ -4,7 +4,7 @@ import asyncio
 
 from prompt_toolkit.application import Application
 
-from client.ui.timeline import Timeline
+from client.ui.timeline.timeline import Timeline
 
 GATHER_SECONDS = 0.01
 """Changes that come within this are painted together; keys are painted at once."""

@@ -9,8 +9,9 @@ from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any
 
-from client.ui import emoji, highlight
-from client.ui.timeline import Timeline
+from client.ui.messages import highlight
+from client.ui.timeline.timeline import Timeline
+from client.ui.writing import emoji
 
 
 class Late:

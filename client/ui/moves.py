@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from prompt_toolkit.key_binding import KeyPressEvent
 
 from client.chat import Chat
-from client.ui.boxes import ListBox
-from client.ui.choosing import Choosing
-from client.ui.overlays import (
+from client.ui.boxes.boxes import ListBox
+from client.ui.boxes.choosing import Choosing
+from client.ui.boxes.overlays import (
     FILES,
     HELP,
     open_days,
@@ -18,7 +18,7 @@ from client.ui.overlays import (
     open_transfers,
     toggle,
 )
-from client.ui.searching import open_search
+from client.ui.boxes.searching import open_search
 from client.ui.sidebar import neighbour, next_activity
 
 if TYPE_CHECKING:

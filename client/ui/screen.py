@@ -31,9 +31,8 @@ from client.colours import Line
 from client.ui.actions import ACTIONS, shown_keys
 from client.ui.arrangement import Arrangement, Parts, RowsWindow, Widths
 from client.ui.bars import Status, about, header_row, status_row
-from client.ui.boxes import MAX_CELLS, MAX_ROWS
+from client.ui.boxes.boxes import MAX_CELLS, MAX_ROWS
 from client.ui.control import RowsControl
-from client.ui.painting import TimelineWindow
 from client.ui.people import Person, count_present, people_cells, people_of, people_rows
 from client.ui.sidebar import (
     Kept,
@@ -45,6 +44,7 @@ from client.ui.sidebar import (
     sidebar_rows,
     visible_chats,
 )
+from client.ui.timeline.painting import TimelineWindow
 
 if TYPE_CHECKING:
     from client.ui.app import FullScreen

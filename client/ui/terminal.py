@@ -12,7 +12,7 @@ from typing import TextIO
 from client.line import make_output
 from client.ringing import multiplexer, pass_through
 from client.ui.focus import ASK, ASK_NO_MORE
-from client.ui.hyperlinks import HyperlinkOutput
+from client.ui.messages.hyperlinks import HyperlinkOutput
 
 TMUX_SECONDS = 2.0
 """For so long a tmux may take to take a text."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from client.notify import Notifier
-from client.ui.timeline import Timeline
+from client.ui.timeline.timeline import Timeline
 from client.workspace import Workspace
 
 

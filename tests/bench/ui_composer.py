@@ -20,7 +20,7 @@ from chatd.protocol.messages import Presence, PresenceOf
 from client.link import Link
 from client.settings import Settings
 from client.ui.actions import ACTIONS, bind
-from client.ui.composer import Composer
+from client.ui.writing.composer import Composer
 from client.workspace import Workspace
 from tests.unit.client_face.fakes import FakeFace, room
 from tests.unit.ui.composing import PASTE, ComposerLink

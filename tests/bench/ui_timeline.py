@@ -27,11 +27,11 @@ from client.changes import Entry
 from client.link import Link
 from client.settings import Settings
 from client.ui.control import RowsControl
-from client.ui.hyperlinks import HyperlinkOutput
-from client.ui.painting import TimelineWindow
+from client.ui.messages.hyperlinks import HyperlinkOutput
 from client.ui.renderer import use_row_renderer
 from client.ui.themes import make_theme
-from client.ui.timeline import Timeline
+from client.ui.timeline.painting import TimelineWindow
+from client.ui.timeline.timeline import Timeline
 from client.workspace import Workspace
 from tests.unit.client_face.fakes import FakeFace, FakeLink
 

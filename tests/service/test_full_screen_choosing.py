@@ -9,7 +9,7 @@ import pytest
 
 from chatd.protocol.messages import Download
 from client.times import format_time
-from client.ui.choosing import Choosing
+from client.ui.boxes.choosing import Choosing
 from tests.service.full_screen import (
     DOWN,
     F4,

@@ -32,7 +32,7 @@ from client.link import Link
 from client.paths import Paths
 from client.settings import Settings
 from client.ui.actions import ACTIONS, bind
-from client.ui.composer import Composer
+from client.ui.writing.composer import Composer
 from client.workspace import Workspace
 from tests.unit.client_face.fakes import FakeFace, FakeLink, FakeTransfers, room
 

@@ -19,11 +19,11 @@ from chatd.protocol.messages import ChatRecord
 from client.changes import Entry
 from client.chat import Chat
 from client.colours import Line, plain
-from client.ui.hyperlinks import ESCAPE_STYLE, HyperlinkOutput
-from client.ui.painting import TimelineWindow
+from client.ui.messages.hyperlinks import ESCAPE_STYLE, HyperlinkOutput
 from client.ui.renderer import use_row_renderer
 from client.ui.themes import make_theme
-from client.ui.timeline import Timeline
+from client.ui.timeline.painting import TimelineWindow
+from client.ui.timeline.timeline import Timeline
 from tests.unit.client_face.fakes import NOON_MS, Stage, entry, message, room
 
 SIZES = [(80, 24), (120, 40), (60, 15)]

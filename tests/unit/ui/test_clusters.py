@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from prompt_toolkit.utils import get_cwidth
 
 from client.text import display
-from client.ui.clusters import cluster_after, cluster_before, shown_form
+from client.ui.writing.clusters import cluster_after, cluster_before, shown_form
 
 HARD = (
     "ab \t1*‍️⃣👩👍🏽❤🇯🇵🇬🇧🏴क्षिीनিகৗกำ가각ᄀ"

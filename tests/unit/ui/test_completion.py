@@ -20,10 +20,10 @@ from chatd.protocol.messages import (
     PresenceOf,
 )
 from client.commands import make_registry
-from client.ui import emoji
-from client.ui.completion import ChatCompleter, Offers, Slow, path_offers
-from client.ui.known import Known
-from client.ui.prefixes import PrefixIndex
+from client.ui.writing import emoji
+from client.ui.writing.completion import ChatCompleter, Offers, Slow, path_offers
+from client.ui.writing.known import Known
+from client.ui.writing.prefixes import PrefixIndex
 from client.workspace import FilesListed
 from tests.unit.client_face.fakes import Stage, message, room
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from client.paths import Paths
-from client.ui import emoji
+from client.ui.writing import emoji
 from tests.helpers import eventually
 from tests.unit.client_face.fakes import entry
 from tests.unit.ui.composing import desk

@@ -7,7 +7,7 @@ import pytest
 
 from chatd.protocol.messages import Presence, PresenceOf
 from client.places import names_in
-from client.ui import emoji
+from client.ui.writing import emoji
 from tests.helpers import eventually
 from tests.unit.client_face.fakes import entry
 from tests.unit.ui.composing import Desk, desk
@@ -184,7 +184,7 @@ async def test_paths_are_looked_up_off_the_loop_and_then_put_in(
         threads.append(threading.current_thread())
         return names_in(folder, prefix)
 
-    monkeypatch.setattr("client.ui.completion.names_in", spy)
+    monkeypatch.setattr("client.ui.writing.completion.names_in", spy)
     async with desk() as at:
         await at.type(f"/send {tmp_path}/co{TAB}")
         path = f"/send {tmp_path}/core dump.tar "
@@ -204,7 +204,7 @@ async def test_paths_that_come_too_late_are_dropped(
         done.set()
         return names_in(folder, prefix)
 
-    monkeypatch.setattr("client.ui.completion.names_in", slow)
+    monkeypatch.setattr("client.ui.writing.completion.names_in", slow)
     async with desk() as at:
         await at.type(f"/send {tmp_path}/co{TAB}\x15hello")
         may_go_on.set()

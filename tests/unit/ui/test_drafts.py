@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from client.jsonfile import JsonFile
-from client.ui.drafts import MAX_DRAFT, MAX_DRAFTS, Drafts
-from client.ui.typed import MAX_CHARACTERS, MAX_CHATS, MAX_TEXTS, Typed
+from client.ui.writing.drafts import MAX_DRAFT, MAX_DRAFTS, Drafts
+from client.ui.writing.typed import MAX_CHARACTERS, MAX_CHATS, MAX_TEXTS, Typed
 from tests.helpers import eventually
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from client.ui.editor import EditorError, edit, editor_words
+from client.ui.writing.editor import EditorError, edit, editor_words
 from tests.helpers import eventually
 from tests.unit.ui.composing import Desk, desk
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.ui import emoji
+from client.ui.writing import emoji
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_name_is_found_in_any_case() -> None:
 
 def test_the_table_is_not_read_before_it_is_needed() -> None:
     code = (
-        "import sys; from client.ui import emoji\n"
+        "import sys; from client.ui.writing import emoji\n"
         "emoji.replace('at 10:30:45')\n"
         "assert not emoji.is_loaded() and 'emoji' not in sys.modules\n"
         "emoji.replace(':tada:')\n"

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from chatd.protocol.messages import ChatRecord
 from client.changes import OutboxItem
 from client.chat import Chat
-from client.ui.feed import HEAD, Feed, Key, Notice, TailItem, is_entry
-from client.ui.notices import MAX_NOTICES, Notices
+from client.ui.timeline.feed import HEAD, Feed, Key, Notice, TailItem, is_entry
+from client.ui.timeline.notices import MAX_NOTICES, Notices
 from tests.unit.client_face.fakes import entry
 
 SEQS = st.sets(st.integers(1, 40), max_size=15)

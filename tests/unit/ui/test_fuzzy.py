@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.ui.fuzzy import MAX_FOUND, find
+from client.ui.boxes.fuzzy import MAX_FOUND, find
 
 NAMES = ["#general", "#ops", "#dev-ops", "@oscar", "@poppy", "#deploys"]
 

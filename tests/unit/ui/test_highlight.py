@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.ui import highlight as module
-from client.ui.highlight import MAX_CHARS, PLAIN, highlight, load, missing
-from client.ui.wrapping import Piece
+from client.ui.messages import highlight as module
+from client.ui.messages.highlight import MAX_CHARS, PLAIN, highlight, load, missing
+from client.ui.messages.wrapping import Piece
 
 LANGUAGES = ["python", "c", "bash", "yaml", "json", "diff", "rust", "nosuch", ""]
 
@@ -105,7 +105,7 @@ def test_a_language_brings_along_the_one_that_stands_in_it(language: str) -> Non
 
 def test_nothing_of_pygments_is_imported_while_code_is_to_be_shown() -> None:
     code = (
-        "import sys; from client.ui.highlight import highlight\n"
+        "import sys; from client.ui.messages.highlight import highlight\n"
         "highlight(('x = 1',), 'python')\n"
         "assert not any(name.startswith('pygments') for name in sys.modules)"
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prompt_toolkit.data_structures import Size
 
 from client.colours import Line, plain
-from client.ui.hyperlinks import (
+from client.ui.messages.hyperlinks import (
     ESCAPE_STYLE,
     MAX_TARGET,
     HyperlinkOutput,
@@ -18,7 +18,7 @@ from client.ui.hyperlinks import (
     target_of,
     to_line,
 )
-from client.ui.wrapping import Piece
+from client.ui.messages.wrapping import Piece
 
 URL = "https://a.b/c"
 OPEN = "\x1b]8;id={};{}\x1b\\"

@@ -8,8 +8,8 @@ from chatd.protocol.messages import History, HistoryPage, Message
 from client.changes import Gap
 from client.link import Link, LinkState
 from client.model import Model
-from client.ui.feed import SeenGap
-from client.ui.loading import PAGE, Loader
+from client.ui.timeline.feed import SeenGap
+from client.ui.timeline.loading import PAGE, Loader
 from tests.helpers import eventually
 from tests.unit.client_face.fakes import message, room
 from tests.unit.ui.reading import past

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.ui.markup import (
+from client.ui.messages.markup import (
     MAX_MARKS,
     Block,
     CodeBlock,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.ui.paste import (
+from client.ui.writing.paste import (
     as_code,
     as_text,
     describe,

@@ -20,7 +20,7 @@ from prompt_toolkit.styles import Style
 from client.colours import Line
 from client.ui.arrangement import RowsWindow
 from client.ui.control import RowsControl
-from client.ui.hyperlinks import ESCAPE_STYLE, HyperlinkOutput
+from client.ui.messages.hyperlinks import ESCAPE_STYLE, HyperlinkOutput
 from client.ui.renderer import RowRenderer, use_row_renderer
 
 COLUMNS, ROWS = 12, 4

@@ -16,9 +16,9 @@ from chatd.protocol.messages import FileInfo
 from client.changes import OutboxItem, Transfer
 from client.colours import Line, colour_of, plain
 from client.text import display
-from client.ui.body import MAX_ROWS, SHOWN_ROWS
-from client.ui.hyperlinks import ESCAPE_STYLE
-from client.ui.rows import (
+from client.ui.messages.body import MAX_ROWS, SHOWN_ROWS
+from client.ui.messages.hyperlinks import ESCAPE_STYLE
+from client.ui.messages.rows import (
     ALONE,
     Around,
     day_row,
@@ -30,7 +30,7 @@ from client.ui.rows import (
     notice_rows,
     transfer_rows,
 )
-from client.ui.rowstyle import RowStyle
+from client.ui.messages.rowstyle import RowStyle
 from tests.unit.client_face.fakes import NOON_MS, entry
 
 pytestmark = pytest.mark.usefixtures("utc")

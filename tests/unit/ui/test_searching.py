@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from client.colours import Line, plain
 from client.formatting import Look
 from client.text import cells, width
-from client.ui.searching import result_row
+from client.ui.boxes.searching import result_row
 from tests.unit.client_face.fakes import entry, info
 
 LOOK = Look(columns=54)

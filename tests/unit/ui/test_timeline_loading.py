@@ -2,7 +2,7 @@
 
 import pytest
 
-from client.ui.feed import SeenGap
+from client.ui.timeline.feed import SeenGap
 from tests.unit.client_face.fakes import room
 from tests.unit.ui.reading import Desk, numbers, past
 
@@ -177,7 +177,7 @@ def test_what_one_reads_stays_in_memory_whatever_comes_below() -> None:
 def test_what_one_reads_leaves_memory_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("client.ui.reading.MAX_HELD", 1_500)
+    monkeypatch.setattr("client.ui.timeline.reading.MAX_HELD", 1_500)
     desk = Desk(60, 10)
     desk.log_in(room(last=2_000, read=2_000))
     desk.load(past(1, 2_000))

@@ -13,8 +13,8 @@ from prompt_toolkit.mouse_events import (
     MouseEventType,
 )
 
-from client.ui.painting import find_shift
 from client.ui.renderer import scroll_region
+from client.ui.timeline.painting import find_shift
 from tests.unit.client_face.fakes import room
 from tests.unit.ui.reading import SIZES, Desk, Screen, past
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.text import cells, width
-from client.ui import typed_rows as module
-from client.ui.clusters import shown_form
-from client.ui.typed_rows import TypedRows, typed_rows
+from client.ui.writing import typed_rows as module
+from client.ui.writing.clusters import shown_form
+from client.ui.writing.typed_rows import TypedRows, typed_rows
 
 PIECES = (
     "a",

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from client.ui.feed import Key
-from client.ui.viewport import Block, Placed, Viewport
+from client.ui.timeline.feed import Key
+from client.ui.timeline.viewport import Block, Placed, Viewport
 
 HEIGHTS = st.lists(st.integers(1, 7), min_size=1, max_size=12)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prompt_toolkit.utils import get_cwidth
 
 from client.text import display
-from client.ui.wrapping import Piece, Row, clip, cut_pieces, wrap_pieces
+from client.ui.messages.wrapping import Piece, Row, clip, cut_pieces, wrap_pieces
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 HARD_TEXT = st.text(

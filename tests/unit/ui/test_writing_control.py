@@ -13,9 +13,9 @@ from prompt_toolkit.layout import Layout, Window
 from prompt_toolkit.mouse_events import MouseButton, MouseEvent, MouseEventType
 from prompt_toolkit.output import DummyOutput
 
-from client.ui import writing_control
-from client.ui.typed_rows import TypedRows, typed_rows
-from client.ui.writing_control import WritingControl
+from client.ui.writing import writing_control
+from client.ui.writing.typed_rows import TypedRows, typed_rows
+from client.ui.writing.writing_control import WritingControl
 
 LINES = "\n".join(f"line {number}" for number in range(1, 21))
 

@@ -1,0 +1,1 @@
+"""What lies over the chat: the switcher, search, help, lists and questions."""

@@ -1,0 +1,1 @@
+"""Messages as rows, pure: Markdown-lite, code, links, files, and how they wrap."""

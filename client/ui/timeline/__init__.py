@@ -1,0 +1,1 @@
+"""What stands in a chat, which rows of it are seen, and how they reach the screen."""

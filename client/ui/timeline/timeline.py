@@ -1,0 +1,183 @@
+"""The timeline: the messages of the open chat, as a control on the screen.
+
+Only what is seen is ever made into rows, and only once; see ``reading``.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.layout.controls import UIContent, UIControl
+from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
+
+from client.changes import Entry
+from client.colours import Line
+from client.text import clean, display
+from client.ui.messages.hyperlinks import ESCAPE_STYLE
+from client.ui.messages.markup import links
+from client.ui.messages.wrapping import cells
+from client.ui.timeline.reading import Reading
+from client.ui.timeline.seen import Seen
+from client.workspace import Workspace
+
+if TYPE_CHECKING:
+    from prompt_toolkit.key_binding.key_bindings import NotImplementedOrNone
+
+WHEEL_ROWS = 3
+
+
+class Timeline(Reading, UIControl):
+    """Shows the open chat of a workspace, and lets messages be chosen.
+
+    Put it into a ``painting.TimelineWindow``; a plain ``Window`` works too,
+    but copies every character in each frame.
+
+    Args:
+        workspace: Whose chat is shown.
+        clock: The wall clock, in seconds; it says which day is today.
+
+    Attributes:
+        on_link: Called with the link that was clicked.
+    """
+
+    def __init__(self, workspace: Workspace, clock: Callable[[], float]) -> None:
+        super().__init__(workspace, clock)
+        self.on_link: Callable[[str], None] = lambda link: None
+
+    # Choosing -------------------------------------------------------------------------
+
+    @property
+    def is_selecting(self) -> bool:
+        """Whether somebody is choosing messages."""
+        return self._selection.seq is not None
+
+    @property
+    def selected(self) -> list[Entry]:
+        """The messages that are marked, in order, or else the one that is chosen."""
+        chat = self._chat
+        return self._selection.entries(chat) if chat is not None else []
+
+    def select_start(self) -> bool:
+        """Choose the lowest message that is seen; False if there is none.
+
+        While somebody is choosing nothing moves, whatever comes.
+        """
+        if self.is_selecting:
+            return True
+        items = (self._feed.item(s.placed.key) for s in reversed(self._rows))
+        talk = (item for item in items if isinstance(item, Entry) and item.is_talk)
+        entry = next(talk, None)
+        if entry is None:
+            return False
+        self._target = None
+        self._sought = None
+        self._selection.seq = entry.seq
+        self._viewport.hold()
+        self._show_whole(entry.seq, is_up=True)
+        return True
+
+    def select_move(self, step: int) -> None:
+        """Choose the message ``step`` further down (up, if negative)."""
+        chat = self._chat
+        if chat is not None and self._selection.seq is not None:
+            self._selection.move(chat, step)
+            self._show_whole(self._selection.seq, is_up=step < 0)
+
+    def select_toggle(self) -> None:
+        """Mark the chosen message, or mark it no more."""
+        self._selection.toggle()
+        self._seen = None
+
+    def select_clear(self) -> None:
+        """Choose and mark nothing any more."""
+        self._selection.clear()
+        self._viewport.release()
+        self._seen = None
+
+    def fold_toggle(self, seq: int) -> None:
+        """Show all of a long message, or only its beginning again."""
+        places = [seen.placed for seen in self._rows]
+        top = next((i for i, place in enumerate(places) if place.key == (seq, 0)), None)
+        self._blocks.unfolded ^= {seq}
+        if top is not None:
+            # Its beginning stays where it is, if it is seen.
+            hidden = places[top].number - places[top].block.start
+            self._viewport.show((seq, 0), top - hidden if hidden <= 0 else 0)
+        self._seen = None
+
+    # Drawing --------------------------------------------------------------------------
+
+    def seen(self, width: int, height: int) -> Sequence[Seen | None]:
+        """Return the rows of a window, from the top; None is an empty one."""
+        if width != self._width:
+            self._width = width
+            self._is_stale = True
+        if height != self._viewport.height:
+            self._viewport.height = height
+            self._seen = None
+        rows = self._rows
+        return [*[None] * (height - len(rows)), *rows]
+
+    def create_content(self, width: int, height: int) -> UIContent:
+        """Return what is seen, for a plain ``Window``."""
+        rows = self.seen(width, height)
+
+        def get_line(number: int) -> StyleAndTextTuples:
+            row = rows[number]
+            return list(row.line) if row is not None else []
+
+        return UIContent(get_line, line_count=height, show_cursor=False)
+
+    def is_focusable(self) -> bool:
+        """Keys never go here."""
+        return False
+
+    def mouse_handler(self, mouse_event: MouseEvent) -> "NotImplementedOrNone":
+        """Take an event of a plain ``Window``."""
+        place = mouse_event.position
+        return self.clicked(mouse_event.event_type, place.x, place.y)
+
+    def clicked(self, event: MouseEventType, x: int, y: int) -> "NotImplementedOrNone":
+        """Scroll with the wheel, follow a link with a click.
+
+        Args:
+            event: What the mouse did.
+            x: The cell within the window.
+            y: The row within the window.
+        """
+        match event:
+            case MouseEventType.SCROLL_UP:
+                self.scroll(-WHEEL_ROWS)
+            case MouseEventType.SCROLL_DOWN:
+                self.scroll(WHEEL_ROWS)
+            case MouseEventType.MOUSE_UP if link := self.link_at(x, y):
+                self.on_link(link)
+            case _:
+                return NotImplemented
+        return None
+
+    def link_at(self, x: int, y: int) -> str | None:
+        """Return the whole link of which a part is at a cell of the window."""
+        rows = self._rows
+        number = y - (self._viewport.height - len(rows))
+        if not 0 <= number < len(rows):
+            return None
+        placed = rows[number].placed
+        part, item = _link_part(placed.line, x), self._feed.item(placed.key)
+        if not part or not isinstance(item, Entry):
+            return None
+        found = links(clean(item.text, is_multiline=True))
+        return next((link for link in found if part in display(link)), None)
+
+
+def _link_part(line: Line, x: int) -> str:
+    """Return the part of a link that a row has at a cell, or ""."""
+    shown = [(style, text) for style, text in line if style != ESCAPE_STYLE]
+    end = 0
+    for style, group in groupby(shown, lambda part: part[0]):
+        text = "".join(part for _, part in group)
+        end += cells(text)
+        if x < end:
+            return text if "class:link" in style else ""
+    return ""

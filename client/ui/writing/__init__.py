@@ -1,0 +1,1 @@
+"""The composer: what is typed, pasted and completed, and kept until it is sent."""

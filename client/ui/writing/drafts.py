@@ -1,0 +1,66 @@
+"""What was typed and not sent, for each chat, across restarts."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct, field
+
+from client.ui.writing.lazyfile import DELAY_SECONDS, LazyFile, storable
+
+MAX_DRAFTS = 500
+MAX_DRAFT = 1_000_000
+"""Longer drafts, in characters, stay in memory alone."""
+
+
+class _Drafts(Struct):
+    # By address, the one that was changed last at the end.
+    chats: dict[str, str] = field(default_factory=dict)
+
+
+class Drafts:
+    """The drafts of one user at one server.
+
+    Args:
+        path: Where they are kept; None keeps them in memory alone.
+        say: Told, in a sentence, when they cannot be kept.
+        delay: So many seconds after a change it is on the disk.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        say: Callable[[str], None],
+        delay: float = DELAY_SECONDS,
+    ) -> None:
+        self._file = LazyFile(path, _Drafts, "drafts", say, delay)
+        self._texts = self._file.read().chats
+
+    def get(self, chat: str) -> str:
+        """Return the draft of a chat, "" if there is none."""
+        return self._texts.get(chat, "")
+
+    def put(self, chat: str, text: str) -> None:
+        """Keep a draft; "" or blanks drop it. The disk follows soon."""
+        if not text.strip():
+            text = ""
+        if text == self.get(chat):
+            return
+        if text:
+            self._texts[chat] = text
+        else:
+            del self._texts[chat]
+        kept = text if len(text) <= MAX_DRAFT else ""
+        self._file.edit(chat, partial(_put, chat, kept))
+
+    def close(self) -> None:
+        """Write what is not on the disk yet; blocks for as long as that takes."""
+        self._file.close()
+
+
+def _put(chat: str, text: str, drafts: _Drafts) -> None:
+    drafts.chats.pop(chat, None)
+    if text:
+        drafts.chats[chat] = storable(text)
+    while len(drafts.chats) > MAX_DRAFTS:
+        del drafts.chats[next(iter(drafts.chats))]

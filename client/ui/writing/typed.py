@@ -1,0 +1,110 @@
+"""What was typed before, for each chat: to be had back with Ctrl+Up."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct, field
+
+from client.ui.writing.lazyfile import DELAY_SECONDS, LazyFile, storable
+
+MAX_TEXTS = 100
+MAX_CHARACTERS = 32_000
+"""So much is kept of each chat; the newest text always."""
+
+MAX_CHATS = 100
+
+
+class _Typed(Struct):
+    # By address, the one that was written to last at the end.
+    chats: dict[str, list[str]] = field(default_factory=dict)
+
+
+class Typed:
+    """The texts that one user at one server has entered, oldest first in each chat.
+
+    Somebody who goes back and forth may change what is there on the way; what was
+    changed stays so until something is entered or another chat is opened. What they
+    were writing when they went back is kept like what was entered: it cannot get lost.
+
+    Args:
+        path: Where they are kept; None keeps them in memory alone.
+        say: Told, in a sentence, when they cannot be kept.
+        delay: So many seconds after a change it is on the disk.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        say: Callable[[str], None],
+        delay: float = DELAY_SECONDS,
+    ) -> None:
+        self._file = LazyFile(path, _Typed, "typed lines", say, delay)
+        self._chats = self._file.read().chats
+        self._chat = ""
+        self._lines: list[str] | None = None
+        self._at = 0
+        self._count = 0
+
+    def open(self, chat: str) -> None:
+        """Go to the end of what was typed in a chat."""
+        self._chat = chat
+        self._lines = None
+
+    def add(self, text: str) -> None:
+        """Add what was entered in the open chat."""
+        self._lines = None
+        self._keep(text)
+
+    def back(self, current: str) -> str | None:
+        """Return the text before, None at the oldest; ``current`` is kept in place."""
+        is_first = self._lines is None
+        text = self._move(current, -1)
+        if is_first and text is not None and current.strip():
+            self._keep(current)
+        return text
+
+    def forward(self, current: str) -> str | None:
+        """Return the text after, at last what was not sent; None if there is none."""
+        return self._move(current, 1)
+
+    def close(self) -> None:
+        """Write what is not on the disk yet; blocks for as long as that takes."""
+        self._file.close()
+
+    def _keep(self, text: str) -> None:
+        _add(self._chat, text, self._chats)
+        # Each text is to be added, so none replaces another that still waits.
+        self._count += 1
+        edit = partial(_add_to_file, self._chat, storable(text))
+        self._file.edit(str(self._count), edit)
+
+    def _move(self, current: str, step: int) -> str | None:
+        if self._lines is None:
+            self._lines = [*self._chats.get(self._chat, ()), current]
+            self._at = len(self._lines) - 1
+        if not 0 <= self._at + step < len(self._lines):
+            return None
+        self._lines[self._at] = current
+        self._at += step
+        return self._lines[self._at]
+
+
+def _add(chat: str, text: str, chats: dict[str, list[str]]) -> None:
+    texts = chats.pop(chat, [])
+    if not texts or texts[-1] != text:
+        texts.append(text)
+    size = 0
+    for index in range(len(texts) - 1, -1, -1):
+        size += len(texts[index])
+        is_over = size > MAX_CHARACTERS or len(texts) - index > MAX_TEXTS
+        if is_over and index < len(texts) - 1:
+            del texts[: index + 1]
+            break
+    chats[chat] = texts
+    while len(chats) > MAX_CHATS:
+        del chats[next(iter(chats))]
+
+
+def _add_to_file(chat: str, text: str, typed: _Typed) -> None:
+    _add(chat, text, typed.chats)
