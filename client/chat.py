@@ -37,6 +37,7 @@ class Chat:
         entries: What is in memory, by seq.
         outbox: One's own items that are not (or not yet) entries, oldest first.
         members: The members by name, where they were fetched; else None.
+        arrivals: Who came (True) or went since the members were asked for.
     """
 
     def __init__(self, record: ChatRecord) -> None:
@@ -54,6 +55,7 @@ class Chat:
         self.entries: list[Entry] = []
         self.outbox: list[OutboxItem] = []
         self.members: dict[str, MemberInfo] | None = None
+        self.arrivals: dict[str, bool] = {}
         self._me = ""
         # Talk up to here is in `unread` already, if it is unread.
         self._counted = record.last

@@ -417,6 +417,7 @@ class Link:
             ChatError: The server refused.
         """
         found: list[MemberInfo] = []
+        self.model.expect_members(chat)
         while True:
             after = found[-1].user if found else None
             page = await self.request(Members(room=chat, after=after))

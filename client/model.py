@@ -211,11 +211,26 @@ class Model:
             changes += self._remove_chat(item.chat, "discarded")
         return changes
 
+    def expect_members(self, chat: str) -> None:
+        """Note from now on who comes and goes, for ``set_members``."""
+        if chat in self.chats:
+            self.chats[chat].arrivals = {}
+
     def set_members(self, chat: str, members: Iterable[MemberInfo]) -> list[Change]:
-        """Take in the complete list of a room's members."""
+        """Take in the complete list of a room's members.
+
+        Who came or went since ``expect_members`` may not be in it yet.
+        """
         if chat not in self.chats:
             return []
-        self.chats[chat].members = {member.user: member for member in members}
+        room = self.chats[chat]
+        room.members = {member.user: member for member in members}
+        for user, is_there in room.arrivals.items():
+            if not is_there:
+                room.members.pop(user, None)
+            elif user not in room.members:
+                room.members[user] = self._new_member(user)
+        room.arrivals = {}
         return [MembersChanged(chat=chat)]
 
     def remove_invite(self, room: str) -> list[Change]:
@@ -345,18 +360,20 @@ class Model:
         return []
 
     def _apply_member(self, chat: Chat, entry: Entry) -> list[Change]:
+        chat.arrivals[entry.sender] = entry.kind == "join"
         if chat.members is None:
             return []
         if entry.kind == "join":
-            seen = self.presence.get(entry.sender)
-            chat.members[entry.sender] = MemberInfo(
-                user=entry.sender,
-                role="member",
-                status=seen.status if seen else "online",
-            )
+            chat.members[entry.sender] = self._new_member(entry.sender)
         else:
             chat.members.pop(entry.sender, None)
         return [MembersChanged(chat=chat.address)]
+
+    def _new_member(self, user: str) -> MemberInfo:
+        seen = self.presence.get(user)
+        return MemberInfo(
+            user=user, role="member", status=seen.status if seen else "online"
+        )
 
     def _apply_target(self, chat: Chat, event: Entry, target: int) -> list[Change]:
         # Of two versions of an entry the higher rev wins (protocol README, 5).

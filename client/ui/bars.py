@@ -22,6 +22,7 @@ class Status(Struct, frozen=True, kw_only=True):
 
     Attributes:
         state: How the link is.
+        server: Its address, which a reason need not repeat.
         waiting: How much in the outbox is not sent yet.
         refused: How much in the outbox was refused.
         typing: Who is typing in the open chat.
@@ -33,6 +34,7 @@ class Status(Struct, frozen=True, kw_only=True):
     """
 
     state: LinkState
+    server: str = ""
     waiting: int = 0
     refused: int = 0
     typing: Sequence[str] = ()
@@ -150,7 +152,9 @@ def _parts(status: Status) -> list[_Part]:
         _Part("class:progress", _files(status.transfers)),
     ]
     if status.state.name == "waiting" and status.state.reason:
-        reason = f"({display(status.state.reason)})"
+        # Where one is connected to is known; why not is not.
+        reason = status.state.reason.removeprefix(status.server).strip()
+        reason = f"({display(reason)})"
         parts.append(_Part("class:status.offline", reason, True, gives_way=True))
     return [part for part in parts if part.text]
 

@@ -290,6 +290,7 @@ class Screen:
         typing = ws.chat.typing(face.now()) if ws.chat is not None else []
         status = Status(
             state=face.state,
+            server=ws.server,
             waiting=sum(item.state == "waiting" for item in items),
             refused=sum(item.state == "refused" for item in items),
             typing=typing,

@@ -358,6 +358,24 @@ def test_members_follow_joins_and_leaves() -> None:
     assert set(model.chats[OPS].members or {}) == {"eve"}
 
 
+def test_who_comes_and_goes_while_members_are_fetched_is_not_forgotten() -> None:
+    model = model_with(record())
+    bob, dan = (
+        MemberInfo(user=user, role="owner", status="online") for user in ("bob", "dan")
+    )
+    model.expect_members(OPS)
+    model.apply(message(1, 0, sender="eve", kind="join"))
+    model.apply(message(2, 1, sender="bob", kind="leave"))
+    model.apply(message(3, 2, sender="dan", kind="join"))
+    model.set_members(OPS, [bob, dan])
+    members = model.chats[OPS].members or {}
+    assert set(members) == {"dan", "eve"}
+    assert members["dan"].role == "owner"
+    model.expect_members(OPS)
+    model.set_members(OPS, [bob])
+    assert set(model.chats[OPS].members or {}) == {"bob"}
+
+
 def test_a_topic_event_changes_the_topic() -> None:
     model = model_with(record())
     model.apply(message(1, 0, kind="topic", topic="freeze"))

@@ -1,5 +1,6 @@
 """The list of chats, the list of people, the header and the status line."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -263,6 +264,9 @@ def test_an_outage_shows_why_and_when_it_is_tried_again() -> None:
     waiting = Status(state=state, waiting=3, hint="F1 help")
     row = plain(status_row(waiting, 60))
     assert row == " offline, again in 4 s  ~ 3 waiting  (no server i…  F1 help "
+    long = msgspec.structs.replace(state, reason="tls://lab:47 cannot be reached: gone")
+    row = plain(status_row(Status(state=long, server="tls://lab:47"), 80))
+    assert row.rstrip() == " offline, again in 4 s  (cannot be reached: gone)"
 
 
 @given(
