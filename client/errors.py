@@ -20,7 +20,7 @@
      ├── PasswordNeededError      (authenticate) somebody has to be asked
      ├── PlaceError               (places) a file or folder that cannot be used
      ├── NoSuchFileError          (file_list) a chat has no such file
-     ├── EditorError              (ui.editor) the editor cannot be used
+     ├── EditorError              (ui.writing.editor) the editor cannot be used
      └── ServerKeyError           the server's key:
           ├── UnknownKeyError     never seen before: ask, then pin
           └── ChangedKeyError     not the one that was pinned: refuse

@@ -48,11 +48,14 @@ _COPY_LOOP, _COPY_LOOP_TLS = "copy loop", "copy loop TLS"
 
 _UI = (
     ("ui start", "imports_ms", "imports, beyond Python's own start, ms", "250"),
+    ("ui start", "libraries_ms", "of that, what libraries need by themselves, ms", ""),
     ("ui start", "screen_ms", "then to the first screen, ms", "400"),
     ("ui start", "rss_mib", "memory after a start, MiB", "120"),
     ("ui key", "p50_ms", "p50 from a key to its frame, ms", "8"),
     ("ui key", "p99_ms", "p99 of that, ms", "15"),
     ("ui key", "cpu_ms", "the client works for it, ms", ""),
+    ("ui key", "work_p50_ms", "p50 of a fixed piece of work between keys, ms", ""),
+    ("ui key", "work_p99_ms", "p99 of that, ms: what the machine adds", ""),
     ("ui key", "bytes", "bytes to the terminal", ""),
     ("ui message", "p50_ms", "p50 from a message to its frame, 50 a second, ms", "8"),
     ("ui message", "p99_ms", "p99 of that, ms", "15"),

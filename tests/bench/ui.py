@@ -42,7 +42,9 @@ from tests.bench.users import scram_login
 _MARK = b"=" * 8
 _NOTHING = f"print('{_MARK.decode()}')"
 _IMPORTS = f"import client.cli, client.interactive, client.ui.app\n{_NOTHING}"
+_LIBRARIES = f"import asyncio, ssl, sqlite3, click, msgspec, prompt_toolkit\n{_NOTHING}"
 _LETTERS = string.ascii_letters
+_WORK = range(50_000)
 # Narrow letters that no other text has: Canadian syllables.
 _FIRST_SYLLABLE, _SYLLABLES = 0x1401, 600
 _TOKEN_LETTERS = 3
@@ -136,10 +138,11 @@ def _start(
 ) -> Result:
     # The composer stands below the messages, so that it is painted last.
     composer = f"message to {BIG}".encode()
-    nothing, imports, screens, memory = [], [], [], []
+    nothing, libraries, imports, screens, memory = [], [], [], [], []
     for _ in range(plan.starts):
         # By turns, so that a noisy machine is as noisy for all.
         nothing.append(_until_marked(_NOTHING, environment))
+        libraries.append(_until_marked(_LIBRARIES, environment))
         imports.append(_until_marked(_IMPORTS, environment))
         with ClientTerminal(["-m", "client", daemon.link], environment) as client:
             painted = client.until(composer, FRAME_END)
@@ -150,6 +153,7 @@ def _start(
     bare, loaded, whole = map(statistics.median, (nothing, imports, screens))
     figures = {
         "interpreter_ms": bare,
+        "libraries_ms": statistics.median(libraries) - bare,
         "imports_ms": loaded - bare,
         "screen_ms": whole - loaded,
         "rss_mib": statistics.median(memory),
@@ -255,7 +259,7 @@ def _room(stage: _Stage, plan: UiPlan, label: str) -> Iterator[Result]:
 
 def _keys(stage: _Stage, plan: UiPlan, label: str) -> Result:
     client = stage.client
-    took, worked, sizes = [], [], []
+    took, worked, sizes, fixed = [], [], [], []
     for number in range(plan.keys):
         letter = _LETTERS[number % len(_LETTERS)].encode()
         cpu = client.cpu_ms()
@@ -266,12 +270,27 @@ def _keys(stage: _Stage, plan: UiPlan, label: str) -> Result:
         client.settle(0.02)
         worked.append(client.cpu_ms() - cpu)
         sizes.append(len(client.written) - before)
+        fixed.append(_fixed_work_ms())
         if number % _KEYS_IN_A_LINE == _KEYS_IN_A_LINE - 1:
             client.press(_INTERRUPT)
             client.settle()
     client.press(_INTERRUPT)
     client.settle()
-    return Result("ui key", label, _figures(took, worked, sizes))
+    fixed.sort()
+    work = {
+        "work_p50_ms": percentile(fixed, 0.5),
+        "work_p99_ms": percentile(fixed, 0.99),
+    }
+    return Result("ui key", label, {**_figures(took, worked, sizes), **work})
+
+
+def _fixed_work_ms() -> float:
+    """Return how long a piece of work takes that is always the same."""
+    begun = time.perf_counter()
+    sum(_WORK)
+    for _ in _WORK:
+        pass
+    return (time.perf_counter() - begun) * 1_000
 
 
 def _messages(stage: _Stage, plan: UiPlan, label: str) -> Result:

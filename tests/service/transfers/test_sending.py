@@ -136,8 +136,10 @@ async def test_at_most_three_move_at_once_and_the_rest_in_order(
         for transfer in link.transfers.items:
             await link.transfers.wait(transfer.id)
     assert server.most_moving <= 3
-    asked = [r.name for r in server.received if isinstance(r, Upload)]
-    assert asked == [str(number) for number in range(8)]
+    asked = [int(r.name) for r in server.received if isinstance(r, Upload)]
+    assert sorted(asked) == list(range(8))
+    # Which of the three is read first is nobody's choice.
+    assert all(number - place < 3 for place, number in enumerate(asked))
 
 
 async def test_progress_is_told_while_it_moves(
