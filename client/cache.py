@@ -11,6 +11,7 @@ processes of one user may share the file.
 
 import re
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ from chatd.protocol.messages import ChatRecord
 from client.changes import Entry
 from client.database import (
     NewerDatabaseError,
+    checkpoint,
     is_damage,
     move_aside,
     open_database,
@@ -54,6 +56,9 @@ _SELECT = f"SELECT {', '.join(_COLUMNS)}, more FROM entries "  # noqa: S608
 
 MAX_SEARCHED = 100_000
 
+CHECKPOINT_COMMITS = 500
+"""After so many a thread moves what was written from the log into the file."""
+
 _SEARCH = f"""
 SELECT * FROM ({_SELECT} WHERE chat = ? ORDER BY seq DESC LIMIT ?)
 WHERE kind IN ('text', 'action', 'file')
@@ -78,10 +83,14 @@ class Cache:
         self._path = path
         self._on_notice = on_notice
         self._is_full_said = False
+        self._commits = 0
+        self._checkpoint: threading.Thread | None = None
         self._db = self._open()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; blocks for as long as the disk takes."""
+        if self._checkpoint is not None:
+            self._checkpoint.join()
         self._db.close()
 
     def log(self) -> str:
@@ -190,11 +199,17 @@ class Cache:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            return open_database(self._path, _SCHEMA, _VERSION, "NORMAL")
+            return self._open_path()
         except (sqlite3.DatabaseError, NewerDatabaseError) as error:
             return self._start_anew(error)
         except OSError as error:
             return self._use_memory(error)
+
+    def _open_path(self) -> sqlite3.Connection:
+        db = open_database(self._path, _SCHEMA, _VERSION, "NORMAL")
+        # Else one commit in hundreds waits for the disk, and everything with it.
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        return db
 
     def _start_anew(self, error: Exception) -> sqlite3.Connection:
         if self._path is None:
@@ -207,7 +222,7 @@ class Cache:
             f"{aside} and is filled anew from the server"
         )
         try:
-            return open_database(self._path, _SCHEMA, _VERSION, "NORMAL")
+            return self._open_path()
         except (sqlite3.Error, OSError) as again:
             return self._use_memory(again)
 
@@ -227,6 +242,17 @@ class Cache:
             db.execute("COMMIT")
 
         self._try(transact)
+        self._commits += 1
+        if self._commits >= CHECKPOINT_COMMITS and self._path is not None:
+            self._commits = 0
+            self._begin_checkpoint(self._path)
+
+    def _begin_checkpoint(self, path: Path) -> None:
+        if self._checkpoint is None or not self._checkpoint.is_alive():
+            self._checkpoint = threading.Thread(
+                target=checkpoint, args=(path,), name="chat-cache", daemon=True
+            )
+            self._checkpoint.start()
 
     def _try(self, action: Callable[[sqlite3.Connection], R]) -> R | None:
         try:

@@ -59,6 +59,18 @@ def open_database(
     return db
 
 
+def checkpoint(path: Path) -> None:
+    """Move what was committed from a database's log into the database.
+
+    It takes as long as the disk does, and keeps nobody from reading or writing. What
+    cannot be moved now stays in the log.
+    """
+    with contextlib.suppress(sqlite3.Error, OSError):
+        address = f"{path.absolute().as_uri()}?mode=rw"
+        with contextlib.closing(sqlite3.connect(address, timeout=0, uri=True)) as db:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
 def move_aside(path: Path) -> Path:
     """Rename a damaged database with its companions, and return the new name."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime())

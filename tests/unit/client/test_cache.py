@@ -1,11 +1,15 @@
 """The cache: what was seen is there again, and damage never stops anybody."""
 
+import contextlib
+import shutil
+import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 
 from chatd.protocol.messages import ChatRecord, FileInfo
-from client.cache import Cache
+from client.cache import CHECKPOINT_COMMITS, Cache
 from client.changes import Entry
 
 
@@ -27,6 +31,36 @@ def test_entries_come_back_as_they_were(path: Path) -> None:
     again = Cache(path)
     assert again.newest("#ops", 10) == [entry(1, "one"), full]
     again.close()
+
+
+def test_no_commit_moves_the_log_into_the_file_a_thread_does(path: Path) -> None:
+    cache = Cache(path)
+    for seq in range(1, CHECKPOINT_COMMITS):
+        cache.store([entry(seq, "x" * 20_000)])
+    assert kept_without_the_log(path) == 0
+    for seq in range(CHECKPOINT_COMMITS, 3 * CHECKPOINT_COMMITS + 1):
+        cache.store([entry(seq, "x")])
+        wait_for_thread("chat-cache")
+    assert kept_without_the_log(path) == 3 * CHECKPOINT_COMMITS
+    cache.close()
+
+
+def kept_without_the_log(path: Path) -> int:
+    """Return how many entries are in the file itself."""
+    alone = path.with_name("alone.db")
+    shutil.copyfile(path, alone)
+    with contextlib.closing(sqlite3.connect(alone)) as db:
+        if not db.execute("SELECT 1 FROM sqlite_master").fetchall():
+            return 0
+        (count,) = db.execute("SELECT count(*) FROM entries").fetchone()
+    return int(count)
+
+
+def wait_for_thread(name: str) -> None:
+    """Wait until a thread has ended, if it is there."""
+    for thread in threading.enumerate():
+        if thread.name == name:
+            thread.join()
 
 
 def test_a_file_can_still_be_fetched_after_a_restart(path: Path) -> None:
