@@ -127,17 +127,20 @@ class RowRenderer(Renderer):
 
     def _send_row(self, y: int, old: Row, new: Row, escapes: Mapping[int, str]) -> None:
         output = self.output
+        columns = [x for x, char in new.items() if old.get(x) is not char]
+        columns += [x for x in old if x not in new]
+        columns.sort()
         end, old_end = self._end_of(new), self._end_of(old)
-        x = 0
-        while x < end:
+        for x in columns:
+            if x >= end:
+                break
             char = new.get(x, _BLANK)
-            was = old.get(x, _BLANK)
-            if char is not was and self._differ(char, was):
+            # The second cell of a wide letter is sent with the first.
+            if char.char and self._differ(char, old.get(x, _BLANK)):
                 self._move(x, y)
                 if x in escapes:
                     output.write_raw(escapes[x])
                 self._put(char)
-            x += char.width or 1
         if end < old_end:
             self._move(end, y)
             output.reset_attributes()
