@@ -4,7 +4,9 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from client.errors import LinkError
 from client.paths import make_private_file
@@ -57,6 +59,56 @@ def open_database(
         db.close()
         raise
     return db
+
+
+class Damage(NamedTuple):
+    """What became of a database that was damaged.
+
+    Attributes:
+        reason: What is wrong with it.
+        aside: Where it is now.
+        saved: How many rows could be saved from it.
+    """
+
+    reason: str
+    aside: Path
+    saved: int
+
+
+def open_or_salvage(
+    path: Path | None,
+    schema: str,
+    version: int,
+    salvage: Callable[[Path, sqlite3.Connection], int],
+) -> tuple[sqlite3.Connection, Damage | None]:
+    """Open a database that nobody else has a copy of, as ``open_database`` FULL.
+
+    A damaged one is moved aside, and what can still be read of it goes into a new one.
+
+    Args:
+        path: The file; None for one in memory.
+        schema: See ``open_database``.
+        version: See ``open_database``.
+        salvage: Copies rows of a damaged file; returns how many.
+
+    Raises:
+        sqlite3.DatabaseError: It cannot be used, and is not damaged.
+        NewerDatabaseError: Its schema is newer than this program.
+    """
+    try:
+        db = open_database(path, schema, version, "FULL")
+        broken = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+        if broken == "ok":
+            return db, None
+        db.close()
+    except sqlite3.DatabaseError as error:
+        if path is None or not is_damage(error):
+            raise
+        broken = str(error)
+    assert path is not None
+    aside = move_aside(path)
+    db = open_database(path, schema, version, "FULL")
+    return db, Damage(broken, aside, salvage(aside, db))
 
 
 def checkpoint(path: Path) -> None:

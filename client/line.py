@@ -31,6 +31,7 @@ from client.clientfile import ClientSettings
 from client.colours import THEME, Line
 from client.commands import Registry, complete, make_registry, run
 from client.commands.registry import Rows
+from client.ending import handling, left_for_next_time
 from client.formatting import typing_text
 from client.interrupts import Interrupts
 from client.link import Link, LinkState
@@ -189,10 +190,8 @@ class LineMode:
     def quit(self) -> None:
         """End the program, in good order."""
         if self._app.is_running and not self._app.is_done:
-            if any(item.state == "waiting" for item in self._link.outbox_items()):
-                self.workspace.say("what waits in the outbox is sent at the next start")
-            if any(not each.is_over for each in self._link.transfers.items):
-                self.workspace.say("the files under way go on at the next start")
+            for said in left_for_next_time(self._link):
+                self.workspace.say(said)
             self._app.exit()
 
     # Running --------------------------------------------------------------------------
@@ -203,18 +202,11 @@ class LineMode:
         self._link.start()
         self._narrator.begin()
         worker = asyncio.create_task(self._work())
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(NotImplementedError, ValueError):
-            # Else the terminal would be left as it is while one types.
-            loop.add_signal_handler(signal.SIGTERM, self.quit)
         try:
-            await self._session.prompt_async()
-        except EOFError:
-            pass
+            # Else the terminal would be left as it is while one types.
+            with handling({signal.SIGTERM: self.quit}), contextlib.suppress(EOFError):
+                await self._session.prompt_async()
         finally:
-            with contextlib.suppress(NotImplementedError, ValueError):
-                loop.remove_signal_handler(signal.SIGTERM)
-            worker.cancel()
             for task in (worker, *self._opening):
                 task.cancel()
             await asyncio.gather(worker, *self._opening, return_exceptions=True)
@@ -226,14 +218,8 @@ class LineMode:
         return self._error
 
     def _open_last(self) -> None:
-        ws = self.workspace
-        last = self._room or ws.settings.last_chat(ws.server, ws.model.me)
-        chats = ws.model.chats
-        if last is None or (last.startswith("#") and last not in chats):
-            return
-        ws.current = last
-        self._link.load_cached(last)
-        if chats.get(last) and chats[last].entries:
+        last = self.workspace.begin(self._room)
+        if last is not None:
             self._open(last, is_read=False)
 
     async def _work(self) -> None:

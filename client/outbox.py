@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from client.changes import OutboxItem
-from client.database import is_damage, move_aside, open_database
+from client.database import open_or_salvage
 from client.errors import LinkError
 from client.lockfile import FileLock
 
@@ -210,24 +210,11 @@ class Outbox:
         return added
 
     def _open(self) -> sqlite3.Connection:
-        try:
-            db = open_database(self._path, _SCHEMA, _VERSION, "FULL")
-            broken = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if broken == "ok":
-                return db
-            db.close()
-        except sqlite3.DatabaseError as error:
-            if self._path is None or not is_damage(error):
-                raise
-            broken = str(error)
-        assert self._path is not None
-        aside = move_aside(self._path)
-        db = open_database(self._path, _SCHEMA, _VERSION, "FULL")
-        saved = _salvage(aside, db)
-        if self._on_notice is not None:
+        db, damage = open_or_salvage(self._path, _SCHEMA, _VERSION, _salvage)
+        if damage is not None and self._on_notice is not None:
             self._on_notice(
-                f"the outbox was damaged ({broken}) and moved to {aside}; "
-                f"{saved} messages could be saved from it"
+                f"the outbox was damaged ({damage.reason}) and moved to "
+                f"{damage.aside}; {damage.saved} messages could be saved from it"
             )
         return db
 

@@ -19,6 +19,7 @@ from client.changes import Change, SyncDone
 from client.clientfile import ClientSettings
 from client.colours import Line
 from client.commands import Registry, make_registry, run
+from client.ending import handling, left_for_next_time
 from client.interrupts import Interrupts
 from client.lineinput import BadLineError, LineInput
 from client.link import Link, LinkState
@@ -126,10 +127,8 @@ class PlainMode:
     def quit(self) -> None:
         """End the program, in good order."""
         if not self._over.is_set():
-            if self._is_waiting():
-                self.workspace.say("what waits in the outbox is sent at the next start")
-            if self._is_moving():
-                self.workspace.say("the files under way go on at the next start")
+            for said in left_for_next_time(self._link):
+                self.workspace.say(said)
             self._over.set()
 
     # Running --------------------------------------------------------------------------
@@ -141,22 +140,16 @@ class PlainMode:
         self._narrator.begin()
         self._input.start()
         worker = asyncio.create_task(self._work())
-        loop = asyncio.get_running_loop()
-        handlers = {signal.SIGTERM: self.quit, signal.SIGINT: self._interrupt}
-        with contextlib.suppress(NotImplementedError, ValueError):
-            for number, handler in handlers.items():
-                loop.add_signal_handler(number, handler)
         ending = asyncio.create_task(self._over.wait())
+        handlers = {signal.SIGTERM: self.quit, signal.SIGINT: self._interrupt}
         try:
-            done, _ = await asyncio.wait(
-                (worker, ending), return_when=asyncio.FIRST_COMPLETED
-            )
+            with handling(handlers):
+                done, _ = await asyncio.wait(
+                    (worker, ending), return_when=asyncio.FIRST_COMPLETED
+                )
             for task in done:
                 task.result()
         finally:
-            with contextlib.suppress(NotImplementedError, ValueError):
-                for number in handlers:
-                    loop.remove_signal_handler(number)
             tasks = (worker, ending, *self._opening)
             for task in tasks:
                 task.cancel()
@@ -168,14 +161,8 @@ class PlainMode:
         return self._error
 
     def _open_last(self) -> None:
-        ws = self.workspace
-        last = self._room or ws.settings.last_chat(ws.server, ws.model.me)
-        chats = ws.model.chats
-        if last is None or (last.startswith("#") and last not in chats):
-            return
-        ws.current = last
-        self._link.load_cached(last)
-        if chats.get(last) and chats[last].entries:
+        last = self.workspace.begin(self._room)
+        if last is not None:
             self._open(last, is_read=False)
 
     async def _work(self) -> None:

@@ -243,6 +243,23 @@ class Workspace:
 
     # Doing things ---------------------------------------------------------------------
 
+    def begin(self, room: str | None) -> str | None:
+        """Be in the chat of last time again, before there is a connection.
+
+        Args:
+            room: The room to be in instead.
+
+        Returns:
+            The chat, if there is something of it to be seen.
+        """
+        last = room or self.settings.last_chat(self.server, self.model.me)
+        chats = self.model.chats
+        if last is None or (last.startswith("#") and last not in chats):
+            return None
+        self.current = last
+        self.link.load_cached(last)
+        return last if last in chats and chats[last].entries else None
+
     def switch(self, address: str) -> None:
         """Make a chat the open one, show it and remember it."""
         self.current = address

@@ -19,12 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from client.database import (
-    NewerDatabaseError,
-    is_damage,
-    move_aside,
-    open_database,
-)
+from client.database import NewerDatabaseError, open_or_salvage
 from client.errors import TransferError
 from client.lockfile import FileLock
 from client.transfers import claims
@@ -240,24 +235,11 @@ class Journal:
         return found.fetchone() is not None
 
     def _open(self) -> sqlite3.Connection:
-        try:
-            db = open_database(self._path, SCHEMA, VERSION, "FULL")
-            broken = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if broken == "ok":
-                return db
-            db.close()
-        except sqlite3.DatabaseError as error:
-            if self._path is None or not is_damage(error):
-                raise
-            broken = str(error)
-        assert self._path is not None
-        aside = move_aside(self._path)
-        db = open_database(self._path, SCHEMA, VERSION, "FULL")
-        saved = salvage(aside, db)
-        if self._on_notice is not None:
+        db, damage = open_or_salvage(self._path, SCHEMA, VERSION, salvage)
+        if damage is not None and self._on_notice is not None:
             self._on_notice(
-                f"the journal of transfers was damaged ({broken}) and moved to {aside};"
-                f" {saved} transfers could be saved from it"
+                f"the journal of transfers was damaged ({damage.reason}) and moved to "
+                f"{damage.aside}; {damage.saved} transfers could be saved from it"
             )
         return db
 

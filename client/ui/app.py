@@ -20,6 +20,7 @@ from client.changes import Change
 from client.clientfile import ClientSettings
 from client.colours import Line
 from client.commands import Registry
+from client.ending import ENDS, handling, left_for_next_time
 from client.formatting import Look
 from client.interrupts import Interrupts
 from client.link import Link, LinkState
@@ -30,7 +31,6 @@ from client.settings import Settings
 from client.ui.application import make_application
 from client.ui.boxes.boxes import ListBox
 from client.ui.boxes.overlays import make_full_registry
-from client.ui.ending import ended_by_signals, left_for_next_time
 from client.ui.focus import understand_focus
 from client.ui.following import Following
 from client.ui.frames import Frames
@@ -201,7 +201,8 @@ class FullScreen:
     async def run(self) -> Exception | None:
         """Run until the person quits; return what stopped the link, if that was why."""
         path = self._paths.state / "chat.log" if self._paths is not None else None
-        with journal(path, self.flash), set_app(self.app), ended_by_signals(self.quit):
+        ends = dict.fromkeys(ENDS, self.quit)
+        with journal(path, self.flash), set_app(self.app), handling(ends):
             self.opening.begin(self._room)
             self._link.start()
             self.spawn(self.outgoing.send())

@@ -1,34 +1,36 @@
-"""How the full screen ends: in good order, also by a signal."""
+"""How a face ends: in good order, also by a signal."""
 
 import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from client.link import Link
 
+ENDS = (signal.SIGTERM, *((signal.SIGHUP,) if os.name == "posix" else ()))
+"""The signals that ask a program to end."""
+
 
 @contextlib.contextmanager
-def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
-    """Let the signals that end programs end this one in good order.
+def handling(handlers: Mapping[signal.Signals, Callable[[], None]]) -> Iterator[None]:
+    """Let signals be handled on the loop that is running now.
 
-    Else the terminal would be left as it is now.
+    Where that cannot be (in a thread, on Windows) they do what they always do.
 
     Args:
-        end: Ends it; called on the loop that is running now.
+        handlers: By the number of the signal.
     """
     loop = asyncio.get_running_loop()
-    ends = [signal.SIGTERM, *([signal.SIGHUP] if os.name == "posix" else [])]
     with contextlib.suppress(NotImplementedError, ValueError):
-        for each in ends:
-            loop.add_signal_handler(each, end)
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
     try:
         yield
     finally:
         with contextlib.suppress(NotImplementedError, ValueError):
-            for each in ends:
-                loop.remove_signal_handler(each)
+            for number in handlers:
+                loop.remove_signal_handler(number)
 
 
 def left_for_next_time(link: Link) -> Iterator[str]:
