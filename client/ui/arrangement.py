@@ -1,15 +1,11 @@
-"""Containers that know where their parts go, and take no time to find it out.
-
-What prompt_toolkit has for this asks each part several times in each frame how large it
-wants to be, and grows it cell by cell; here it is known.
-"""
+"""The parts of the screen: where each goes at any size, and rows drawn quickly."""
 
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from prompt_toolkit.application import get_app
-from prompt_toolkit.layout import Container, Dimension, Window
+from prompt_toolkit.layout import Container, Window
 from prompt_toolkit.layout.mouse_handlers import MouseHandlers
 from prompt_toolkit.layout.screen import Char, Screen, WritePosition
 from prompt_toolkit.mouse_events import MouseEvent
@@ -17,6 +13,7 @@ from prompt_toolkit.styles import BaseStyle
 
 from client.text import cells as count_cells
 from client.ui.control import RowsControl
+from client.ui.placing import Draw, Placing
 
 if TYPE_CHECKING:
     from prompt_toolkit.key_binding.key_bindings import NotImplementedOrNone
@@ -61,7 +58,7 @@ class Parts(NamedTuple):
     rest: Window
 
 
-class Arrangement(Container):
+class Arrangement(Placing):
     """Everything but the boxes, arranged for each size of the window.
 
     Args:
@@ -78,49 +75,14 @@ class Arrangement(Container):
         is_asking: Callable[[], bool],
         widths: Callable[[], Widths],
     ) -> None:
+        super().__init__(parts)
         self._parts = parts
         self._is_bare = is_bare
         self._is_asking = is_asking
         self._widths = widths
 
-    def reset(self) -> None:
-        """Reset all parts."""
-        for part in self._parts:
-            part.reset()
-
-    def preferred_width(self, max_available_width: int) -> Dimension:
-        """Return that any width will do."""
-        return Dimension()
-
-    def preferred_height(self, width: int, max_available_height: int) -> Dimension:
-        """Return that any height will do."""
-        return Dimension()
-
-    def get_children(self) -> list[Container]:
-        """Return all parts, shown or not."""
-        return list(self._parts)
-
-    def write_to_screen(
-        self,
-        screen: Screen,
-        mouse_handlers: MouseHandlers,
-        write_position: WritePosition,
-        parent_style: str,
-        erase_bg: bool,
-        z_index: int | None,
-    ) -> None:
+    def place(self, screen: Screen, at: WritePosition, draw: Draw) -> None:
         """Draw what there is room for."""
-        at = write_position
-
-        def draw(part: Container, x: int, y: int, width: int, height: int) -> None:
-            if width > 0 and height > 0:
-                place = WritePosition(at.xpos + x, at.ypos + y, width, height)
-                part.write_to_screen(
-                    screen, mouse_handlers, place, parent_style, erase_bg, z_index
-                )
-
-        screen.width = max(screen.width, at.xpos + at.width)
-        screen.height = max(screen.height, at.ypos + at.height)
         parts = self._parts
         if self._is_bare():
             draw(parts.timeline, 0, 0, at.width, at.height)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.key_binding import KeyBindingsBase
 from prompt_toolkit.layout import Container, Dimension, Window
-from prompt_toolkit.layout.mouse_handlers import MouseHandlers
 from prompt_toolkit.layout.screen import Screen, WritePosition
 
 from client.changes import Entry
@@ -15,6 +14,7 @@ from client.text import display
 from client.ui.arrangement import RowsWindow
 from client.ui.control import RowsControl
 from client.ui.messages.wrapping import Piece, cells, clip
+from client.ui.placing import Draw, Placing
 from client.ui.writing.choice import Choice
 from client.ui.writing.writing_control import WritingControl
 
@@ -68,8 +68,8 @@ class ComposerLayout:
         )
 
 
-class _Places(Container):
-    """Where the parts of a composer go; what prompt_toolkit has asks each many times.
+class _Places(Placing):
+    """Where the parts of a composer go.
 
     Args:
         choice: Takes all of it while it asks.
@@ -87,24 +87,12 @@ class _Places(Container):
         window: Window,
         is_replying: Callable[[], bool],
     ) -> None:
+        super().__init__([choice.window, reply, prompt, window])
         self._choice = choice
         self._reply = reply
         self._prompt = prompt
         self._window = window
         self._is_replying = is_replying
-
-    def reset(self) -> None:
-        """Reset all parts."""
-        for part in self.get_children():
-            part.reset()
-
-    def get_children(self) -> list[Container]:
-        """Return all parts, shown or not."""
-        return [self._choice.window, self._reply, self._prompt, self._window]
-
-    def preferred_width(self, max_available_width: int) -> Dimension:
-        """Return that any width will do."""
-        return Dimension()
 
     def preferred_height(self, width: int, max_available_height: int) -> Dimension:
         """Return how many rows it wants."""
@@ -114,25 +102,8 @@ class _Places(Container):
         wanted = self._window.preferred_height(inner, max_available_height).preferred
         return Dimension.exact(wanted + self._is_replying())
 
-    def write_to_screen(
-        self,
-        screen: Screen,
-        mouse_handlers: MouseHandlers,
-        write_position: WritePosition,
-        parent_style: str,
-        erase_bg: bool,
-        z_index: int | None,
-    ) -> None:
+    def place(self, screen: Screen, at: WritePosition, draw: Draw) -> None:
         """Draw what there is room for; the input has the last row."""
-        at = write_position
-
-        def draw(part: Container, x: int, y: int, width: int, height: int) -> None:
-            if width > 0 and height > 0:
-                place = WritePosition(at.xpos + x, at.ypos + y, width, height)
-                part.write_to_screen(
-                    screen, mouse_handlers, place, parent_style, erase_bg, z_index
-                )
-
         if self._choice.is_open:
             draw(self._choice.window, 0, 0, at.width, at.height)
             return
