@@ -9,6 +9,7 @@ The calls block, but each is one small transaction without waiting for the disk
 processes of one user may share the file.
 """
 
+import contextlib
 import re
 import sqlite3
 import threading
@@ -55,6 +56,7 @@ ON CONFLICT (chat, seq) DO UPDATE SET prev = excluded.prev, text = excluded.text
 _SELECT = f"SELECT {', '.join(_COLUMNS)}, more FROM entries "  # noqa: S608
 
 MAX_SEARCHED = 100_000
+SEARCHED_AT_ONCE = 2_000
 
 CHECKPOINT_COMMITS = 500
 """After so many a thread moves what was written from the log into the file."""
@@ -154,23 +156,36 @@ class Cache:
     def search(self, chat: str, text: str, count: int) -> list[Entry]:
         """Return the newest talk of a chat that holds a text, newest first.
 
-        Upper and lower case are the same. Of files the name counts too. Of a very long
-        chat the newest ``MAX_SEARCHED`` entries are looked at.
+        Upper and lower case are the same. Of files the name counts too. Of a long chat
+        only the newest ``SEARCHED_AT_ONCE`` entries are looked at, so that it takes no
+        time; ``search_all`` looks at the others.
         """
-        wanted = text.strip().casefold()
-        if not wanted:
-            return []
-        query, pattern = _SEARCH_ASCII, f"%{_escaped(wanted)}%"
-        if not text.isascii():
-            query = _SEARCH_ANY
-            pattern = "*" + "".join(map(_any_case, text.strip())) + "*"
+        return (
+            self._try(lambda db: _find(db, chat, text, count, SEARCHED_AT_ONCE)) or []
+        )
 
-        def find(db: sqlite3.Connection) -> list[Entry]:
-            rows = db.execute(query, (chat, MAX_SEARCHED, pattern, pattern))
-            found = (_entry(row) for row in rows)
-            return list(islice((e for e in found if _holds(e, wanted)), count))
+    def search_all(self, chat: str, text: str, count: int) -> list[Entry]:
+        """Return the same of the newest ``MAX_SEARCHED``; to be called in a thread."""
+        if self._path is None:
+            return (
+                self._try(lambda db: _find(db, chat, text, count, MAX_SEARCHED)) or []
+            )
+        try:
+            address = f"{self._path.absolute().as_uri()}?mode=ro"
+            with contextlib.closing(sqlite3.connect(address, uri=True)) as db:
+                return _find(db, chat, text, count, MAX_SEARCHED)
+        except sqlite3.Error:
+            return []  # whoever writes there finds out, and says so
 
-        return self._try(find) or []
+    def has_more_to_search(self, chat: str) -> bool:
+        """Whether a chat has entries that ``search`` does not look at."""
+        found = self._try(
+            lambda db: db.execute(
+                "SELECT 1 FROM entries WHERE chat = ? LIMIT 1 OFFSET ?",
+                (chat, SEARCHED_AT_ONCE),
+            ).fetchone()
+        )
+        return found is not None
 
     def store(
         self,
@@ -269,6 +284,21 @@ class Cache:
     def _say(self, text: str) -> None:
         if self._on_notice is not None:
             self._on_notice(text)
+
+
+def _find(
+    db: sqlite3.Connection, chat: str, text: str, count: int, among: int
+) -> list[Entry]:
+    wanted = text.strip().casefold()
+    if not wanted:
+        return []
+    query, pattern = _SEARCH_ASCII, f"%{_escaped(wanted)}%"
+    if not text.isascii():
+        query = _SEARCH_ANY
+        pattern = "*" + "".join(map(_any_case, text.strip())) + "*"
+    rows = db.execute(query, (chat, among, pattern, pattern))
+    found = (_entry(row) for row in rows)
+    return list(islice((entry for entry in found if _holds(entry, wanted)), count))
 
 
 def _escaped(text: str) -> str:

@@ -397,8 +397,19 @@ class Link:
         return await self._historian.load_around(chat, seq, count)
 
     def search_cached(self, chat: str, text: str, count: int) -> list[Entry]:
-        """Return what this device has of a chat that holds a text, newest first."""
+        """Return what this device has of a chat that holds a text, newest first.
+
+        Of a long chat only the end is looked at, so that it takes no time.
+        """
         return self._cache.search(chat, text, count)
+
+    async def search_all_cached(self, chat: str, text: str, count: int) -> list[Entry]:
+        """Return the same of all that this device has, without holding anybody up."""
+        return await asyncio.to_thread(self._cache.search_all, chat, text, count)
+
+    def has_more_to_search(self, chat: str) -> bool:
+        """Whether there is more than ``search_cached`` looks at."""
+        return self._cache.has_more_to_search(chat)
 
     async def fill(self, gap: Gap) -> bool:
         """Load a page of a gap, its newest entries first; False if it is empty.

@@ -1,5 +1,6 @@
 """The full screen: how one finds older messages, chats and keys."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -91,6 +92,33 @@ async def test_what_is_typed_meanwhile_ends_the_looking_further(
     await person.shows("looking further back")
     await person.type(" today")
     assert [line.split()[-1] for line in offered(person)] == ["today", "back"]
+
+
+async def test_what_is_far_back_in_the_cache_is_searched_without_holding_a_key(
+    person: Person, server: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.say("#ops", "straw and needle")
+    await person.shows("straw and needle")
+    monkeypatch.setattr("client.cache.SEARCHED_AT_ONCE", 1)
+    asked: list[str] = []
+    gate, search = asyncio.Event(), person.link.search_all_cached
+
+    async def slow(chat: str, text: str, count: int) -> list[Entry]:
+        asked.append(text)
+        await gate.wait()
+        return await search(chat, text, count)
+
+    monkeypatch.setattr(person.link, "search_all_cached", slow)
+    await person.type(ctrl("f") + "needl")
+    assert [line.split()[-1] for line in offered(person)] == ["needle", "…"]
+    await person.type("e\x0e\r")  # what is under way cannot be opened
+    assert person.has_box()
+    gate.set()
+    await person.until(lambda: len(offered(person)) == 3)
+    assert [line.split()[-1] for line in offered(person)] == ["needle", "today", "back"]
+    # One at a time, and the last word counts.
+    assert len(asked) == 2
+    assert asked[-1] == "needle"
 
 
 async def test_what_is_typed_on_is_looked_for_in_what_was_found(

@@ -23,6 +23,7 @@ MAX_PAGES = 50
 """How many pages one looks further back at a time."""
 
 _FURTHER = "further"
+_UNDER_WAY = "under way"
 # So much of a long message is looked at around what is searched for.
 _BEFORE, _AFTER = 100, 400
 
@@ -52,6 +53,9 @@ class Search:
         self._found: list[Entry] = []
         self._older: list[Entry] = []
         self._is_looking = False
+        # Whether all that this device has was searched, and whether a thread does so.
+        self._is_whole = True
+        self._is_searching = False
         self._box = ListBox(
             f"Search in {address}",
             "type to find   Enter goes there   Esc closes",
@@ -67,7 +71,8 @@ class Search:
 
     def _find(self, typed: str) -> list[Item]:
         wanted = typed.strip().casefold()
-        if self._wanted and wanted.startswith(self._wanted) and not self._is_cut():
+        is_longer = bool(self._wanted) and wanted.startswith(self._wanted)
+        if is_longer and self._is_whole and not self._is_cut():
             # The whole cache took its time already: the rest is at once.
             self._found = [entry for entry in self._found if _holds(entry, wanted)]
             self._older = [entry for entry in self._older if _holds(entry, wanted)]
@@ -75,17 +80,46 @@ class Search:
             link = self._face.workspace.link
             self._found = link.search_cached(self._address, wanted, MAX_FOUND)
             self._older = []
+            self._wanted = wanted
+            self._search_rest()
         self._wanted = wanted
         by_seq = {entry.seq: entry for entry in (*self._older, *self._found)}
         newest_first = sorted(by_seq.values(), key=lambda each: each.seq, reverse=True)
         look = self._face.box_look
         items = [Item(result_row(e, wanted, look), e.seq) for e in newest_first]
-        if wanted and not self._is_cut() and self._has_older():
+        if wanted and not self._is_whole:
+            text = "looking through what is older …"
+            items.append(Item([("class:overlay.hint", text)], _UNDER_WAY))
+        elif wanted and not self._is_cut() and self._has_older():
             text = "look further back"
             if not items:
                 text = "not found in what this device has seen: look further"
             items.append(Item([("class:overlay.hint", text)], _FURTHER))
         return items
+
+    def _search_rest(self) -> None:
+        """Have a thread search what was not looked at, if there is any."""
+        link = self._face.workspace.link
+        self._is_whole = (
+            not self._wanted
+            or self._is_cut()
+            or not link.has_more_to_search(self._address)
+        )
+        if not self._is_whole and not self._is_searching:
+            self._is_searching = True
+            self._face.spawn(self._search_all())
+
+    async def _search_all(self) -> None:
+        """Search for what is typed, until that is not changed meanwhile."""
+        link = self._face.workspace.link
+        while not self._is_whole and self._face.box is self._box:
+            wanted = self._wanted
+            found = await link.search_all_cached(self._address, wanted, MAX_FOUND)
+            if wanted == self._wanted:
+                self._found, self._is_whole = found, True
+        self._is_searching = False
+        self._box.refresh()
+        self._face.paint()
 
     def _is_cut(self) -> bool:
         """Whether the cache may have more than was asked for."""
@@ -96,6 +130,8 @@ class Search:
         return chat is not None and chat.older() is not None
 
     def _open(self, value: Any) -> None:
+        if value == _UNDER_WAY:
+            return
         if value != _FURTHER:
             self._face.timeline.highlight = self._box.buffer.text.strip() or None
             self._face.close_box()

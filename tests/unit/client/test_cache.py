@@ -4,12 +4,13 @@ import contextlib
 import shutil
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from chatd.protocol.messages import ChatRecord, FileInfo
-from client.cache import CHECKPOINT_COMMITS, Cache
+from client.cache import CHECKPOINT_COMMITS, SEARCHED_AT_ONCE, Cache
 from client.changes import Entry
 
 
@@ -227,6 +228,23 @@ def test_what_was_seen_is_found_newest_first(wanted: str, found: list[int]) -> N
         ]
     )
     assert [e.seq for e in cache.search("#ops", wanted, 10)] == found
+
+
+@pytest.mark.parametrize("is_on_disk", [True, False])
+def test_of_a_long_chat_the_end_is_searched_at_once_and_all_by_a_thread(
+    path: Path, is_on_disk: bool
+) -> None:
+    cache = Cache(path if is_on_disk else None)
+    cache.store(entry(seq, "talk") for seq in range(2, SEARCHED_AT_ONCE + 1))
+    cache.store([entry(SEARCHED_AT_ONCE + 1, "new needle")])
+    assert not cache.has_more_to_search("#ops")
+    cache.store([entry(1, "old needle")])
+    assert cache.has_more_to_search("#ops")
+    assert [e.text for e in cache.search("#ops", "needle", 9)] == ["new needle"]
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(cache.search_all, "#ops", "needle", 9).result()
+    assert [e.text for e in found] == ["new needle", "old needle"]
+    cache.close()
 
 
 def test_no_more_is_found_than_was_asked_for() -> None:
