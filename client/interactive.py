@@ -15,7 +15,7 @@ from client import collector
 from client.changes import Change
 from client.clientfile import ClientSettings, client_file, load_client_file
 from client.errors import NoLoginError, UnknownKeyError
-from client.link import Link, LinkState
+from client.link import Link, LinkState, MakeLink
 from client.notify import Rung
 from client.paths import Paths
 from client.profile import Logins
@@ -24,9 +24,6 @@ from client.settings import Settings
 from client.setup import PROGRAM, Login, Setup, Wishes
 
 FaceName = Literal["full", "line", "plain"]
-
-MakeLink = Callable[[Callable[[Change], None], Callable[[LinkState], None]], Link]
-"""Makes a link that tells of changes and of its state."""
 
 
 class RunningFace(Protocol):

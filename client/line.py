@@ -34,7 +34,7 @@ from client.commands.registry import Rows
 from client.ending import handling, left_for_next_time
 from client.formatting import typing_text
 from client.interrupts import Interrupts
-from client.link import Link, LinkState
+from client.link import LinkState, MakeLink
 from client.mark_output import MarkOutput
 from client.narrator import Narrator
 from client.notify import Notifier, Rung
@@ -58,9 +58,6 @@ LINE_KEYS: Rows = (
     ("Ctrl+D", "quit, on an empty line"),
 )
 """The keys of the line mode."""
-
-MakeLink = Callable[[Callable[[Change], None], Callable[[LinkState], None]], Link]
-"""Makes a link that tells of changes and of its state."""
 
 
 def make_output(stdout: TextIO, environment: Mapping[str, str]) -> Output:

@@ -554,3 +554,7 @@ class Link:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
+
+
+MakeLink = Callable[[Callable[[Change], None], Callable[[LinkState], None]], Link]
+"""Makes a link that tells of changes and of its state."""

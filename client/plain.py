@@ -22,7 +22,7 @@ from client.commands import Registry, make_registry, run
 from client.ending import handling, left_for_next_time
 from client.interrupts import Interrupts
 from client.lineinput import BadLineError, LineInput
-from client.link import Link, LinkState
+from client.link import LinkState, MakeLink
 from client.narrator import Narrator
 from client.notify import Notifier, Rung
 from client.plain_lines import PlainWorkspace, shown_text
@@ -34,9 +34,6 @@ DRAIN_SECONDS = 10.0
 """For so long the end of the input waits until all messages are sent."""
 
 _ROWS = 16  # so that ten messages are read out when a chat is opened
-
-MakeLink = Callable[[Callable[[Change], None], Callable[[LinkState], None]], Link]
-"""Makes a link that tells of changes and of its state."""
 
 
 class PlainMode:

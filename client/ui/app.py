@@ -9,7 +9,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
 from prompt_toolkit.application.current import set_app
@@ -23,7 +23,7 @@ from client.commands import Registry
 from client.ending import ENDS, handling, left_for_next_time
 from client.formatting import Look
 from client.interrupts import Interrupts
-from client.link import Link, LinkState
+from client.link import LinkState, MakeLink
 from client.notify import Notifier, Rung, title_text
 from client.paths import Paths
 from client.ringing import Ringer, Title
@@ -52,9 +52,6 @@ from client.ui.timeline.timeline import Timeline
 from client.ui.watching import Watching
 from client.ui.writing.composer import Composer
 from client.workspace import Workspace
-
-MakeLink = Callable[[Callable[[Change], None], Callable[[LinkState], None]], Link]
-"""Makes a link that tells of changes and of its state."""
 
 
 class FullScreen:

@@ -72,6 +72,7 @@ class Search:
     def _find(self, typed: str) -> list[Item]:
         wanted = typed.strip().casefold()
         is_longer = bool(self._wanted) and wanted.startswith(self._wanted)
+        self._wanted = wanted
         if is_longer and self._is_whole and not self._is_cut():
             # The whole cache took its time already: the rest is at once.
             self._found = [entry for entry in self._found if _holds(entry, wanted)]
@@ -80,9 +81,7 @@ class Search:
             link = self._face.workspace.link
             self._found = link.search_cached(self._address, wanted, MAX_FOUND)
             self._older = []
-            self._wanted = wanted
             self._search_rest()
-        self._wanted = wanted
         by_seq = {entry.seq: entry for entry in (*self._older, *self._found)}
         newest_first = sorted(by_seq.values(), key=lambda each: each.seq, reverse=True)
         look = self._face.box_look

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from client.cli import main
 from client.clientfile import ClientSettings, GeneralSettings
-from client.interactive import MakeLink, Start, make_face, make_settings, usual_face
-from client.link import Link
+from client.interactive import Start, make_face, make_settings, usual_face
+from client.link import Link, MakeLink
 from client.paths import Paths
 from client.plain import PlainMode
 from tests.unit.client_face.fakes import FakeLink
