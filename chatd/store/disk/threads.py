@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from chatd.protocol.errors import ServerStoppingError
+from chatd.protocol.errors import ChatError, ServerStoppingError
 from chatd.store.disk.files import read_error, write_error
 
 P = ParamSpec("P")
@@ -78,7 +78,21 @@ class Threads:
             future = self._executor.submit(function, *args, **kwargs)
         except RuntimeError:
             raise ServerStoppingError("the server is stopping") from None
-        return await asyncio.shield(asyncio.wrap_future(future))
+        work = asyncio.wrap_future(future)
+        done = asyncio.shield(work)
+        try:
+            return await done
+        except asyncio.CancelledError:
+            # It may fail, or have failed just now, with nobody left to be told.
+            work.add_done_callback(_drop)
+            done.add_done_callback(_drop)
+            raise
+
+
+def _drop(done: "asyncio.Future[T]") -> None:
+    error = None if done.cancelled() else done.exception()
+    if error is not None and not isinstance(error, ChatError):
+        _log.warning("work on a file that nobody waits for failed: %s", error)
 
 
 def _log_failure(future: "Future[object]") -> None:
