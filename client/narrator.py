@@ -5,7 +5,6 @@ what a person wants to know of it; the rest (cursors, presence of people elsewhe
 keeps to itself.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import date
 
@@ -149,7 +148,7 @@ class Narrator:
     def _lines(self, entry: Entry) -> list[Line]:
         day = local(entry.time_ms).date()
         head: list[Line] = []
-        if day != (self._day or _today()):
+        if day != (self._day or local(self._ws.now_ms).date()):
             head.append(day_divider(entry.time_ms, self._ws.look))
         self._day = day
         return head + self._ws.lines_of(entry)
@@ -287,7 +286,3 @@ class Narrator:
         chat = self._ws.chat
         if chat is not None and chat.unread and self._on_screen == chat.address:
             self._ws.mark_read()
-
-
-def _today() -> date:
-    return local(int(time.time() * 1000)).date()

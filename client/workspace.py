@@ -4,7 +4,8 @@ Commands act on a ``Workspace`` and know nothing of the terminal; a face (line m
 full screen) shows what they say. A second face needs no second set of commands.
 """
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -71,6 +72,7 @@ class Workspace:
         server: The server's address as settings know it.
         settings: Of this device.
         face: Shows what is said here.
+        clock: The wall clock, in seconds; it says which day is today.
 
     Attributes:
         current: The address of the open chat, None before the first.
@@ -79,11 +81,19 @@ class Workspace:
         begun: The ids of the transfers that were asked for here.
     """
 
-    def __init__(self, link: Link, server: str, settings: Settings, face: Face) -> None:
+    def __init__(
+        self,
+        link: Link,
+        server: str,
+        settings: Settings,
+        face: Face,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.link = link
         self.server = server
         self.settings = settings
         self.face = face
+        self._clock = clock
         self.current: str | None = None
         self.listed: list[str] = []
         self.files_listed: FilesListed | None = None
@@ -112,6 +122,11 @@ class Workspace:
     def is_online(self) -> bool:
         """Whether requests can be answered now."""
         return self.link.state.name == "online"
+
+    @property
+    def now_ms(self) -> int:
+        """The wall clock's time in milliseconds, for days and ages; never for order."""
+        return int(self._clock() * 1_000)
 
     # Saying things --------------------------------------------------------------------
 

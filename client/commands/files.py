@@ -1,6 +1,5 @@
 """Commands about files: sending, listing and fetching them, and their transfers."""
 
-import time
 from collections.abc import Iterator
 from itertools import islice
 
@@ -80,8 +79,7 @@ async def _files(ws: Workspace, args: str) -> None:
 
 
 def _show_files(ws: Workspace, items: list[FileItem]) -> None:
-    now_ms = int(time.time() * 1000)
-    rows = file_rows(items, [format_ago(item.time, now_ms) for item in items])
+    rows = file_rows(items, [format_ago(item.time, ws.now_ms) for item in items])
     ws.face.show([[("", f"   {row}")] for row in rows])
 
 

@@ -1,7 +1,5 @@
 """Commands about the program: the outbox, times, the connection, help and the end."""
 
-import time
-
 from client.changes import OutboxItem
 from client.colours import Line
 from client.commands.registry import NOTES, Command, Handler, Registry, Rows
@@ -60,7 +58,7 @@ def _chosen(ws: Workspace, args: str) -> list[OutboxItem]:
 
 
 async def _time(ws: Workspace, args: str) -> None:
-    now_ms = int(time.time() * 1000)
+    now_ms = ws.now_ms
     if args:
         try:
             ws.settings.time_format = check_time_format(args)

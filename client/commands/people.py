@@ -1,6 +1,5 @@
 """Commands about people: who is there, who is who, and how present one is oneself."""
 
-import time
 from collections.abc import Iterable
 
 from chatd.protocol.messages import SetStatus, Status, Whois, WhoisReply
@@ -86,7 +85,7 @@ async def _whois(ws: Workspace, args: str) -> None:
     if reply.role != "member":
         said.append(f"{reply.role} of this server")
     if reply.seen is not None and reply.status == "offline":
-        said.append(f"last here {format_ago(reply.seen, int(time.time() * 1000))}")
+        said.append(f"last here {format_ago(reply.seen, ws.now_ms)}")
     if reply.since is not None:
         said.append(f"joined the server on {format_time(reply.since, '%Y-%m-%d')}")
     ws.say(", ".join(said))

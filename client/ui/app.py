@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import sys
-import time
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
@@ -153,7 +152,7 @@ class FullScreen:
         self._frames = Frames(self.app, self.timeline)
 
     def _make_timeline(self) -> Timeline:
-        timeline = Timeline(self.workspace, time.time)
+        timeline = Timeline(self.workspace)
         is_linked = isinstance(self._output, HyperlinkOutput)
         timeline.osc8 = is_linked and has_hyperlinks(self.environment)
         timeline.fold_hint = fold_hint(self.wishes.keys)

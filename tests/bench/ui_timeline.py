@@ -72,7 +72,7 @@ class Bench:
         self.model.is_synced = True
         self.model.expect_older("#ops", count + 10_000)
         chat.insert(self.entry(seq) for seq in range(1, count + 1))
-        self.timeline = Timeline(self.workspace, time.time)
+        self.timeline = Timeline(self.workspace)
         self.timeline.osc8 = True
         self.timeline.open("#ops")
         self.typed = Buffer()

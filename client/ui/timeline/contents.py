@@ -23,7 +23,6 @@ class Contents:
 
     Args:
         workspace: Whose chat is shown.
-        clock: The wall clock, in seconds; it says which day is today.
 
     Attributes:
         osc8: Whether links carry their target for a ``HyperlinkOutput``.
@@ -33,14 +32,13 @@ class Contents:
         address: Of the open chat.
     """
 
-    def __init__(self, workspace: Workspace, clock: Callable[[], float]) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         self.osc8 = False
         self.emoji: Callable[[str], str | None] = no_emoji
         self.fold_hint = FOLD_HINT
         self.welcome: Sequence[Line] | None = None
         self.address: str | None = None
         self._workspace = workspace
-        self._clock = clock
         self._highlight: str | None = None
         self._is_bare = False
         self._width = 80
@@ -138,5 +136,5 @@ class Contents:
             highlight=self._highlight or "",
             emoji=self.emoji,
             fold_hint=self.fold_hint,
-            today=local(int(self._clock() * 1_000)).date(),
+            today=local(self._workspace.now_ms).date(),
         )

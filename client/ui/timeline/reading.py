@@ -5,7 +5,7 @@ when they are painted, or when somebody asks for them.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from itertools import islice
 from typing import Literal
@@ -41,11 +41,10 @@ class Reading(Contents):
 
     Args:
         workspace: Whose chat is shown.
-        clock: The wall clock, in seconds; it says which day is today.
     """
 
-    def __init__(self, workspace: Workspace, clock: Callable[[], float]) -> None:
-        super().__init__(workspace, clock)
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
         self._known = 0  # the newest that was there while the bottom was seen
         self._held = 0  # for so many below it there is room in memory
         self._target: int | None = None

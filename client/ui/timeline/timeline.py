@@ -35,14 +35,13 @@ class Timeline(Reading, UIControl):
 
     Args:
         workspace: Whose chat is shown.
-        clock: The wall clock, in seconds; it says which day is today.
 
     Attributes:
         on_link: Called with the link that was clicked.
     """
 
-    def __init__(self, workspace: Workspace, clock: Callable[[], float]) -> None:
-        super().__init__(workspace, clock)
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
         self.on_link: Callable[[str], None] = lambda link: None
 
     # Choosing -------------------------------------------------------------------------

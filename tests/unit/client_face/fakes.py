@@ -249,8 +249,13 @@ class Stage:
     def __init__(self) -> None:
         self.fake = FakeLink()
         self.face = FakeFace()
+        self.now = NOON_MS / 1_000
         self.ws = Workspace(
-            cast(Link, self.fake), "tls://lab:4747", Settings(None), self.face
+            cast(Link, self.fake),
+            "tls://lab:4747",
+            Settings(None),
+            self.face,
+            lambda: self.now,
         )
 
 

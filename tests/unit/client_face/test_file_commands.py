@@ -1,6 +1,5 @@
 """The /commands about files: what is meant, what begins, and what is said."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -68,10 +67,8 @@ async def test_what_cannot_be_sent_is_said(ops: Stage, typed: str, said: str) ->
 
 
 async def test_files_lists_the_newest_first_with_what_to_do(ops: Stage) -> None:
-    now_ms = int(time.time() * 1000)
-    ops.fake.replies = [
-        page(item(118, time=now_ms - 7_200_000), item(7, "a.txt", "alice", time=now_ms))
-    ]
+    two_hours_ago = ops.ws.now_ms - 7_200_000
+    ops.fake.replies = [page(item(118, time=two_hours_ago), item(7, "a.txt", "alice"))]
     assert (await type_in(ops, "/files")).split("\n") == [
         "-- files in #ops, the newest first:",
         "   118  core.tar     734 MB  bob    2 hours ago",

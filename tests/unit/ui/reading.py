@@ -37,8 +37,7 @@ class Desk(Stage):
     def __init__(self, columns: int = 80, rows: int = 24) -> None:
         super().__init__()
         self.columns, self.rows = columns, rows
-        self.now = NOON_MS / 1_000
-        self.timeline = Timeline(self.ws, lambda: self.now)
+        self.timeline = Timeline(self.ws)
 
     @property
     def chat(self) -> Chat:
