@@ -13,12 +13,15 @@ from typing import Any
 import click
 from msgspec import convert
 
-from chatd import __version__, commands
+from chatd import __version__
 from chatd.accounts.table import DamagedTableError
-from chatd.admin_client import AdminError, carry_out
-from chatd.archive import BackupError
-from chatd.backup import BackupReport
-from chatd.checks import Checked, count_problems
+from chatd.admin import commands
+from chatd.admin.checks import Checked, count_problems
+from chatd.admin.client import AdminError, carry_out
+from chatd.backup.archive import BackupError
+from chatd.backup.backup import BackupReport
+from chatd.backup.prune import prune_contents
+from chatd.backup.restore import restore_backup
 from chatd.cli_text import (
     InputError,
     forever_days,
@@ -31,14 +34,12 @@ from chatd.cli_text import (
     show_restored,
     show_users,
 )
-from chatd.config import ConfigError, Settings, load_config
-from chatd.datadir import DataFolder, DataFolderError
 from chatd.protocol.errors import ChatError
 from chatd.protocol.names import parse_user_name
-from chatd.prune import prune_contents
-from chatd.restore import restore_backup
+from chatd.settings.config import ConfigError, Settings, load_config
+from chatd.settings.data_folder import DataFolder, DataFolderError
+from chatd.settings.tls import TlsError
 from chatd.store.base import StoreError
-from chatd.tls import TlsError
 
 EXPECTED_ERRORS = (
     AdminError,

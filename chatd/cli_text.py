@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from chatd.backup import BackupReport
-from chatd.datadir import BLOBS_FOLDER
-from chatd.prune import Pruned
-from chatd.restore import Restored
+from chatd.backup.backup import BackupReport
+from chatd.backup.prune import Pruned
+from chatd.backup.restore import Restored
+from chatd.settings.data_folder import BLOBS_FOLDER
 
 Json = dict[str, Any]
 

@@ -12,24 +12,24 @@ from collections.abc import AsyncIterator
 
 from chatd import __version__
 from chatd.accounts.accounts import Accounts
-from chatd.administration import Administration
-from chatd.config import (
+from chatd.admin.administration import Administration
+from chatd.core.files.quota import FileLimits
+from chatd.core.service import Service, ServiceLimits, SystemClock
+from chatd.listeners.admin import AdminListener
+from chatd.listeners.native.listener import ListenError, NativeListener
+from chatd.protocol.messages import Closing
+from chatd.settings.config import (
     ConfigError,
     Settings,
     reload_config,
     settings_needing_restart,
 )
-from chatd.core.quota import FileLimits
-from chatd.core.service import Service, ServiceLimits, SystemClock
-from chatd.datadir import DataFolder
-from chatd.endpoints import Endpoint, join_links
-from chatd.listeners.admin import AdminListener
-from chatd.listeners.native.listener import ListenError, NativeListener
-from chatd.logs import configure_logging
-from chatd.protocol.messages import Closing
+from chatd.settings.data_folder import DataFolder
+from chatd.settings.endpoints import Endpoint, join_links
+from chatd.settings.logs import configure_logging
+from chatd.settings.tls import TlsError, TlsMaterial, load_tls
 from chatd.store.disk import DiskBlobs
 from chatd.store.sqlite import SqliteStore
-from chatd.tls import TlsError, TlsMaterial, load_tls
 
 # The interpreter hands the GIL over this often; at its default of 5 ms the writer's
 # thread can starve between two rows while the loop is busy.

@@ -14,6 +14,7 @@ from typing import Literal
 import click
 
 from chatd import __version__
+from chatd.text.safe import clean
 from client import collector, config_command, file_commands, script_commands
 from client.address import ServerAddress
 from client.options import ADDRESS, identity, password_source, plainly, sentence
@@ -22,7 +23,6 @@ from client.pins import PinStore
 from client.profile import Logins
 from client.questions import TerminalQuestions
 from client.setup import Setup, Wishes
-from client.text import clean
 
 
 class ChatGroup(click.Group):

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from chatd.protocol.messages import MAX_ID, FileItem, Files, FilesPage, Request
 from chatd.protocol.messages import ServerMessage as Message
+from chatd.text.safe import clean
 from client.errors import LinkError, PeerError
-from client.text import clean
 
 PAGE = 200
 MAX_SEARCHED = 10_000

@@ -1,7 +1,8 @@
 """Entries as lines: what somebody reads of a message or an event, in any face.
 
-Lines come out clean (``client.text``): this is the one place where what others wrote
-turns into what is shown. Programs read ``entry_json``, where the text is the original.
+Lines come out clean (``chatd.text.safe``): this is the one place where what others
+wrote turns into what is shown. Programs read ``entry_json``, where the text is the
+original.
 """
 
 import json
@@ -10,10 +11,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from chatd.protocol.messages import FileInfo
+from chatd.text.safe import anchored, clean, pad, width, wrap
 from client.changes import Entry, OutboxItem
 from client.colours import Fragment, Line, colour_of
 from client.formatting_files import file_text
-from client.text import anchored, clean, pad, width, wrap
 from client.times import DEFAULT_TIME_FORMAT, format_day, format_time
 
 NAME_CELLS = 10

@@ -1,6 +1,6 @@
 """Files and transfers in words: sizes, types, progress, and what became of it.
 
-Everything comes out clean (``client.text``), also names and reasons of others.
+Everything comes out clean (``chatd.text.safe``), also names and reasons of others.
 """
 
 import contextlib
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chatd.protocol.messages import FileInfo, FileItem
+from chatd.text.safe import clean, display, fit, pad, signs_of, width
 from client.changes import Transfer
-from client.text import clean, display, fit, pad, signs_of, width
 
 MAX_SHOWN = 3
 """How many transfers are shown at once above a prompt."""
@@ -128,7 +128,7 @@ def progress_line(transfer: Transfer, columns: int, title_cells: int = 0) -> str
     """Return a transfer under way on one line: a bar, percent, rate and time left.
 
     The line is narrower than ``columns``; what does not fit is left out. It is in the
-    display form (``client.text``).
+    display form (``chatd.text.safe``).
 
     Args:
         transfer: Not over.
@@ -170,7 +170,7 @@ def progress_text(transfer: Transfer, columns: int) -> str:
 def progress_rows(transfers: Sequence[Transfer], columns: int) -> list[str]:
     """Return the transfers that are under way, a few of them, each on one line.
 
-    They are in the display form (``client.text``).
+    They are in the display form (``chatd.text.safe``).
 
     Those that move come first; what is left out is counted in a last line.
     """

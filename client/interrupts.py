@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
+from chatd.text.safe import clean
 from client.changes import Transfer
-from client.text import clean
 from client.workspace import Workspace
 
 AGAIN_SECONDS = 3.0

@@ -25,6 +25,7 @@ from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import Output
 
+from chatd.text.safe import display, pad, width
 from client.changes import Change, TransferChanged, TypingSeen
 from client.chat import TYPING_SECONDS
 from client.clientfile import ClientSettings
@@ -43,7 +44,6 @@ from client.progress_area import ProgressArea
 from client.reflow import follow_resizes, is_reflowing
 from client.ringing import Ringer
 from client.settings import Settings
-from client.text import display, pad, width
 from client.ui.themes import Theme, make_theme
 from client.workspace import Workspace
 

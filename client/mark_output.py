@@ -2,8 +2,8 @@
 
 Of the vowel signs of Devanagari, Tamil, Burmese and many other scripts, some terminals
 say that they take a cell of their own, others that they belong to the letter before.
-In the display form (``client.text.display``) each has one cell. Here, the sign itself
-is drawn there, and the cursor put where all count it to be.
+In the display form (``chatd.text.safe.display``) each has one cell. Here, the sign
+itself is drawn there, and the cursor put where all count it to be.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import wcwidth
 from prompt_toolkit.output.vt100 import Vt100_Output
 
-from client.text import has_stand_ins, is_stand_in, signs_of
+from chatd.text.safe import has_stand_ins, is_stand_in, signs_of
 
 _ERASE_CELL = "\x1b[X"
 _SAVE_CURSOR = "\x1b7"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from chatd.protocol.errors import ChatError
+from chatd.text.safe import clean
 from client.changes import (
     Change,
     ChatRemoved,
@@ -31,7 +32,6 @@ from client.errors import LinkError
 from client.formatting import day_divider, divider
 from client.formatting_files import outcome_text, transfer_title
 from client.link import LinkState
-from client.text import clean
 from client.times import local
 from client.workspace import Workspace
 

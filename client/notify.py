@@ -14,6 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from chatd.text.safe import clean
 from client.changes import Change, CursorMoved, EntriesAdded, Entry, Reset, SyncDone
 from client.chat import Chat
 from client.clientfile import ClientSettings, Rule
@@ -21,7 +22,6 @@ from client.errors import LinkError
 from client.formatting import excerpt, gist
 from client.jsonfile import JsonFile
 from client.model import Model
-from client.text import clean
 
 GATHER_SECONDS = 0.2
 """For so long messages are gathered into one notification."""

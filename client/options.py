@@ -12,6 +12,7 @@ import click
 
 from chatd.protocol.errors import BadNameError, ChatError
 from chatd.protocol.names import parse_address
+from chatd.text.safe import clean
 from client.address import ServerAddress, parse_server_address
 from client.errors import (
     BadAddressError,
@@ -20,7 +21,6 @@ from client.errors import (
     ServerKeyError,
 )
 from client.questions import NobodyToAskError
-from client.text import clean
 from client.times import BadTimeError, parse_since
 
 TIMED_OUT = 75

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from chatd.text.safe import clean
 from client.changes import Change, SyncDone
 from client.clientfile import ClientSettings
 from client.colours import Line
@@ -28,7 +29,6 @@ from client.notify import Notifier, Rung
 from client.plain_lines import PlainWorkspace, shown_text
 from client.ringing import Ringer
 from client.settings import Settings
-from client.text import clean
 
 DRAIN_SECONDS = 10.0
 """For so long the end of the input waits until all messages are sent."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from chatd.protocol.errors import ChatError
+from chatd.text.safe import clean
 from client.errors import LinkError
-from client.text import clean
 
 T = TypeVar("T")
 

@@ -11,9 +11,9 @@ from typing import Literal
 
 import msgspec
 
+from chatd.text.safe import clean
 from client.clientfile import PLACES, NotifySettings
 from client.notify import Alert
-from client.text import clean
 
 PROGRAM_SECONDS = 10.0
 """For so long a program may run; then it is ended."""

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import click
 
 from chatd.protocol.names import parse_room_address
+from chatd.text.safe import clean
 from client import file_scripts, scripts
 from client.address import ServerAddress
 from client.file_pipes import Source, is_stream
@@ -16,7 +17,6 @@ from client.paths import Paths
 from client.places import check_source
 from client.questions import TerminalQuestions
 from client.setup import Login, Setup, Wishes
-from client.text import clean
 
 MAX_INPUT = 1 << 20
 

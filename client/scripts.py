@@ -13,6 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TextIO, TypeVar
 
+from chatd.text.safe import clean, pad, width
 from client import pipes
 from client.changes import Change
 from client.formatting import Look
@@ -21,7 +22,6 @@ from client.paths import Paths
 from client.settings import Settings
 from client.setup import PROGRAM, Login
 from client.stderr import Stderr
-from client.text import clean, pad, width
 
 if sys.platform != "win32":
     import fcntl

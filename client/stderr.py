@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Literal, TextIO
 
+from chatd.text.safe import clean
 from client.changes import Change, ItemChanged, Transfer, TransferChanged
 from client.formatting_files import progress_text
 from client.link import LinkState
-from client.text import clean
 
 REDRAW_SECONDS = 0.25
 FAILURES = 2

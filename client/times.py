@@ -4,7 +4,7 @@ import re
 import time
 from datetime import datetime
 
-from client.text import clean
+from chatd.text.safe import clean
 
 DEFAULT_TIME_FORMAT = "%H:%M"
 MAX_TIME_FORMAT = 40

@@ -1,0 +1,6 @@
+"""Tests: ``unit`` without I/O, ``service`` in one process, ``system`` with several."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+"""The project's folder."""

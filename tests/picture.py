@@ -17,12 +17,13 @@ from xml.sax.saxutils import escape, quoteattr
 import msgspec
 import pyte
 
+from tests import ROOT
 from tests.fake_server import FakeServer
 from tests.helpers import Address, RawClient, logged_in, put_file
 from tests.service.conftest import Lab, serving
 from tests.service.full_screen import Person, at_screen, ctrl
 
-PICTURE = Path(__file__).parents[1] / "client" / "screen.svg"
+PICTURE = ROOT / "client" / "screen.svg"
 COLUMNS, ROWS = 104, 28
 
 DAY = datetime(2026, 3, 5, tzinfo=UTC)

@@ -22,7 +22,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from chatd.accounts.replace import StepHook, no_hook, remove_leftover, replace_file
 from chatd.accounts.scram import Verifier
 from chatd.protocol.errors import (
     BadNameError,
@@ -31,6 +30,7 @@ from chatd.protocol.errors import (
     UnavailableError,
 )
 from chatd.protocol.names import parse_user_name
+from chatd.system.atomic_file import StepHook, no_hook, remove_leftover, replace_file
 
 VERSION = 1
 TABLE_FILE = "users.json"

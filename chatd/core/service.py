@@ -9,11 +9,11 @@ from msgspec import Struct
 
 from chatd.core.chats import Chats, Directory
 from chatd.core.feed import Feed, Sink
-from chatd.core.files import Files
+from chatd.core.files.quota import FileLimits
+from chatd.core.files.rules import Files
 from chatd.core.hub import Hub, OnlineUser, Session, address_for, chat_record
 from chatd.core.limits import RateLimit
 from chatd.core.presence import PresenceBoard
-from chatd.core.quota import FileLimits
 from chatd.core.rooms import Rooms
 from chatd.protocol.errors import NoSuchUserError, NotAllowedError, TemporaryError
 from chatd.protocol.messages import (

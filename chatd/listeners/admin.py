@@ -2,7 +2,7 @@
 
 A Unix socket in the data folder that only its owner can open. It carries frames as the
 native protocol does (``chatd.protocol.frames``), each one command or its reply, see
-``chatd.commands``. Several may follow each other on one connection.
+``chatd.admin.commands``. Several may follow each other on one connection.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from typing import Any
 
 import msgspec
 
-from chatd.administration import Administration
-from chatd.backup import BackupError
-from chatd.commands import AnyCommand
-from chatd.datadir import DataFolderError
+from chatd.admin.administration import Administration
+from chatd.admin.commands import AnyCommand
+from chatd.backup.backup import BackupError
 from chatd.protocol.errors import ChatError, FrameError
 from chatd.protocol.frames import FrameDecoder, encode_frame
+from chatd.settings.data_folder import DataFolderError
 
 MAX_COMMAND_BYTES = 65_536
 IDLE_SECONDS = 60.0

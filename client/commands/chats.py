@@ -15,12 +15,12 @@ from chatd.protocol.messages import (
     Topic,
     Visibility,
 )
+from chatd.text.safe import clean, pad, width
 from client.changes import Entry
 from client.chat import Chat
 from client.colours import Line
 from client.commands.registry import Command, Registry
 from client.formatting import excerpt, gist
-from client.text import clean, pad, width
 from client.workspace import CommandError, Workspace
 
 MAX_ROOMS = 1_000

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from chatd.protocol.messages import FileInfo, FileItem
+from chatd.text.safe import clean
 from client.changes import Entry, Transfer
 from client.colours import Line
 from client.commands.registry import Command, Registry
@@ -27,7 +28,6 @@ from client.places import (
     split_source,
     typed_path,
 )
-from client.text import clean
 from client.times import format_ago
 from client.workspace import CommandError, FilesListed, Workspace
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from chatd.protocol.messages import SetStatus, Status, Whois, WhoisReply
+from chatd.text.safe import clean, pad, width
 from client.colours import Line, colour_of
 from client.commands.registry import Command, Registry
 from client.formatting import excerpt
-from client.text import clean, pad, width
 from client.times import format_ago, format_time
 from client.workspace import CommandError, Workspace
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, structs
 
+from chatd.text.safe import width
 from client.colours import Line
 from client.commands.registry import NOTES, Registry
 from client.formatting import Look, table_lines
-from client.text import width
 from client.ui.keynames import BadKeyError, format_keys, is_typing, parse_keys
 
 if TYPE_CHECKING:

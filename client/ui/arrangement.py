@@ -11,7 +11,7 @@ from prompt_toolkit.layout.screen import Char, Screen, WritePosition
 from prompt_toolkit.mouse_events import MouseEvent
 from prompt_toolkit.styles import BaseStyle
 
-from client.text import cells as count_cells
+from chatd.text.safe import cells as count_cells
 from client.ui.control import RowsControl
 from client.ui.placing import Draw, Placing
 

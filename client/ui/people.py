@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from chatd.text.safe import display, fit, width
 from client.chat import Chat
 from client.colours import Line, colour_of
 from client.model import Model
-from client.text import display, fit, width
 
 MIN_CELLS = 14
 MAX_CELLS = 24

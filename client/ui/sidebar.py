@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from chatd.text.safe import display, fit, width
 from client.chat import Chat
 from client.colours import Line
 from client.model import Model
-from client.text import display, fit, width
 
 MIN_CELLS = 16
 MAX_CELLS = 26

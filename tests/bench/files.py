@@ -18,7 +18,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from chatd.tls import CERTIFICATE_FILE, KEY_FILE
+from chatd.settings.tls import CERTIFICATE_FILE, KEY_FILE
 from tests.bench.answers import Answers, ask
 from tests.bench.daemon import Daemon
 from tests.bench.held import measure_noise

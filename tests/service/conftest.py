@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from chatd.config import load_config
-from chatd.core.quota import FileLimits
+from chatd.core.files.quota import FileLimits
 from chatd.core.service import ServiceLimits, SystemClock
-from chatd.datadir import DataFolder
 from chatd.server import Server
+from chatd.settings.config import load_config
+from chatd.settings.data_folder import DataFolder
 from tests.helpers import Address, RawClient, blind_tls, fresh_name, logged_in
 from tests.system.daemon import QUICK, Daemon, Settings, to_toml
 

@@ -9,7 +9,6 @@ import pytest
 from scramp import ScramClient
 
 from chatd.accounts.accounts import Accounts
-from chatd.accounts.replace import Step
 from chatd.accounts.scram import MECHANISM, MECHANISM_PLUS, MIN_ITERATIONS
 from chatd.accounts.settings import AccountSettings
 from chatd.accounts.table import DamagedTableError
@@ -28,7 +27,8 @@ from chatd.protocol.errors import (
     StorageFullError,
     WeakPasswordError,
 )
-from tests.unit.accounts.fakes import PASSWORD, Clock, MemoryRecords
+from chatd.system.atomic_file import Step
+from tests.unit.chatd.accounts.fakes import PASSWORD, Clock, MemoryRecords
 
 QUICK = AccountSettings("open", MIN_ITERATIONS)
 BY_INVITE = AccountSettings("invite", MIN_ITERATIONS)

@@ -11,21 +11,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from chatd import admin_client, commands
 from chatd.accounts.accounts import Accounts
 from chatd.accounts.settings import wall_clock_ms
-from chatd.admin_client import AdminError, NoDaemonError, ask_daemon, carry_out
-from chatd.administration import Administration
-from chatd.backup import BackupReport
-from chatd.config import Settings, load_config
-from chatd.contents import content_path
-from chatd.core.sweep import Sweeper
-from chatd.datadir import DataFolder, DataFolderError
+from chatd.admin import client as admin_client
+from chatd.admin import commands
+from chatd.admin.administration import Administration
+from chatd.admin.client import AdminError, NoDaemonError, ask_daemon, carry_out
+from chatd.backup.backup import BackupReport
+from chatd.backup.contents import content_path
+from chatd.core.files.sweep import Sweeper
 from chatd.listeners.admin import MAX_COMMAND_BYTES, AdminListener
 from chatd.protocol.errors import AuthFailedError, UnavailableError
+from chatd.settings.config import Settings, load_config
+from chatd.settings.data_folder import DataFolder, DataFolderError
+from chatd.settings.tls import load_tls
 from chatd.store.disk import DiskBlobs
 from chatd.store.sqlite import SqliteStore
-from chatd.tls import load_tls
 from tests.helpers import sha256_of
 from tests.service.stored_files import begin_upload, store_file
 
@@ -580,7 +581,7 @@ async def test_a_backup_that_is_under_way_ends_with_the_daemon(
                 pass
             raise InterruptedError
 
-        monkeypatch.setattr("chatd.contents.copy_content", copy)
+        monkeypatch.setattr("chatd.backup.contents.copy_content", copy)
         path = str(tmp_path / "backups/b.tar")
         asking = asyncio.create_task(daemon.ask(commands.Backup(path)))
         await is_copying.wait()

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from chatd import commands, contents
-from chatd.admin_client import open_administration
-from chatd.administration import Administration
-from chatd.archive import CONTENTS_LIST, MEMBERS, locked_folder
-from chatd.backup import BackupError, BackupReport, write_backup
-from chatd.config import Settings, load_config
-from chatd.core.sweep import MS_PER_DAY, Sweeper
+from chatd.admin import commands
+from chatd.admin.administration import Administration
+from chatd.admin.client import open_administration
+from chatd.backup import contents
+from chatd.backup.archive import CONTENTS_LIST, MEMBERS, locked_folder
+from chatd.backup.backup import BackupError, BackupReport, write_backup
+from chatd.core.files.sweep import MS_PER_DAY, Sweeper
+from chatd.settings.config import Settings, load_config
 from tests.helpers import fill_up, sha256_of, small_disk
 from tests.service.stored_files import TIME_MS, begin_upload, store_file
 
@@ -130,7 +131,7 @@ async def test_a_disk_without_links_gets_its_backup_all_the_same(
     def refuse(*_: Any) -> None:
         raise OSError(errno.EPERM, "no links here")
 
-    monkeypatch.setattr("chatd.backup.os.link", refuse)
+    monkeypatch.setattr("chatd.backup.backup.os.link", refuse)
     await back_up(administration, folder / "b")
     assert files_in(folder) == ["b"]
 
@@ -313,7 +314,7 @@ async def test_a_failure_leaves_nothing_behind(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     await add_file(administration, CONTENT)
-    monkeypatch.setattr("chatd.backup._add_bytes", full)
+    monkeypatch.setattr("chatd.backup.backup._add_bytes", full)
     with pytest.raises(BackupError, match="b.tar: No space left .*: make room on that"):
         await back_up(administration, folder / "b.tar")
     assert files_in(folder) == []
@@ -330,7 +331,7 @@ async def test_a_failure_leaves_the_contents_of_earlier_backups(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     await add_file(administration, OTHER)
-    monkeypatch.setattr("chatd.backup._add_bytes", fail)
+    monkeypatch.setattr("chatd.backup.backup._add_bytes", fail)
     with pytest.raises(BackupError):
         await back_up(administration, folder / "tuesday")
     assert files_in(folder) == before
@@ -364,7 +365,7 @@ def cancels(task: "asyncio.Task[Any]") -> Callable[..., None]:
     return cancel
 
 
-@pytest.mark.parametrize("where", ["chatd.backup._give_name", "second content"])
+@pytest.mark.parametrize("where", ["chatd.backup.backup._give_name", "second content"])
 async def test_a_cancelled_backup_leaves_nothing_behind(
     administration: Administration,
     folder: Path,
@@ -450,7 +451,7 @@ async def test_one_that_waits_for_another_can_be_cancelled(
         loop.call_soon_threadsafe(waiting.set)
         real(descriptor, how)
 
-    monkeypatch.setattr("chatd.archive.fcntl.flock", flock)
+    monkeypatch.setattr("chatd.backup.archive.fcntl.flock", flock)
     await waiting.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -486,8 +487,8 @@ async def test_on_a_disk_without_locks_contents_of_a_failed_backup_stay(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     await add_file(administration, CONTENT)
-    monkeypatch.setattr("chatd.archive.fcntl.flock", refuse)
-    monkeypatch.setattr("chatd.backup._add_bytes", fail)
+    monkeypatch.setattr("chatd.backup.archive.fcntl.flock", refuse)
+    monkeypatch.setattr("chatd.backup.backup._add_bytes", fail)
     with pytest.raises(BackupError):
         await back_up(administration, folder / "b")
     assert place_of(folder / "blobs", CONTENT).read_bytes() == CONTENT

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from chatd.checks import check_stored
-from chatd.core import sweep
-from chatd.core.files import MAX_BEGUN
-from chatd.core.sealing import file_info
-from chatd.core.tickets import MAX_PER_USER, TICKET_SECONDS
-from chatd.core.transfers import LOOK_BYTES, STALLED_SECONDS
+from chatd.admin.checks import check_stored
+from chatd.core.files import sweep
+from chatd.core.files.rules import MAX_BEGUN
+from chatd.core.files.sealing import file_info
+from chatd.core.files.tickets import MAX_PER_USER, TICKET_SECONDS
+from chatd.core.files.transfers import LOOK_BYTES, STALLED_SECONDS
 from chatd.protocol.entries import Draft, encode_tail
 from chatd.store.base import FileRecord, SealFile
 from tests.helpers import (

@@ -1,4 +1,4 @@
-"""Removing what no backup needs any more (chatd.prune)."""
+"""Removing what no backup needs any more (chatd.backup.prune)."""
 
 import errno
 import gzip
@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from chatd import commands
-from chatd.admin_client import open_administration
-from chatd.administration import Administration
-from chatd.archive import CONTENTS_LIST, MANIFEST, BackupError
-from chatd.config import load_config
-from chatd.contents import UNFINISHED
-from chatd.core.sweep import MS_PER_DAY, Sweeper
-from chatd.datadir import DataFolder
-from chatd.prune import Pruned, prune_contents
-from chatd.restore import restore_backup
+from chatd.admin import commands
+from chatd.admin.administration import Administration
+from chatd.admin.client import open_administration
+from chatd.backup.archive import CONTENTS_LIST, MANIFEST, BackupError
+from chatd.backup.contents import UNFINISHED
+from chatd.backup.prune import Pruned, prune_contents
+from chatd.backup.restore import restore_backup
+from chatd.core.files.sweep import MS_PER_DAY, Sweeper
+from chatd.settings.config import load_config
+from chatd.settings.data_folder import DataFolder
 from tests.helpers import sha256_of
 from tests.service.stored_files import TIME_MS, store_file
 from tests.service.test_restore import forge, repack
@@ -171,7 +171,7 @@ def test_a_disk_without_locks_is_refused(
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     (folder / "monday").unlink()
-    monkeypatch.setattr("chatd.archive.fcntl.flock", refuse)
+    monkeypatch.setattr("chatd.backup.archive.fcntl.flock", refuse)
     with pytest.raises(BackupError, match="cannot be locked"):
         prune_contents(folder)
     assert contents_in(folder) == names(OLD, BOTH, NEW)

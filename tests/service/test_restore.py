@@ -1,4 +1,4 @@
-"""Restoring a backup (chatd.restore)."""
+"""Restoring a backup (chatd.backup.restore)."""
 
 import hashlib
 import io
@@ -12,16 +12,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chatd import commands
 from chatd.accounts.settings import wall_clock_ms
-from chatd.admin_client import carry_out, open_administration
-from chatd.administration import Administration
-from chatd.archive import CONTENTS_LIST, MANIFEST, MEMBERS, BackupError, Manifest
-from chatd.config import Settings, load_config
-from chatd.contents import content_path
-from chatd.datadir import RESTORE_FOLDER, DataFolder, DataFolderError
+from chatd.admin import commands
+from chatd.admin.administration import Administration
+from chatd.admin.client import carry_out, open_administration
+from chatd.backup.archive import CONTENTS_LIST, MANIFEST, MEMBERS, BackupError, Manifest
+from chatd.backup.contents import content_path
+from chatd.backup.restore import Restored, restore_backup
 from chatd.protocol.entries import Draft
-from chatd.restore import Restored, restore_backup
+from chatd.settings.config import Settings, load_config
+from chatd.settings.data_folder import RESTORE_FOLDER, DataFolder, DataFolderError
 from chatd.store.sqlite import SqliteStore
 from tests.helpers import sha256_of, small_disk
 from tests.service.stored_files import begin_upload, store_file
@@ -35,8 +35,8 @@ SCHEMA_1 = Path(__file__).parent / "schemas/1.sql"
 KILLED = """
 import os, sys
 from pathlib import Path
-from chatd.datadir import DataFolder
-from chatd.restore import restore_backup
+from chatd.settings.data_folder import DataFolder
+from chatd.backup.restore import restore_backup
 
 source, target, left = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 rename = Path.rename

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from chatd.config import load_config
-from chatd.datadir import DataFolder
 from chatd.listeners.native import listener
 from chatd.server import Server
+from chatd.settings.config import load_config
+from chatd.settings.data_folder import DataFolder
 from tests.helpers import PASSWORD, Address, RawClient, blind_tls
 
 CONFIG = """

@@ -137,7 +137,7 @@ async def test_standard_input_and_output_survive_a_link_that_is_cut_five_times(
 
 DEATHS_OF_THE_DAEMON = [
     ("chatd.store.disk.receiving", "Upload.seal"),
-    ("chatd.core.sealing", "Sealer._append"),
+    ("chatd.core.files.sealing", "Sealer._append"),
     ("chatd.store.disk.blobs", "DiskBlobs.discard"),
 ]
 """Before a content has its name; then before, and after, its entry is in the log."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from client.text import clean
+from chatd.text.safe import clean
 from tests.helpers import RawClient, logged_in
 from tests.system.daemon import Daemon
 from tests.system.full_screen import (

@@ -10,10 +10,10 @@ import pytest
 
 from client.commands import make_registry
 from client.ui.actions import ACTIONS, shown_keys
+from tests import ROOT
 from tests.helpers import RawClient, fresh_name, logged_in
 from tests.system.daemon import QUICK, Daemon
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 pytestmark = pytest.mark.system

@@ -13,8 +13,8 @@ import logging
 import sys
 import termios
 
-from chatd.core.files import Files
-from chatd.core.transfers import Dispatch, Reception
+from chatd.core.files.rules import Files
+from chatd.core.files.transfers import Dispatch, Reception
 from chatd.listeners.native.intake import Intake
 from chatd.protocol.errors import BadRequestError, ChatError
 from chatd.protocol.frames import encode_frame

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from chatd.accounts.accounts import Accounts
 from chatd.accounts.throttle import network_of
-from chatd.config import ConfigError, LimitSettings
 from chatd.core.limits import RateLimit
 from chatd.core.service import Service
-from chatd.endpoints import Endpoint
 from chatd.listeners.native.connection import Connection
 from chatd.listeners.native.outbox import Flusher
 from chatd.protocol.messages import Closing
-from chatd.tls import TlsMaterial
+from chatd.settings.config import ConfigError, LimitSettings
+from chatd.settings.endpoints import Endpoint
+from chatd.settings.tls import TlsMaterial
 
 BACKLOG = 1_024
 WATCH_SECONDS = 1.0

@@ -20,8 +20,8 @@ from prompt_toolkit.layout import (
 from prompt_toolkit.layout.containers import AnyContainer
 from prompt_toolkit.widgets import Frame
 
+from chatd.text.safe import fit, width
 from client.colours import Line
-from client.text import fit, width
 from client.ui.control import RowsControl
 
 MAX_CELLS = 76

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, islice, pairwise
 
+from chatd.text.safe import clean, display, settle
 from client.chat import mention_of
 from client.colours import colour_of
-from client.text import clean, display, settle
 from client.ui.messages.highlight import highlight
 from client.ui.messages.markup import CodeBlock, Paragraph, Quote, Span, Spans, parse
 from client.ui.messages.rowstyle import RowStyle

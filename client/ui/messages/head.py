@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from chatd.text.safe import display
 from client.chat import Chat
 from client.colours import Line
 from client.formatting import Look, table_lines
-from client.text import display
 from client.ui.messages.rows import notice_rows, rule_row
 from client.ui.messages.rowstyle import RowStyle
 

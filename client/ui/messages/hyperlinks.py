@@ -15,9 +15,9 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
+from chatd.text.safe import clusters, has_stand_ins
 from client.colours import Line
 from client.mark_output import MarkOutput
-from client.text import clusters, has_stand_ins
 from client.ui.messages.wrapping import Piece, cells, clip
 
 MAX_TARGET = 2_000

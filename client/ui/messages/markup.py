@@ -95,7 +95,7 @@ def parse(text: str) -> list[Block]:
     """Return the blocks of a text.
 
     Args:
-        text: Clean (``client.text``), with its line ends.
+        text: Clean (``chatd.text.safe``), with its line ends.
     """
     blocks: list[Block] = []
     lines = deque(text.split("\n"))

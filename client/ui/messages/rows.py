@@ -1,8 +1,8 @@
 """What the timeline shows, as rows: messages, events, what waits, and lines between.
 
 Rows come out as they are drawn: wrapped, harmless, and never wider than the window less
-one cell, whoever counts. All that others wrote passes ``client.text.display`` here, and
-only here.
+one cell, whoever counts. All that others wrote passes ``chatd.text.safe.display`` here,
+and only here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,12 +12,12 @@ from functools import lru_cache
 from msgspec import Struct
 
 from chatd.protocol.messages import FileInfo
+from chatd.text.safe import anchored, display, fit
 from client.changes import Entry, OutboxItem, Transfer
 from client.chat import mention_of
 from client.colours import Line, colour_of
 from client.formatting import NAME_CELLS, event_text, excerpt, gist, item_entry
 from client.formatting_files import outcome_text, progress_line, size_text, type_of
-from client.text import anchored, display, fit
 from client.times import format_day, format_time, local
 from client.ui.messages.body import MAX_ROWS, MENTION, SHOWN_ROWS, body_rows, fold
 from client.ui.messages.hyperlinks import split_line, to_line

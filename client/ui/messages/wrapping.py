@@ -1,6 +1,6 @@
 """Styled text as rows: wrapped to a width that holds whoever counts the cells.
 
-Text comes in the display form (``client.text.display``). Cells are counted by code
+Text comes in the display form (``chatd.text.safe.display``). Cells are counted by code
 point, as a full screen counts them; each row is checked to be as wide by clusters, as
 terminals count. No cluster is broken, and a link only if it is wider than a row.
 """
@@ -11,8 +11,8 @@ from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
-from client import text as texts
-from client.text import clusters, is_agreed, is_open, settle
+from chatd.text import safe as texts
+from chatd.text.safe import clusters, is_agreed, is_open, settle
 
 
 class Piece(NamedTuple):

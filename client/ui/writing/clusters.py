@@ -13,7 +13,7 @@ import wcwidth
 from prompt_toolkit.filters import has_selection
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
-from client.text import display, is_mark, is_open
+from chatd.text.safe import display, is_mark, is_open
 
 _MAX_CLUSTER = 256
 """Clusters of more code points go in several presses."""

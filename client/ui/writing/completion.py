@@ -14,12 +14,12 @@ from msgspec import Struct
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
+from chatd.text.safe import display
 from client.commands.completion import MAX_CANDIDATES
 from client.commands.files import known_names
 from client.commands.registry import Registry
 from client.file_list import as_seq
 from client.places import expand, is_folder_name, names_in
-from client.text import display
 from client.ui.writing import emoji
 from client.ui.writing.known import Known
 from client.workspace import Workspace

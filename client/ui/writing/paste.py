@@ -11,9 +11,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from chatd.text.safe import display
 from client.formatting import excerpt
 from client.formatting_files import size_text
-from client.text import display
 from client.ui.writing.lazyfile import storable
 
 MAX_LINES = 5

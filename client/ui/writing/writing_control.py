@@ -17,7 +17,7 @@ from prompt_toolkit.layout import BufferControl, UIContent
 from prompt_toolkit.layout.controls import GetLinePrefixCallable
 from prompt_toolkit.mouse_events import MouseButton, MouseEvent, MouseEventType
 
-from client.text import display, fit
+from chatd.text.safe import display, fit
 from client.ui.messages.hyperlinks import tagged
 from client.ui.messages.wrapping import Piece
 from client.ui.writing.typed_rows import typed_rows

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatd.text.safe import width
 from client.changes import Entry, OutboxItem
 from client.colours import plain
 from client.formatting import (
@@ -22,7 +23,6 @@ from client.formatting import (
     notice_lines,
     table_lines,
 )
-from client.text import width
 from tests.unit.client_face.fakes import entry, info
 
 LOOK = Look(columns=80, me="alice")

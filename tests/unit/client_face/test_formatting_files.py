@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prompt_toolkit.utils import get_cwidth
 
+from chatd.text.safe import width
 from client.formatting_files import (
     file_rows,
     file_text,
@@ -22,7 +23,6 @@ from client.formatting_files import (
     transfer_text,
     type_of,
 )
-from client.text import width
 from tests.unit.client_face.fakes import info, item, transfer
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=100)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prompt_toolkit.data_structures import Size
 
+from chatd.text.safe import cells, clean, display
 from client.mark_output import MarkOutput
-from client.text import cells, clean, display
 from tests.system.terminal import Screen
 
 SIZE = Size(rows=3, columns=80)

@@ -13,11 +13,11 @@ from prompt_toolkit.input.base import PipeInput
 from prompt_toolkit.layout import Layout, Window
 from prompt_toolkit.output import DummyOutput
 
+from chatd.text.safe import width
 from client.colours import plain
 from client.commands import make_registry
 from client.commands.registry import Command
 from client.formatting import Look
-from client.text import width
 from client.ui.actions import (
     ACTIONS,
     SHELL_KEYS,

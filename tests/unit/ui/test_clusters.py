@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prompt_toolkit.utils import get_cwidth
 
-from client.text import display
+from chatd.text.safe import display
 from client.ui.writing.clusters import cluster_after, cluster_before, shown_form
 
 HARD = (

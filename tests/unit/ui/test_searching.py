@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatd.text.safe import cells, width
 from client.colours import Line, plain
 from client.formatting import Look
-from client.text import cells, width
 from client.ui.boxes.searching import result_row
 from tests.unit.client_face.fakes import entry, info
 

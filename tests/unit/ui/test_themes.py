@@ -1,7 +1,6 @@
 """Themes: complete, readable, and never saying anything by colour alone."""
 
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,8 +16,9 @@ from client.ui.themes import (
     has_light_background,
     make_theme,
 )
+from tests import ROOT
 
-CLIENT = Path(__file__).parents[3] / "client"
+CLIENT = ROOT / "client"
 XTERM = {"TERM": "xterm-256color"}
 NAMES: list[ThemeName] = ["dark", "light", "16", "none"]
 

@@ -5,7 +5,7 @@ import wcwidth
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.text import cells, width
+from chatd.text.safe import cells, width
 from client.ui.writing import typed_rows as module
 from client.ui.writing.clusters import shown_form
 from client.ui.writing.typed_rows import TypedRows, typed_rows

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prompt_toolkit.utils import get_cwidth
 
-from client.text import display
+from chatd.text.safe import display
 from client.ui.messages.wrapping import Piece, Row, clip, cut_pieces, wrap_pieces
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))

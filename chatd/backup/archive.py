@@ -1,0 +1,139 @@
+"""The form of a backup, which ``backup`` writes and ``restore`` reads.
+
+    DIR/monday.tar              the database, the user table, the key; two lists
+    DIR/blobs/ab/abcd…          the contents of files, named by their SHA-256
+
+All backups in a folder share its ``blobs``: a content that an earlier one has is not
+copied again. ``blobs.txt`` in the tar says which contents the backup needs. The
+manifest, with size and SHA-256 of each member, is the last member: a backup that was
+cut off has none and is refused.
+
+Format 1 had no files: neither ``blobs.txt`` nor contents.
+"""
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import os
+import sqlite3
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from chatd.accounts.table import TABLE_FILE
+from chatd.settings.data_folder import DATABASE_FILE, TLS_FOLDER
+from chatd.settings.tls import CERTIFICATE_FILE, KEY_FILE
+
+FORMAT = 2
+FORMATS = (1, 2)
+MANIFEST = "manifest.json"
+CONTENTS_LIST = "blobs.txt"
+MEMBERS = (
+    DATABASE_FILE,
+    TABLE_FILE,
+    f"{TLS_FOLDER}/{KEY_FILE}",
+    f"{TLS_FOLDER}/{CERTIFICATE_FILE}",
+)
+
+LOCK_FILE = ".chatd-backup.lock"
+# How often it is tried whether somebody else has let go of a folder.
+_LOCK_SECONDS = 0.1
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class BackupError(Exception):
+    """A backup could not be written or restored; the sentence says why."""
+
+
+class FileEntry(Struct, frozen=True):
+    """One member of the tar."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Manifest(Struct, frozen=True):
+    """What a backup holds, and what made it when."""
+
+    format: int
+    chatd: str
+    log: str
+    time: datetime.datetime
+    files: list[FileEntry]
+
+
+# Errors -----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def locked_folder(folder: Path, stop: threading.Event) -> Iterator[bool]:
+    """Be the only one to write into a folder of backups; waits, in a thread.
+
+    Yields:
+        False if the folder's disk knows no locks.
+
+    Raises:
+        InterruptedError: ``stop`` was set meanwhile.
+        OSError: There is no such folder, or it cannot be written.
+    """
+    folder.stat()
+    path = folder / LOCK_FILE
+    while (lock := _try_lock(path)) is None:
+        if stop.wait(_LOCK_SECONDS):
+            raise InterruptedError(errno.EINTR, "broken off")
+    try:
+        yield lock >= 0
+    finally:
+        if lock >= 0:
+            # Who waits for it finds that it has lost its name, and makes another.
+            path.unlink(missing_ok=True)
+            os.close(lock)
+
+
+def _try_lock(path: Path) -> int | None:
+    """Return the lock, None if somebody has it, -1 if there are no locks here."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    lock = os.open(path, flags, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(lock), path.stat()):
+            return lock
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError:
+        os.close(lock)
+        path.unlink(missing_ok=True)
+        return -1
+    os.close(lock)
+    return None
+
+
+@contextlib.contextmanager
+def explained(path: Path, target: Path) -> Iterator[None]:
+    """Turn what disk, tar and database say into a BackupError.
+
+    Args:
+        path: The tar.
+        target: What is written, if that disk is full.
+    """
+    try:
+        yield
+    except FileExistsError as error:
+        raise BackupError(
+            f"there is something at {path} already: choose another name"
+        ) from error
+    except (tarfile.TarError, EOFError, msgspec.DecodeError) as error:
+        raise BackupError(f"{path} is no backup of chatd, or damaged") from error
+    except sqlite3.Error as error:
+        raise BackupError(f"the database in {path} is damaged: {error}") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in _FULL:
+            raise BackupError(f"{target}: {reason}: make room on that disk") from error
+        raise BackupError(f"{error.filename or path}: {reason}") from error

@@ -1,0 +1,314 @@
+"""What one may do with files, besides moving their bytes (see ``transfers``)."""
+
+import asyncio
+import secrets
+import unicodedata
+from contextlib import AbstractAsyncContextManager, suppress
+
+import msgspec
+
+from chatd.core.chats import Chats, Clock, Directory
+from chatd.core.files.quota import FileLimits, Space
+from chatd.core.files.sealing import Sealer, file_info
+from chatd.core.files.sweep import Sweeper
+from chatd.core.files.transfers import Cut, Dispatch, Reception, Transfers
+from chatd.core.hub import Hub, Session
+from chatd.protocol.entries import Entry, decode_members
+from chatd.protocol.errors import (
+    BadNameError,
+    BadRequestError,
+    KeyReusedError,
+    NoSuchMessageError,
+    NotAllowedError,
+    TooLargeError,
+    TooManyError,
+)
+from chatd.protocol.messages import (
+    DownloadReply,
+    FileInfo,
+    FileItem,
+    FilesPage,
+    Stored,
+    Upload,
+    UploadReply,
+)
+from chatd.protocol.names import canonical_address
+from chatd.store.base import ChatInfo, FileRecord, Store
+from chatd.store.blobs import Blobs
+
+MAX_NAME_BYTES = 255
+# Uploads of one user that were begun and are not complete.
+MAX_BEGUN = 100
+# Of a page's items, far enough below the 1 MiB of a frame for the rest.
+MAX_PAGE_BYTES = 1_000_000
+
+
+class Files:
+    """The rules of files.
+
+    Args:
+        hub: Who is connected.
+        store: Where their records are.
+        blobs: Where their contents are.
+        directory: Who has an account.
+        chats: The rules of who may write where, and how often.
+        clock: Where times come from.
+        limits: The configured bounds.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        store: Store,
+        blobs: Blobs,
+        directory: Directory,
+        chats: Chats,
+        clock: Clock,
+        limits: FileLimits,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._chats = chats
+        self._clock = clock
+        self._space = Space(store, blobs, limits)
+        self._sweeper = Sweeper(
+            store, blobs, clock.now_ms, lambda: self._transfers.uploads()
+        )
+        self._sealer = Sealer(hub, store, blobs, directory, clock, self._sweeper)
+        self._transfers = Transfers(
+            hub, store, blobs, clock, self._space, self._sweeper, self._sealer
+        )
+        # So that two who ask at once do not both get the last room.
+        self._admission = asyncio.Lock()
+        self.reconfigure(limits)
+
+    def reconfigure(self, limits: FileLimits) -> None:
+        """Take over new limits; what has begun goes on."""
+        self._space.limits = limits
+        self._sweeper.expire_days = limits.expire_days
+
+    def start(self) -> None:
+        """Begin to remove, every hour, what is old or left over."""
+        self._sweeper.start()
+
+    async def close(self) -> None:
+        """End what runs by itself; the store and the contents stay open."""
+        await self._sweeper.close()
+        await self._sealer.close()
+
+    def holding_removals(self) -> AbstractAsyncContextManager[None]:
+        """Keep every content that a record has, or had when this was entered."""
+        return self._sweeper.holding_removals()
+
+    async def sweep(self) -> int:
+        """Remove what is old or left over; return how many contents and uploads.
+
+        Raises:
+            TemporaryError: The store or the disk does not answer.
+        """
+        return await self._sweeper.sweep()
+
+    def redeem(self, ticket: str, cut: Cut) -> Reception | Dispatch:
+        """Begin the transfer that a ticket permits, see ``Transfers.redeem``."""
+        return self._transfers.redeem(ticket, cut)
+
+    def end_user(self, user: str) -> None:
+        """Void the user's tickets and end the user's transfers."""
+        self._transfers.end_user(user)
+
+    # Uploads ------------------------------------------------------------------------
+
+    async def upload(self, session: Session, request: Upload) -> UploadReply | Stored:
+        """Begin an upload, or go on with the one that the key stands for.
+
+        Raises:
+            KeyReusedError: The key stands for something else.
+            ChatError: The user may not write there, or the file does not fit.
+        """
+        user, address = session.user, canonical_address(request.chat)
+        is_first = address.startswith("@") and address not in session.online.seats
+        if is_first:
+            # A chat that nobody has can have no keys, and is not made for nothing.
+            self._chats.check_user(address)
+            self._check_request(session, request)
+            info = await self._store.open_direct(user, address[1:])
+        else:
+            info = await self._chats.find(session, address)
+        wanted = self._record(user, info, request)
+        known = await self._find_known(wanted)
+        if isinstance(known, Stored):
+            return known
+        self._chats.check_rights(session, address, info)
+        if known is None:
+            if not is_first:
+                self._check_request(session, request)
+            known = await self._admit(wanted)
+            if isinstance(known, Stored):
+                return known
+        offset = await self._offset(known)
+        ticket = self._transfers.tickets.issue(
+            user, known, is_upload=True, offset=offset
+        )
+        return UploadReply(file=known.id, offset=offset, ticket=ticket)
+
+    async def cancel_upload(self, session: Session, file: str) -> None:
+        """Remove what there is of an upload.
+
+        Raises:
+            NoSuchMessageError: It is none of the user's, or it is complete.
+        """
+        record = await self._store.find_file(file)
+        if record is None or record.owner != session.user or record.is_stored:
+            raise _no_such_upload()
+        self._transfers.tickets.void_file(session.user, file)
+        moving = self._transfers.upload_of(file)
+        if moving is not None:
+            moving.cut(NotAllowedError("the upload was cancelled"))
+            await moving.closed.wait()
+        await self._sealer.settled(file)
+        if not await self._sealer.drop(record):
+            raise _no_such_upload()
+
+    def _check_request(self, session: Session, request: Upload) -> None:
+        """Check all that can be checked without looking anything up."""
+        self._space.check_size(request.size)
+        check_file_name(request.name)
+        most = self._chats.max_text_bytes
+        if len(request.text.encode()) > most:
+            raise TooLargeError(f"a caption has at most {most} bytes")
+        self._chats.take_rate(session)
+
+    def _record(self, user: str, info: ChatInfo, request: Upload) -> FileRecord:
+        return FileRecord(
+            id=secrets.token_urlsafe(16),
+            chat=info.id,
+            owner=user,
+            key=request.key,
+            name=request.name,
+            size=request.size,
+            sha256=request.sha256,
+            time_ms=self._clock.now_ms(),
+            text=request.text,
+        )
+
+    async def _find_known(self, wanted: FileRecord) -> FileRecord | Stored | None:
+        """Return what the key stands for already, in the log or begun."""
+        entry = await self._store.find_key(wanted.chat, wanted.owner, wanted.key)
+        if entry is not None:
+            return _stored_as(entry, wanted)
+        # With no more than none allowed, nothing is begun by asking.
+        with suppress(TooManyError):
+            return _same(await self._store.begin_file(wanted, 0), wanted)
+        return None
+
+    async def _admit(self, wanted: FileRecord) -> FileRecord | Stored:
+        async with self._admission:
+            await self._space.check_quota(wanted.owner, wanted.size)
+            promised = self._transfers.promised()
+            await self._space.check_disk(wanted.size, promised)
+            # Somebody may have been quicker with the same key.
+            return _same(await self._store.begin_file(wanted, MAX_BEGUN), wanted)
+
+    async def _offset(self, record: FileRecord) -> int:
+        moving = self._transfers.upload_of(record.id)
+        if moving is not None:
+            return moving.offset
+        return await self._blobs.received(record.id)
+
+    # Downloads ----------------------------------------------------------------------
+
+    async def download(self, session: Session, file: str, offset: int) -> DownloadReply:
+        """Permit a download from an offset on.
+
+        Raises:
+            NoSuchMessageError: There is no such file for this user.
+            BadRequestError: It is shorter than that.
+        """
+        record = await self._transfers.find_visible(session.user, file)
+        if offset > record.size:
+            raise BadRequestError(
+                f"the member 'offset' is over the file's {record.size} bytes"
+            )
+        ticket = self._transfers.tickets.issue(
+            session.user, record, is_upload=False, offset=offset
+        )
+        return DownloadReply(
+            name=record.name, size=record.size, sha256=record.sha256, ticket=ticket
+        )
+
+    async def list_files(
+        self, session: Session, chat: str, before: int | None, limit: int
+    ) -> FilesPage:
+        """Return files of a chat that can be fetched, newest first, below a seq.
+
+        Raises:
+            ChatError: The user does not have the chat.
+        """
+        seat = await self._chats.seat(session, chat)
+        records = await self._store.files_of(
+            seat.live.id, before, limit + 1, seat.first
+        )
+        items: list[FileItem] = []
+        size = 0
+        for record in records[:limit]:
+            item = FileItem(
+                seq=record.seq,
+                from_=record.owner,
+                time=record.time_ms,
+                file=file_info(record),
+                text=record.text,
+            )
+            size += len(msgspec.json.encode(item)) + 1
+            if size > MAX_PAGE_BYTES and items:
+                break
+            items.append(item)
+        more = len(items) < len(records)
+        return FilesPage(chat=seat.address, files=items, more=more)
+
+
+def check_file_name(name: str) -> None:
+    """Check a name that others will see, and may save the file under.
+
+    Raises:
+        BadNameError: It breaks a rule; the reason says which.
+    """
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError as error:
+        raise BadNameError("a file's name must be Unicode text") from error
+    if not 1 <= size <= MAX_NAME_BYTES:
+        raise BadNameError(f"a file's name has 1 to {MAX_NAME_BYTES} bytes")
+    if name in (".", "..") or not name.strip():
+        raise BadNameError("a file's name must not be only dots or spaces")
+    if "/" in name or "\\" in name:
+        raise BadNameError("a file's name must have no slashes: leave out the folder")
+    if any(unicodedata.category(char).startswith("C") for char in name):
+        raise BadNameError("a file's name must have no invisible characters")
+
+
+def _stored_as(entry: Entry, wanted: FileRecord) -> Stored:
+    members = decode_members(entry.tail)
+    if entry.kind == "file":
+        info = msgspec.convert(members.get("file"), FileInfo)
+        found = (info.name, info.size, info.sha256, members.get("text", ""))
+        if found == _content(wanted):
+            return Stored(file=info.id, seq=entry.seq)
+    raise _key_reused()
+
+
+def _same(found: FileRecord, wanted: FileRecord) -> FileRecord | Stored:
+    if _content(found) != _content(wanted):
+        raise _key_reused()
+    return Stored(file=found.id, seq=found.seq) if found.is_stored else found
+
+
+def _content(record: FileRecord) -> tuple[str, int, str, object]:
+    return record.name, record.size, record.sha256, record.text
+
+
+def _key_reused() -> KeyReusedError:
+    return KeyReusedError("that key has served a different message")
+
+
+def _no_such_upload() -> NoSuchMessageError:
+    return NoSuchMessageError("there is no unfinished upload of yours with that id")

@@ -1,0 +1,168 @@
+"""Makes a complete upload a file in the log."""
+
+import asyncio
+import contextlib
+import logging
+
+from chatd.core.chats import Clock, Directory
+from chatd.core.files.sweep import Sweeper
+from chatd.core.hub import Hub, LiveChat, address_for
+from chatd.protocol.entries import Draft, encode_tail
+from chatd.protocol.errors import (
+    BadRequestError,
+    ChatError,
+    MutedError,
+    NoSuchUserError,
+    NotAMemberError,
+    TemporaryError,
+)
+from chatd.protocol.messages import FileInfo
+from chatd.store.base import FileRecord, SealFile, Store
+from chatd.store.blobs import Blobs
+
+# How long a stop waits for what is being sealed; the rest is sealed the next time.
+CLOSE_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+def file_info(record: FileRecord) -> FileInfo:
+    """Return what is told of a file."""
+    return FileInfo(
+        id=record.id, name=record.name, size=record.size, sha256=record.sha256
+    )
+
+
+class Sealer:
+    """Seals uploads, each in a task of its own, whatever becomes of who sent it.
+
+    Args:
+        hub: Who is told of the entry.
+        store: Where the entry goes.
+        blobs: Where the content goes.
+        directory: Who has an account.
+        clock: Where times come from.
+        sweeper: Removes what turns out not to be used.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        store: Store,
+        blobs: Blobs,
+        directory: Directory,
+        clock: Clock,
+        sweeper: Sweeper,
+    ) -> None:
+        self._hub = hub
+        self._store = store
+        self._blobs = blobs
+        self._directory = directory
+        self._clock = clock
+        self._sweeper = sweeper
+        self._tasks: dict[str, asyncio.Task[int]] = {}
+
+    async def close(self) -> None:
+        """Wait a little for what is being sealed, and leave the rest to be resumed."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks.values(), timeout=CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def seal(self, record: FileRecord) -> int:
+        """Store a complete upload; return the seq of its entry.
+
+        Cancelling does no harm: what was begun is carried out all the same.
+
+        Raises:
+            TemporaryError: Everything is still there; ask again for the same upload.
+            ChatError: The upload was refused, and nothing is left of it.
+        """
+        task = self._tasks.get(record.id)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._seal(record))
+            self._tasks[record.id] = task
+            task.add_done_callback(lambda done: self._forget(record.id, done))
+        return await asyncio.shield(task)
+
+    async def settled(self, file: str) -> None:
+        """Wait until a file is not being sealed."""
+        task = self._tasks.get(file)
+        if task is not None:
+            await asyncio.wait([task])
+
+    async def drop(self, record: FileRecord) -> bool:
+        """Remove what there is of an upload; False if it is stored, or gone."""
+        async with self._blobs.lock(record.sha256):
+            return await self._drop(record)
+
+    async def _drop(self, record: FileRecord) -> bool:
+        was_there = await self._store.drop_file(record.id)
+        if was_there:
+            await self._blobs.discard(record.id)
+            # It may have been a content already when the daemon was killed.
+            await self._sweeper.remove_if_unused(record.sha256, is_locked=True)
+        return was_there
+
+    def _forget(self, file: str, task: "asyncio.Task[int]") -> None:
+        del self._tasks[file]
+        if not task.cancelled():
+            # Nobody may be left to hear of it.
+            error = task.exception()
+            if error is not None and not isinstance(error, ChatError):
+                _log.error("a file could not be sealed", exc_info=error)
+
+    async def _seal(self, record: FileRecord) -> int:
+        async with self._blobs.lock(record.sha256):
+            is_sealed = False
+            try:
+                if not await self._blobs.seal(record.id, record.size, record.sha256):
+                    raise BadRequestError(
+                        "the file changed while it was sent: send it again"
+                    )
+                is_sealed = True
+                seq = await self._append(record)
+            except TemporaryError:
+                raise
+            except ChatError:
+                await self._give_up(record, is_sealed=is_sealed)
+                raise
+        # The upload is not needed any more; if it stays it is swept.
+        with contextlib.suppress(TemporaryError):
+            await self._blobs.discard(record.id)
+        return seq
+
+    async def _append(self, record: FileRecord) -> int:
+        live = await self._hold(record)
+        try:
+            now_ms = self._clock.now_ms()
+            members: dict[str, object] = {"text": record.text} if record.text else {}
+            members["file"] = file_info(record)
+            tail = encode_tail(record.owner, "file", now_ms, members)
+            draft = Draft(record.owner, "file", now_ms, tail, record.key)
+            append = await self._store.append(live.id, draft, SealFile(record.id))
+            return append.seq
+        finally:
+            self._hub.release(live)
+
+    async def _hold(self, record: FileRecord) -> LiveChat:
+        """Return the chat, held, if the owner may still write to it."""
+        state = await self._store.chat_of(record.owner, record.chat)
+        if state is None:
+            raise NotAMemberError("you left the chat while the file was sent")
+        info = state.membership.chat
+        address = address_for(info, record.owner)
+        if state.membership.role == "muted":
+            raise MutedError(f"you may read {address}, but not write to it")
+        if info.kind == "direct" and not self._directory.is_user(address[1:]):
+            raise NoSuchUserError(f"there is no user '{address[1:]}' any more")
+        return self._hub.hold(info)
+
+    async def _give_up(self, record: FileRecord, *, is_sealed: bool) -> None:
+        try:
+            await self._drop(record)
+            if is_sealed:
+                await self._sweeper.remove_if_unused(record.sha256, is_locked=True)
+        except TemporaryError as error:
+            _log.warning("a refused upload is left to be swept: %s", error)
