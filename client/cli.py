@@ -16,13 +16,13 @@ import click
 from chatd import __version__
 from chatd.text.safe import clean
 from client import collector, config_command, file_commands, script_commands
-from client.address import ServerAddress
+from client.net.address import ServerAddress
 from client.options import ADDRESS, identity, password_source, plainly, sentence
-from client.paths import Paths
-from client.pins import PinStore
-from client.profile import Logins
 from client.questions import TerminalQuestions
 from client.setup import Setup, Wishes
+from client.storage.paths import Paths
+from client.storage.pins import PinStore
+from client.storage.saved_logins import SavedLogins
 
 
 class ChatGroup(click.Group):
@@ -159,7 +159,7 @@ def trust(address: ServerAddress, fingerprint: str) -> None:
 @plainly
 def logins() -> None:
     """List the servers and names that this device remembers."""
-    kept = Logins(Paths.from_environment().logins)
+    kept = SavedLogins(Paths.from_environment().logins)
     last = kept.last()
     for server in kept.servers():
         for user in kept.users(server):
@@ -176,7 +176,7 @@ def logins() -> None:
 @plainly
 def logout(address: ServerAddress | None, user: str | None) -> None:
     """Forget the login at ADDRESS, or the latest: the password is asked again."""
-    kept = Logins(Paths.from_environment().logins)
+    kept = SavedLogins(Paths.from_environment().logins)
     last = kept.last()
     if address is None:
         if last is None:

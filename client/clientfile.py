@@ -18,7 +18,7 @@ from msgspec import Meta, Struct, field
 from chatd.protocol.errors import BadNameError
 from chatd.protocol.names import parse_address
 from client.errors import LinkError
-from client.paths import Paths
+from client.storage.paths import Paths
 from client.times import MAX_TIME_FORMAT, BadTimeError, check_time_format
 from client.ui.actions import KeyMapError, check_keys
 from client.ui.themes import STYLES, ThemeName, check_style

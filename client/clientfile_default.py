@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from client.clientfile import ClientFileError, GeneralSettings, NotifySettings
-from client.paths import make_private_folder
+from client.storage.paths import make_private_folder
 from client.ui.actions import ACTIONS
 from client.ui.keynames import format_keys
 from client.ui.themes import STYLES

@@ -3,7 +3,7 @@
 import click
 
 from client.options import plainly
-from client.paths import Paths
+from client.storage.paths import Paths
 
 
 @click.command(short_help="Print where your settings are, and make the file.")

@@ -8,8 +8,8 @@ line of its own, since lines above the prompt cannot be changed any more.
 from collections.abc import Callable
 from typing import Protocol
 
-from client.changes import Entry, OutboxItem
 from client.formatting import excerpt
+from client.model.entries import Entry, OutboxItem
 from client.workspace import Workspace
 
 PATIENCE_SECONDS = 0.3

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 
-from client.link import Link
+from client.link.link import Link
 
 ENDS = (signal.SIGTERM, *((signal.SIGHUP,) if os.name == "posix" else ()))
 """The signals that ask a program to end."""

@@ -14,10 +14,10 @@
      │         └── TakenError     (transfers.journal) another program sees to it
      ├── EventsLostError          a reader of events was too slow
      ├── ClientFileError          (clientfile) client.toml cannot be used
-     ├── DamagedFileError         (jsonfile) a file of this program is damaged
-     ├── NewerDatabaseError       (database) a file is of a newer version
-     ├── OutboxError              (outbox) a message could not be written down
-     ├── PasswordNeededError      (authenticate) somebody has to be asked
+     ├── DamagedFileError         (storage.json_file) a file of this program is damaged
+     ├── NewerDatabaseError       (storage.sqlite) a file is of a newer version
+     ├── OutboxError              (storage.outbox) a message could not be written down
+     ├── PasswordNeededError      (net.authenticator) somebody has to be asked
      ├── PlaceError               (places) a file or folder that cannot be used
      ├── NoSuchFileError          (file_list) a chat has no such file
      ├── EditorError              (ui.writing.editor) the editor cannot be used
@@ -28,7 +28,7 @@
 Refusals by the server are ``chatd.protocol.errors.ChatError``.
 """
 
-from client.changes import OutboxItem, Transfer
+from client.model.entries import OutboxItem, Transfer
 
 
 class LinkError(Exception):

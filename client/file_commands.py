@@ -3,10 +3,10 @@
 import click
 
 from client import file_scripts
-from client.address import ServerAddress
+from client.net.address import ServerAddress
 from client.options import CHAT, TIMEOUT, for_pipes
-from client.paths import Paths
 from client.script_commands import login_for
+from client.storage.paths import Paths
 
 
 @click.command(short_help="Fetch a file that was sent to a chat.")

@@ -15,12 +15,12 @@ from typing import Any, BinaryIO
 from msgspec import Struct
 
 from chatd.protocol.messages import FileItem
-from client.changes import Transfer
 from client.errors import LinkError, NotConnectedError, TransferError
 from client.file_list import files_of, find_file
 from client.formatting import file_json
 from client.formatting_files import file_rows, outcome_text
-from client.link import Link
+from client.link.link import Link
+from client.model.entries import Transfer
 from client.pipes import Printer
 from client.places import Target
 from client.times import format_time

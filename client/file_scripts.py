@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from client import file_pipes
-from client.link import Link
-from client.paths import Paths
+from client.link.link import Link
 from client.places import Target, expand, find_target, is_folder_name
 from client.scripts import printer_for, while_linked, with_link
 from client.setup import Login
 from client.stderr import Stderr
-from client.transfers.private import passing_folder, private_folder
+from client.storage.paths import Paths
+from client.transfers.private_folder import passing_folder, private_folder
 
 STDOUT = "-"
 

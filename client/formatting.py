@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from chatd.protocol.messages import FileInfo
 from chatd.text.safe import anchored, clean, pad, width, wrap
-from client.changes import Entry, OutboxItem
 from client.colours import Fragment, Line, colour_of
 from client.formatting_files import file_text
+from client.model.entries import Entry, OutboxItem
 from client.times import DEFAULT_TIME_FORMAT, format_day, format_time
 
 NAME_CELLS = 10

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chatd.protocol.messages import FileInfo, FileItem
 from chatd.text.safe import clean, display, fit, pad, signs_of, width
-from client.changes import Transfer
+from client.model.entries import Transfer
 
 MAX_SHOWN = 3
 """How many transfers are shown at once above a prompt."""

@@ -12,16 +12,17 @@ from msgspec import Struct
 
 from chatd.protocol.errors import AuthFailedError
 from client import collector
-from client.changes import Change
 from client.clientfile import ClientSettings, client_file, load_client_file
 from client.errors import NoLoginError, UnknownKeyError
-from client.link import Link, LinkState, MakeLink
+from client.link.link import Link, MakeLink
+from client.link.reconnect import LinkState
+from client.model.changes import Change
 from client.notify import Rung
-from client.paths import Paths
-from client.profile import Logins
 from client.questions import NobodyToAskError, TerminalQuestions
-from client.settings import Settings
 from client.setup import PROGRAM, Login, Setup, Wishes
+from client.storage.paths import Paths
+from client.storage.preferences import Preferences
+from client.storage.saved_logins import SavedLogins
 
 FaceName = Literal["full", "line", "plain"]
 
@@ -38,11 +39,11 @@ class Start(Struct, frozen=True, kw_only=True):
 
     Attributes:
         make_link: Makes the link, which the face starts and closes.
-        server: The server's address as settings know it.
+        server: The server's address as preferences know it.
         user: Who one is there.
         room: A room to be entered once online, as a join link asks for.
         paths: Where things are kept.
-        settings: What the client remembers of how a person likes it.
+        preferences: What the client remembers of how a person likes it.
         wishes: What ``client.toml`` says.
     """
 
@@ -51,7 +52,7 @@ class Start(Struct, frozen=True, kw_only=True):
     user: str
     room: str | None
     paths: Paths
-    settings: Settings
+    preferences: Preferences
     wishes: ClientSettings
 
     def rung(self) -> Rung:
@@ -83,7 +84,7 @@ def chat(paths: Paths, wishes: Wishes, face: FaceName | None = None) -> None:
     setup = Setup(paths, wishes, TerminalQuestions())
     login = setup.remembered() or setup.run()
     error = _chat_as(paths, login, wishes, client_settings, face)
-    has_token = Logins(paths.logins).token(str(login.address), login.user)
+    has_token = SavedLogins(paths.logins).token(str(login.address), login.user)
     is_over = isinstance(error, AuthFailedError | NoLoginError) and not has_token
     if is_over or isinstance(error, UnknownKeyError):
         # The remembered login is not valid any more: ask, and go on where one was.
@@ -124,14 +125,14 @@ def _chat_as(
             on_state=on_state,
         )
 
-    Logins(paths.logins).remember(server, login.user, None)
+    SavedLogins(paths.logins).remember(server, login.user, None)
     start = Start(
         make_link=make_link,
         server=server,
         user=login.user,
         room=wishes.address.room if wishes.address is not None else None,
         paths=paths,
-        settings=make_settings(paths, client_settings),
+        preferences=make_preferences(paths, client_settings),
         wishes=client_settings,
     )
     collector.put_off()
@@ -146,14 +147,14 @@ async def _run(face: RunningFace) -> Exception | None:
     return await face.run()
 
 
-def make_settings(paths: Paths, client_settings: ClientSettings) -> Settings:
+def make_preferences(paths: Paths, client_settings: ClientSettings) -> Preferences:
     """Return what the client remembers, with what ``client.toml`` says of it."""
-    settings = Settings(paths)
+    preferences = Preferences(paths)
     form = client_settings.general.time_format
-    if form and form != settings.time_format:
+    if form and form != preferences.time_format:
         # What is written in the file counts at each start; /time changes it until then.
-        settings.time_format = form
-    return settings
+        preferences.time_format = form
+    return preferences
 
 
 def make_face(name: FaceName, start: Start) -> RunningFace:
@@ -165,7 +166,7 @@ def make_face(name: FaceName, start: Start) -> RunningFace:
             return FullScreen(
                 start.make_link,
                 start.server,
-                start.settings,
+                start.preferences,
                 room=start.room,
                 paths=start.paths,
                 wishes=start.wishes,
@@ -178,7 +179,7 @@ def make_face(name: FaceName, start: Start) -> RunningFace:
             return LineMode(
                 start.make_link,
                 start.server,
-                start.settings,
+                start.preferences,
                 room=start.room,
                 wishes=start.wishes,
                 rung=start.rung(),
@@ -190,7 +191,7 @@ def make_face(name: FaceName, start: Start) -> RunningFace:
             return PlainMode(
                 start.make_link,
                 start.server,
-                start.settings,
+                start.preferences,
                 room=start.room,
                 wishes=start.wishes,
                 rung=start.rung(),

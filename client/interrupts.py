@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from chatd.text.safe import clean
-from client.changes import Transfer
+from client.model.entries import Transfer
 from client.workspace import Workspace
 
 AGAIN_SECONDS = 3.0

@@ -26,8 +26,6 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import Output
 
 from chatd.text.safe import display, pad, width
-from client.changes import Change, TransferChanged, TypingSeen
-from client.chat import TYPING_SECONDS
 from client.clientfile import ClientSettings
 from client.colours import THEME, Line
 from client.commands import Registry, complete, make_registry, run
@@ -35,15 +33,18 @@ from client.commands.registry import Rows
 from client.ending import handling, left_for_next_time
 from client.formatting import typing_text
 from client.interrupts import Interrupts
-from client.link import LinkState, MakeLink
+from client.link.link import MakeLink
+from client.link.reconnect import LinkState
 from client.mark_output import MarkOutput
+from client.model.changes import Change, TransferChanged, TypingSeen
+from client.model.chat import TYPING_SECONDS
 from client.narrator import Narrator
 from client.notify import Notifier, Rung
 from client.printer import Printer
 from client.progress_area import ProgressArea
 from client.reflow import follow_resizes, is_reflowing
 from client.ringing import Ringer
-from client.settings import Settings
+from client.storage.preferences import Preferences
 from client.ui.themes import Theme, make_theme
 from client.workspace import Workspace
 
@@ -81,8 +82,8 @@ class LineMode:
 
     Args:
         make_link: Makes the link, which is started and closed here.
-        server: The server's address as settings know it.
-        settings: Of this device.
+        server: The server's address as preferences know it.
+        preferences: Of this device.
         room: A room to be entered once online, as a join link asks for.
         wishes: What ``client.toml`` says.
         rung: What one was notified of before; None notifies of nothing.
@@ -99,7 +100,7 @@ class LineMode:
         self,
         make_link: MakeLink,
         server: str,
-        settings: Settings,
+        preferences: Preferences,
         *,
         room: str | None = None,
         wishes: ClientSettings | None = None,
@@ -113,7 +114,7 @@ class LineMode:
         theme = _theme(wishes, environment)
         self._link = make_link(self._changed, self._state_changed)
         self._room = room
-        self.workspace = Workspace(self._link, server, settings, self)
+        self.workspace = Workspace(self._link, server, preferences, self)
         self._registry: Registry = make_registry(LINE_KEYS)
         self._narrator = Narrator(self.workspace, _later)
         session: PromptSession[None] = PromptSession(

@@ -10,28 +10,27 @@ from datetime import date
 
 from chatd.protocol.errors import ChatError
 from chatd.text.safe import clean
-from client.changes import (
-    Change,
-    ChatRemoved,
-    EntriesAdded,
-    Entry,
-    InvitesChanged,
-    ItemChanged,
-    Notice,
-    PresenceChanged,
-    Reset,
-    SyncDone,
-    Transfer,
-    TransferChanged,
-)
-from client.chat import Chat
 from client.colours import Line
 from client.commands.chats import say_unread
 from client.echo import Echo, Later
 from client.errors import LinkError
 from client.formatting import day_divider, divider
 from client.formatting_files import outcome_text, transfer_title
-from client.link import LinkState
+from client.link.reconnect import LinkState
+from client.model.changes import (
+    Change,
+    ChatRemoved,
+    EntriesAdded,
+    InvitesChanged,
+    ItemChanged,
+    Notice,
+    PresenceChanged,
+    Reset,
+    SyncDone,
+    TransferChanged,
+)
+from client.model.chat import Chat
+from client.model.entries import Entry, Transfer
 from client.times import local
 from client.workspace import Workspace
 

@@ -15,13 +15,14 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from chatd.text.safe import clean
-from client.changes import Change, CursorMoved, EntriesAdded, Entry, Reset, SyncDone
-from client.chat import Chat
 from client.clientfile import ClientSettings, Rule
 from client.errors import LinkError
 from client.formatting import excerpt, gist
-from client.jsonfile import JsonFile
-from client.model import Model
+from client.model.changes import Change, CursorMoved, EntriesAdded, Reset, SyncDone
+from client.model.chat import Chat
+from client.model.entries import Entry
+from client.model.model import Model
+from client.storage.json_file import JsonFile
 
 GATHER_SECONDS = 0.2
 """For so long messages are gathered into one notification."""

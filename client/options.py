@@ -13,13 +13,13 @@ import click
 from chatd.protocol.errors import BadNameError, ChatError
 from chatd.protocol.names import parse_address
 from chatd.text.safe import clean
-from client.address import ServerAddress, parse_server_address
 from client.errors import (
     BadAddressError,
     ChangedKeyError,
     LinkError,
     ServerKeyError,
 )
+from client.net.address import ServerAddress, parse_server_address
 from client.questions import NobodyToAskError
 from client.times import BadTimeError, parse_since
 

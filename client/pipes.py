@@ -21,17 +21,11 @@ from chatd.protocol.messages import (
     Whois,
     WhoisReply,
 )
-from client.changes import (
-    Change,
-    EntriesAdded,
-    Entry,
-    LoggedIn,
-    Reset,
-    entry_from_message,
-)
 from client.errors import NotConnectedError, PeerError
 from client.formatting import Look, entry_json, entry_text
-from client.link import Link
+from client.link.link import Link
+from client.model.changes import Change, EntriesAdded, LoggedIn, Reset
+from client.model.entries import Entry, entry_from_message
 
 PAGE = 200
 WINDOW = 32

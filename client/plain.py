@@ -16,19 +16,20 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from chatd.text.safe import clean
-from client.changes import Change, SyncDone
 from client.clientfile import ClientSettings
 from client.colours import Line
 from client.commands import Registry, make_registry, run
 from client.ending import handling, left_for_next_time
 from client.interrupts import Interrupts
 from client.lineinput import BadLineError, LineInput
-from client.link import LinkState, MakeLink
+from client.link.link import MakeLink
+from client.link.reconnect import LinkState
+from client.model.changes import Change, SyncDone
 from client.narrator import Narrator
 from client.notify import Notifier, Rung
 from client.plain_lines import PlainWorkspace, shown_text
 from client.ringing import Ringer
-from client.settings import Settings
+from client.storage.preferences import Preferences
 
 DRAIN_SECONDS = 10.0
 """For so long the end of the input waits until all messages are sent."""
@@ -41,8 +42,8 @@ class PlainMode:
 
     Args:
         make_link: Makes the link, which is started and closed here.
-        server: The server's address as settings know it.
-        settings: Of this device.
+        server: The server's address as preferences know it.
+        preferences: Of this device.
         room: A room to be entered once online, as a join link asks for.
         wishes: What ``client.toml`` says.
         rung: What one was notified of before; None notifies of nothing.
@@ -61,7 +62,7 @@ class PlainMode:
         self,
         make_link: MakeLink,
         server: str,
-        settings: Settings,
+        preferences: Preferences,
         *,
         room: str | None = None,
         wishes: ClientSettings | None = None,
@@ -76,7 +77,7 @@ class PlainMode:
         self._write = write or write_to_stdout
         is_terminal = sys.stdout.isatty() if is_terminal is None else is_terminal
         self._is_terminal = is_terminal
-        self.workspace = PlainWorkspace(self._link, server, settings, self)
+        self.workspace = PlainWorkspace(self._link, server, preferences, self)
         self._registry: Registry = make_registry()
         self._narrator = Narrator(
             self.workspace, lambda s, f: asyncio.get_running_loop().call_later(s, f)

@@ -8,10 +8,10 @@ line can be taken for somebody else's.
 import re
 
 from chatd.text.safe import clean
-from client.changes import Entry, OutboxItem
 from client.colours import Line, plain
 from client.formatting import event_text, excerpt, gist, item_entry
 from client.formatting_files import file_text
+from client.model.entries import Entry, OutboxItem
 from client.workspace import Workspace
 
 _WRITTEN = "written"

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from client.changes import Transfer
 from client.formatting_files import progress_rows
+from client.model.entries import Transfer
 
 PATIENCE_SECONDS = 0.3
 """What is over sooner is never shown: the prompt would only jump."""

@@ -10,13 +10,13 @@ import click
 from chatd.protocol.names import parse_room_address
 from chatd.text.safe import clean
 from client import file_scripts, scripts
-from client.address import ServerAddress
 from client.file_pipes import Source, is_stream
+from client.net.address import ServerAddress
 from client.options import CHAT, SINCE, TIMEOUT, for_pipes, password_source
-from client.paths import Paths
 from client.places import check_source
 from client.questions import TerminalQuestions
 from client.setup import Login, Setup, Wishes
+from client.storage.paths import Paths
 
 MAX_INPUT = 1 << 20
 

@@ -15,13 +15,13 @@ from typing import Any, TextIO, TypeVar
 
 from chatd.text.safe import clean, pad, width
 from client import pipes
-from client.changes import Change
 from client.formatting import Look
-from client.link import Link
-from client.paths import Paths
-from client.settings import Settings
+from client.link.link import Link
+from client.model.changes import Change
 from client.setup import PROGRAM, Login
 from client.stderr import Stderr
+from client.storage.paths import Paths
+from client.storage.preferences import Preferences
 
 if sys.platform != "win32":
     import fcntl
@@ -257,5 +257,5 @@ def _write_end(out: TextIO) -> int | None:
 
 def printer_for(paths: Paths, is_json: bool) -> pipes.Printer:
     """Return what writes to stdout, with times as the person likes them."""
-    look = Look(time_format=Settings(paths).time_format)
+    look = Look(time_format=Preferences(paths).time_format)
     return pipes.Printer(sys.stdout, look, is_json)

@@ -25,14 +25,11 @@ from chatd.protocol.errors import (
 from chatd.protocol.links import format_host_port
 from chatd.protocol.messages import Hello
 from chatd.protocol.names import parse_user_name
-from client.address import ServerAddress, parse_server_address
-from client.connect import connect
-from client.connection import Connection
 from client.errors import ConnectError, UnknownKeyError
-from client.login import LOGIN_SECONDS, Introduction, log_in, register
-from client.paths import Paths
-from client.pins import PinStore
-from client.profile import Logins
+from client.net.address import ServerAddress, parse_server_address
+from client.net.connect import connect
+from client.net.connection import Connection
+from client.net.login import LOGIN_SECONDS, Introduction, log_in, register
 from client.questions import (
     MAX_TRIES,
     NobodyToAskError,
@@ -40,6 +37,9 @@ from client.questions import (
     ask_until,
     ask_yes_or_no,
 )
+from client.storage.paths import Paths
+from client.storage.pins import PinStore
+from client.storage.saved_logins import SavedLogins
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ class Setup:
         self._wishes = wishes
         self.questions = questions
         self._pins = PinStore(paths.pins)
-        self._logins = Logins(paths.logins)
+        self._logins = SavedLogins(paths.logins)
 
     def remembered(self) -> Login | None:
         """Return the login that was wished for, if it can be used without questions."""

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Literal, TextIO
 
 from chatd.text.safe import clean
-from client.changes import Change, ItemChanged, Transfer, TransferChanged
 from client.formatting_files import progress_text
-from client.link import LinkState
+from client.link.reconnect import LinkState
+from client.model.changes import Change, ItemChanged, TransferChanged
+from client.model.entries import Transfer
 
 REDRAW_SECONDS = 0.25
 FAILURES = 2

@@ -13,13 +13,13 @@ from msgspec import Struct
 from chatd.protocol.errors import BadNameError
 from chatd.protocol.messages import FileItem
 from chatd.protocol.names import parse_address, parse_user_name
-from client.changes import Entry, OutboxItem
-from client.chat import Chat
 from client.colours import Line
 from client.formatting import Look, entry_lines, item_lines, notice_lines
-from client.link import Link
-from client.model import Model
-from client.settings import Settings
+from client.link.link import Link
+from client.model.chat import Chat
+from client.model.entries import Entry, OutboxItem
+from client.model.model import Model
+from client.storage.preferences import Preferences
 
 
 class CommandError(Exception):
@@ -69,8 +69,8 @@ class Workspace:
 
     Args:
         link: To the server; need not be started yet.
-        server: The server's address as settings know it.
-        settings: Of this device.
+        server: The server's address as preferences know it.
+        preferences: Of this device.
         face: Shows what is said here.
         clock: The wall clock, in seconds; it says which day is today.
 
@@ -85,13 +85,13 @@ class Workspace:
         self,
         link: Link,
         server: str,
-        settings: Settings,
+        preferences: Preferences,
         face: Face,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.link = link
         self.server = server
-        self.settings = settings
+        self.preferences = preferences
         self.face = face
         self._clock = clock
         self.current: str | None = None
@@ -114,7 +114,7 @@ class Workspace:
         """How lines are to look now."""
         return Look(
             columns=self.face.columns,
-            time_format=self.settings.time_format,
+            time_format=self.preferences.time_format,
             me=self.model.me,
         )
 
@@ -267,7 +267,7 @@ class Workspace:
         Returns:
             The chat, if there is something of it to be seen.
         """
-        last = room or self.settings.last_chat(self.server, self.model.me)
+        last = room or self.preferences.last_chat(self.server, self.model.me)
         chats = self.model.chats
         if last is None or (last.startswith("#") and last not in chats):
             return None
@@ -279,7 +279,7 @@ class Workspace:
         """Make a chat the open one, show it and remember it."""
         self.current = address
         self.files_listed = None
-        self.settings.remember_chat(self.server, self.model.me, address)
+        self.preferences.remember_chat(self.server, self.model.me, address)
         self.link.load_cached(address)
         self.face.opened(address)
 

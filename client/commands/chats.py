@@ -16,11 +16,11 @@ from chatd.protocol.messages import (
     Visibility,
 )
 from chatd.text.safe import clean, pad, width
-from client.changes import Entry
-from client.chat import Chat
 from client.colours import Line
 from client.commands.registry import Command, Registry
 from client.formatting import excerpt, gist
+from client.model.chat import Chat
+from client.model.entries import Entry
 from client.workspace import CommandError, Workspace
 
 MAX_ROOMS = 1_000

@@ -5,7 +5,6 @@ from itertools import islice
 
 from chatd.protocol.messages import FileInfo, FileItem
 from chatd.text.safe import clean
-from client.changes import Entry, Transfer
 from client.colours import Line
 from client.commands.registry import Command, Registry
 from client.file_list import (
@@ -20,6 +19,7 @@ from client.file_list import (
     page_of,
 )
 from client.formatting_files import file_rows, transfer_text
+from client.model.entries import Entry, Transfer
 from client.places import (
     Target,
     check_source,

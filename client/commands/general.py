@@ -1,9 +1,9 @@
 """Commands about the program: the outbox, times, the connection, help and the end."""
 
-from client.changes import OutboxItem
 from client.colours import Line
 from client.commands.registry import NOTES, Command, Handler, Registry, Rows
 from client.formatting import Look, table_lines
+from client.model.entries import OutboxItem
 from client.times import BadTimeError, check_time_format, format_time
 from client.workspace import CommandError, Workspace
 
@@ -61,18 +61,20 @@ async def _time(ws: Workspace, args: str) -> None:
     now_ms = ws.now_ms
     if args:
         try:
-            ws.settings.time_format = check_time_format(args)
+            ws.preferences.time_format = check_time_format(args)
         except BadTimeError as error:
             raise CommandError(str(error)) from error
         ws.say(f"times look like this from now on: {ws_time(ws, now_ms)}")
         return
     ws.say(f"it is {format_time(now_ms, '%A, %d %B %Y, %H:%M:%S')}")
-    ws.say(f"times are shown as {ws.settings.time_format}, now {ws_time(ws, now_ms)}")
+    ws.say(
+        f"times are shown as {ws.preferences.time_format}, now {ws_time(ws, now_ms)}"
+    )
 
 
 def ws_time(ws: Workspace, time_ms: int) -> str:
     """Return a time as the person wants times to be shown."""
-    return format_time(time_ms, ws.settings.time_format)
+    return format_time(time_ms, ws.preferences.time_format)
 
 
 async def _server(ws: Workspace, _: str) -> None:

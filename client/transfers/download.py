@@ -9,102 +9,111 @@ from pathlib import Path
 import msgspec
 
 from chatd.protocol.messages import Download, DownloadReply
-from client.address import ServerAddress
 from client.errors import ConnectError, NotConnectedError, PeerError, TransferError
 from client.formatting_files import size_text
-from client.transfers.claims import same_download
-from client.transfers.data import open_data
-from client.transfers.desk import Desk
-from client.transfers.incoming import Incoming
+from client.net.address import ServerAddress
+from client.transfers.adoption import same_download
+from client.transfers.context import TransferContext
+from client.transfers.data_connection import open_data
+from client.transfers.download_connection import DownloadConnection
+from client.transfers.file_names import safe_name
 from client.transfers.job import Job, Tell
-from client.transfers.names import safe_name
-from client.transfers.partial import Partial, remove
-from client.transfers.rows import Row
+from client.transfers.partial_file import PartialFile, remove
+from client.transfers.records import TransferRecord
 
 
 class DownloadJob(Job):
     """A file that is fetched, as the journal names it.
 
     Args:
-        desk: What is shared.
-        row: As it is in the journal.
+        context: What is shared.
+        record: As it is in the journal.
         tell: See ``Job``.
         is_adopted: See ``Job``.
     """
 
     def __init__(
-        self, desk: Desk, row: Row, tell: Tell, *, is_adopted: bool = False
+        self,
+        context: TransferContext,
+        record: TransferRecord,
+        tell: Tell,
+        *,
+        is_adopted: bool = False,
     ) -> None:
-        super().__init__(desk, row, tell, is_adopted=is_adopted)
-        self._partial: Partial | None = None
+        super().__init__(context, record, tell, is_adopted=is_adopted)
+        self._partial: PartialFile | None = None
         self._was_restarted = False
 
-    def is_same(self, row: Row) -> bool:
+    def is_same(self, record: TransferRecord) -> bool:
         """Whether it is what was begun here, and is now asked for again."""
         if not self.is_adopted or self.is_ending or self.transfer.is_over:
             return False
-        return same_download(self.row, row)
+        return same_download(self.record, record)
 
     def is_answer_to(self, file: str, target: tuple[Path, str]) -> bool:
         """Whether it was saved already, for a process that was killed, as is asked."""
-        row = self.row
+        record = self.record
         is_done = self.is_adopted and self.transfer.state == "done"
-        return is_done and row.file == file and (row.folder, row.name) == target
+        return (
+            is_done and record.file == file and (record.folder, record.name) == target
+        )
 
     def _shown_path(self) -> Path | None:
-        row = self.row
-        if row.path is not None or row.folder is None:
-            return row.path
-        return row.folder / row.name
+        record = self.record
+        if record.path is not None or record.folder is None:
+            return record.path
+        return record.folder / record.name
 
     async def _prepare(self) -> None:
-        if self.row.path is not None:
+        if self.record.path is not None:
             # It had its name already when the process ended.
-            await self._finish(self.row.path)
+            await self._finish(self.record.path)
 
     async def _attempt(self) -> None:
         partial = self._partial or await self._open()
         if not partial.is_complete or not partial.size:
             await self._fetch(partial)
         self._is_decided = True
-        if not partial.has(self.row.sha256 or ""):
+        if not partial.has(self.record.sha256 or ""):
             self._is_decided = False
             await self._begin_anew(partial)
-        assert self.row.folder is not None
-        path = await self.desk.call(partial.finish, self.row.folder, self.row.name)
+        assert self.record.folder is not None
+        path = await self.context.call(
+            partial.finish, self.record.folder, self.record.name
+        )
         await self._finish(path)
 
-    async def _open(self) -> Partial:
+    async def _open(self) -> PartialFile:
         """Open the partial file, and hash what is in it."""
-        assert self.row.partial is not None
-        partial = self._partial = Partial(self.row.partial, self.row.size)
-        await self.desk.call(partial.open)
+        assert self.record.partial is not None
+        partial = self._partial = PartialFile(self.record.partial, self.record.size)
+        await self.context.call(partial.open)
         if not partial.is_absorbed:
             self.progress.begin(0)
             self.show(state="checking", moved=0)
-            await self.desk.worker.run(self._absorb(partial))
+            await self.context.worker.run(self._absorb(partial))
             self.show(state="waiting", moved=partial.offset)
         return partial
 
-    async def _fetch(self, partial: Partial) -> None:
-        row = self.row
-        assert row.file is not None
-        reply = await self.desk.channel.request(
-            Download(file=row.file, offset=partial.offset)
+    async def _fetch(self, partial: PartialFile) -> None:
+        record = self.record
+        assert record.file is not None
+        reply = await self.context.channel.request(
+            Download(file=record.file, offset=partial.offset)
         )
         if not isinstance(reply, DownloadReply):
             raise PeerError("the server answers a download with something else")
-        if (reply.size, reply.sha256) != (row.size, row.sha256):
+        if (reply.size, reply.sha256) != (record.size, record.sha256):
             raise TransferError(
                 "the server has another file than the message says: ask its sender",
                 "damaged",
             )
-        address = self.desk.channel.data_address()
+        address = self.context.channel.data_address()
         if address is None:
             raise NotConnectedError("the connection broke")
-        await self.desk.worker.run(self._receive(address, reply.ticket, partial))
+        await self.context.worker.run(self._receive(address, reply.ticket, partial))
 
-    async def _begin_anew(self, partial: Partial) -> None:
+    async def _begin_anew(self, partial: PartialFile) -> None:
         """Try once again from the first byte, if what is wrong may be an old piece.
 
         Raises:
@@ -118,22 +127,22 @@ class DownloadJob(Job):
                 "damaged",
             )
         self._was_restarted = True
-        await self.desk.call(partial.restart)
+        await self.context.call(partial.restart)
         raise ConnectError("what came earlier is damaged: once again from the start")
 
     async def _finish(self, path: Path) -> None:
         self._is_decided = True
         self._let_go()
         with contextlib.suppress(TransferError):
-            await self._keep(msgspec.structs.replace(self.row, path=path))
-        if self.row.partial is not None:
-            await asyncio.to_thread(remove, self.row.partial)
+            await self._keep(msgspec.structs.replace(self.record, path=path))
+        if self.record.partial is not None:
+            await asyncio.to_thread(remove, self.record.partial)
         await self._done(path=path)
 
     async def _put_away(self) -> None:
-        if self.row.partial is not None:
-            await asyncio.to_thread(remove, self.row.partial)
-        await self.desk.write(lambda journal: journal.remove(self.row))
+        if self.record.partial is not None:
+            await asyncio.to_thread(remove, self.record.partial)
+        await self.context.write(lambda journal: journal.remove(self.record))
 
     def _let_go(self) -> None:
         partial, self._partial = self._partial, None
@@ -142,21 +151,26 @@ class DownloadJob(Job):
 
     # In the worker --------------------------------------------------------------------
 
-    async def _absorb(self, partial: Partial) -> None:
+    async def _absorb(self, partial: PartialFile) -> None:
         while not partial.is_absorbed:
-            self.progress.add(await self.desk.worker.disk(partial.absorb))
-        await self.desk.worker.disk(partial.rewind)
+            self.progress.add(await self.context.worker.disk(partial.absorb))
+        await self.context.worker.disk(partial.rewind)
 
     async def _receive(
-        self, address: ServerAddress, ticket: str, partial: Partial
+        self, address: ServerAddress, ticket: str, partial: PartialFile
     ) -> None:
-        desk = self.desk
-        await desk.worker.disk(_check_room, partial)
+        context = self.context
+        await context.worker.disk(_check_space, partial)
         async with open_data(
-            Incoming, address, ticket, partial.size, desk.worker, desk.patience
+            DownloadConnection,
+            address,
+            ticket,
+            partial.size,
+            context.worker,
+            context.patience,
         ) as data:
             if data.offset != partial.offset:
-                await desk.worker.disk(partial.restart)
+                await context.worker.disk(partial.restart)
                 raise PeerError("the server goes on somewhere else")
             if data.offset:
                 partial.was_resumed = True
@@ -164,7 +178,7 @@ class DownloadJob(Job):
             await data.receive((partial.write, partial.hash), self.progress)
 
 
-def _check_room(partial: Partial) -> None:
+def _check_space(partial: PartialFile) -> None:
     """Refuse what does not fit, before it has filled the disk.
 
     Raises:

@@ -15,13 +15,13 @@ from typing import Any, Literal
 import msgspec
 
 from chatd.protocol.errors import ChatError, TooManyError
-from client.changes import Transfer
 from client.errors import LinkError, NotConnectedError, ServerKeyError
-from client.runner import backoff_seconds, is_passing
-from client.transfers.desk import Desk
+from client.model.entries import Transfer
+from client.net.retry import backoff_seconds, is_passing
+from client.transfers.context import TransferContext
 from client.transfers.journal import JournalError, TakenError
 from client.transfers.progress import Progress, RateMeter
-from client.transfers.rows import Row
+from client.transfers.records import TransferRecord
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +36,8 @@ class Job(ABC):
     """A transfer that this process works at.
 
     Args:
-        desk: What is shared.
-        row: As it is in the journal.
+        context: What is shared.
+        record: As it is in the journal.
         tell: Told whenever what is shown is different.
         is_adopted: Whether a process that is gone began it, and nobody here has asked
             for it again.
@@ -48,23 +48,28 @@ class Job(ABC):
     """
 
     def __init__(
-        self, desk: Desk, row: Row, tell: Tell, *, is_adopted: bool = False
+        self,
+        context: TransferContext,
+        record: TransferRecord,
+        tell: Tell,
+        *,
+        is_adopted: bool = False,
     ) -> None:
-        self.desk = desk
-        self.row = row
+        self.context = context
+        self.record = record
         self._tell = tell
         self.is_adopted = is_adopted
         self.progress = Progress()
         self._waiters: set[asyncio.Future[None]] = set()
         self.transfer = Transfer(
-            id=row.id,
-            direction=row.direction,
+            id=record.id,
+            direction=record.direction,
             state="waiting",
-            chat=row.chat,
-            name=row.name,
-            size=row.size,
+            chat=record.chat,
+            name=record.name,
+            size=record.size,
             path=self._shown_path(),
-            seq=row.seq,
+            seq=record.seq,
         )
         self._meter = RateMeter()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -88,7 +93,7 @@ class Job(ABC):
         """Work at it until it is over."""
         self._loop = asyncio.get_running_loop()
         self._has_begun = False
-        self._task = asyncio.create_task(self._run(), name=f"transfer {self.row.id}")
+        self._task = asyncio.create_task(self._run(), name=f"transfer {self.record.id}")
 
     async def stop(self) -> None:
         """Leave it as it is, to be gone on with; by this process or another one."""
@@ -179,23 +184,27 @@ class Job(ABC):
 
     async def _done(self, **changes: Any) -> None:
         """Forget it in the journal, and show that it is done."""
-        row = self.row
+        record = self.record
         try:
-            await self.desk.write(lambda journal: journal.remove(row, is_sent=True))
+            await self.context.write(
+                lambda journal: journal.remove(record, is_sent=True)
+            )
         except JournalError as error:
-            self.desk.notice(f"{self.row.name} may come again: {error}")
+            self.context.notice(f"{self.record.name} may come again: {error}")
         self._end("done", moved=self.transfer.size, **changes)
 
-    async def _keep(self, row: Row) -> None:
+    async def _keep(self, record: TransferRecord) -> None:
         """Write down what is known now."""
-        await self.desk.write(lambda journal: journal.update(row))
-        self.row = row
+        await self.context.write(lambda journal: journal.update(record))
+        self.record = record
 
     async def _is_taken(self) -> bool:
         """Whether another process goes on with it, as somebody asked for it there."""
-        row = self.row
+        record = self.record
         try:
-            return self.is_adopted and not await self.desk.write(lambda j: j.owns(row))
+            return self.is_adopted and not await self.context.write(
+                lambda j: j.owns(record)
+            )
         except JournalError:
             return False
 
@@ -247,7 +256,9 @@ class Job(ABC):
             if not await self._is_taken():
                 await self._put_away()
         except (LinkError, OSError) as error:
-            self.desk.notice(f"something of {self.row.name} was left behind: {error}")
+            self.context.notice(
+                f"something of {self.record.name} was left behind: {error}"
+            )
 
     async def _work(self) -> None:
         await self._prepare()
@@ -263,16 +274,16 @@ class Job(ABC):
                 await self._pause(error, max(0, failures - 1))
 
     async def _wait_for_turn(self) -> None:
-        desk = self.desk
-        slots = desk.moving[self.row.direction]
+        context = self.context
+        turns = context.moving[self.record.direction]
         self.progress.gained = 0
-        if not desk.online.is_set():
+        if not context.online.is_set():
             self.show(state="waiting", reason=OFFLINE)
-            await desk.online.wait()
-        if slots.is_full:
+            await context.online.wait()
+        if turns.is_full:
             self.show(state="waiting", reason=QUEUED)
-        async with slots.hold(self.row.id):
-            if not desk.online.is_set():
+        async with turns.hold(self.record.id):
+            if not context.online.is_set():
                 raise NotConnectedError(OFFLINE)
             if await self._is_taken():
                 raise TakenError
@@ -281,17 +292,19 @@ class Job(ABC):
 
     async def _pause(self, error: Exception, failures: int) -> None:
         """Wait before the next attempt; less long if the link was away and is back."""
-        desk = self.desk
+        context = self.context
         self.show(state="waiting", reason=str(error))
         has_lost = isinstance(error, LinkError | OSError)
-        desk.login.clear()
+        context.login.clear()
         try:
-            async with asyncio.timeout(backoff_seconds(error, failures, desk.timing)):
+            async with asyncio.timeout(
+                backoff_seconds(error, failures, context.timing)
+            ):
                 while True:
-                    await desk.login.wait()
+                    await context.login.wait()
                     if has_lost:
                         return
-                    desk.login.clear()
+                    context.login.clear()
         except TimeoutError:
             return
 

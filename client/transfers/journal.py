@@ -4,7 +4,7 @@ How many bytes are through is not in here: of a download that is the size of its
 file, of an upload the server knows it. Rows belong to the process that holds the lock
 file of their owner's name, so that two processes of one user never move the same file;
 the rows of a process that died are adopted by the next one that opens the journal.
-Whoever asks for the same again takes them over from there (``claims``).
+Whoever asks for the same again takes them over from there (``adoption``).
 
 All calls block (a commit waits for the disk) and may come from any thread.
 """
@@ -19,18 +19,18 @@ from pathlib import Path
 
 import msgspec
 
-from client.database import NewerDatabaseError, open_or_salvage
 from client.errors import TransferError
-from client.lockfile import FileLock
-from client.transfers import claims
-from client.transfers.rows import (
+from client.storage.file_lock import FileLock
+from client.storage.sqlite import NewerDatabaseError, open_or_salvage
+from client.transfers import adoption as adoption
+from client.transfers.records import (
     COLUMNS,
     INSERT,
     SCHEMA,
     UPDATE,
     VERSION,
-    Row,
-    row_from,
+    TransferRecord,
+    record_from,
     salvage,
     values_of,
 )
@@ -78,7 +78,7 @@ class Journal:
         self._last_passing = 0
         self._guard = threading.Lock()
         self._lock: FileLock | None = None
-        self.adopted: list[Row] = []
+        self.adopted: list[TransferRecord] = []
         try:
             self._db = self._open()
             try:
@@ -105,67 +105,69 @@ class Journal:
             self._counter += 1
             return f"{self._prefix}-{self._counter}"
 
-    def add(self, row: Row, *, is_kept: bool = True) -> Row:
+    def add(self, record: TransferRecord, *, is_kept: bool = True) -> TransferRecord:
         """Write a transfer down, and return it with its id and a key.
 
         Args:
-            row: What is begun.
+            record: What is begun.
             is_kept: Whether it is to go on after this process; if not, only its id and
                 key are made, and nothing is written, now or later.
 
         Raises:
             JournalError: It could not be written.
         """
-        row = msgspec.structs.replace(row, key=row.key or self.new_key())
+        record = msgspec.structs.replace(record, key=record.key or self.new_key())
         if not is_kept:
             with self._guard:
                 self._last_passing -= 1
-                return msgspec.structs.replace(row, id=self._last_passing)
+                return msgspec.structs.replace(record, id=self._last_passing)
         with self._writing():
-            found = self._db.execute(INSERT, (self._prefix, *values_of(row))).lastrowid
-        return msgspec.structs.replace(row, id=found)
+            found = self._db.execute(
+                INSERT, (self._prefix, *values_of(record))
+            ).lastrowid
+        return msgspec.structs.replace(record, id=found)
 
-    def update(self, row: Row) -> None:
+    def update(self, record: TransferRecord) -> None:
         """Replace what is known of a transfer.
 
         Raises:
             TakenError: It was taken over by another process, or removed.
             JournalError: It could not be written.
         """
-        if row.id < 0:
+        if record.id < 0:
             return
         with self._writing():
-            values = (*values_of(row), row.id, self._prefix)
+            values = (*values_of(record), record.id, self._prefix)
             if not self._db.execute(UPDATE, values).rowcount:
                 raise TakenError
 
-    def remove(self, row: Row, *, is_sent: bool = False) -> None:
+    def remove(self, record: TransferRecord, *, is_sent: bool = False) -> None:
         """Forget a transfer that is over, unless another process goes on with it.
 
         Args:
-            row: What is over.
+            record: What is over.
             is_sent: Whether it came to its good end: if nobody has asked for it since
                 its process is gone, that is remembered for who asks later.
 
         Raises:
             JournalError: It could not be written.
         """
-        mine = (row.id, self._prefix)
+        mine = (record.id, self._prefix)
         with self._writing():
-            if is_sent and self._owns(row):
-                claims.note_sent(self._db, row)
+            if is_sent and self._owns(record):
+                adoption.note_sent(self._db, record)
             self._db.execute("DELETE FROM transfers WHERE id = ? AND owner = ?", mine)
 
-    def owns(self, row: Row) -> bool:
+    def owns(self, record: TransferRecord) -> bool:
         """Whether a transfer is this process's still.
 
         Raises:
             JournalError: That cannot be read.
         """
         with self._writing():
-            return row.id < 0 or self._owns(row)
+            return record.id < 0 or self._owns(record)
 
-    def ask_again(self, row: Row) -> bool:
+    def ask_again(self, record: TransferRecord) -> bool:
         """Have an adopted transfer be one that somebody here waits for.
 
         Returns:
@@ -175,16 +177,16 @@ class Journal:
             JournalError: It could not be written.
         """
         with self._writing():
-            if not self._owns(row):
+            if not self._owns(record):
                 return False
-            self._db.execute("DELETE FROM adopted WHERE id = ?", (row.id,))
+            self._db.execute("DELETE FROM adopted WHERE id = ?", (record.id,))
             return True
 
-    def take(self, row: Row) -> Row | None:
-        """Take over what others have left of the same transfer; see ``claims``.
+    def take(self, record: TransferRecord) -> TransferRecord | None:
+        """Take over what others have left of the same transfer; see ``adoption``.
 
         Args:
-            row: What is asked for.
+            record: What is asked for.
 
         Returns:
             What there is of it, this process's now; None if nobody has left it.
@@ -195,7 +197,7 @@ class Journal:
         if self._path is None:
             return None
         with self._writing():
-            found = claims.take(self._db, self._prefix, row, self._is_gone)
+            found = adoption.take(self._db, self._prefix, record, self._is_gone)
             return None if found is None else self._owned("AND id = ?", found)[0]
 
     def paths(self) -> set[Path]:
@@ -228,9 +230,10 @@ class Journal:
                 with contextlib.suppress(sqlite3.Error):
                     self._db.rollback()
 
-    def _owns(self, row: Row) -> bool:
+    def _owns(self, record: TransferRecord) -> bool:
         found = self._db.execute(
-            "SELECT 1 FROM transfers WHERE id = ? AND owner = ?", (row.id, self._prefix)
+            "SELECT 1 FROM transfers WHERE id = ? AND owner = ?",
+            (record.id, self._prefix),
         )
         return found.fetchone() is not None
 
@@ -256,9 +259,9 @@ class Journal:
             if not lock.acquire():
                 raise OSError("its lock file cannot be locked")
             for owner in filter(self._is_gone, self._owners() - {self._prefix}):
-                claims.adopt(db, self._prefix, owner)
+                adoption.adopt(db, self._prefix, owner)
             self.adopted = self._owned()
-            claims.forget_old(db)
+            adoption.forget_old(db)
         except BaseException:
             db.rollback()
             lock.release(is_removed=True)
@@ -285,13 +288,13 @@ class Journal:
         }
         return locks | {owner for (owner,) in found}
 
-    def _owned(self, condition: str = "", *values: int) -> list[Row]:
+    def _owned(self, condition: str = "", *values: int) -> list[TransferRecord]:
         rows = self._db.execute(
             f"SELECT {COLUMNS} FROM transfers WHERE owner = ? {condition} "  # noqa: S608
             "ORDER BY id",
             (self._prefix, *values),
         )
-        return [row_from(values) for values in rows.fetchall()]
+        return [record_from(values) for values in rows.fetchall()]
 
     def _lock_of(self, owner: str) -> FileLock:
         assert self._path is not None

@@ -15,20 +15,21 @@ from typing import Any, BinaryIO
 
 from chatd.protocol.messages import FileInfo
 from chatd.protocol.names import parse_address
-from client.changes import Change, Transfer
 from client.errors import LinkError, TransferError
-from client.paths import Paths
-from client.session import Timing
-from client.transfers.desk import Channel, Desk
+from client.model.changes import Change
+from client.model.entries import Transfer
+from client.net.session import Timing
+from client.storage.paths import Paths
+from client.transfers.context import Channel, TransferContext
 from client.transfers.download import DownloadJob, choose_target, intended
+from client.transfers.file_names import safe_name
+from client.transfers.job_list import JobList, wait_briefly
 from client.transfers.journal import Journal
-from client.transfers.names import safe_name
-from client.transfers.partial import partial_path
-from client.transfers.private import passing_folder
-from client.transfers.roster import Roster, wait_briefly
-from client.transfers.rows import Row
+from client.transfers.partial_file import partial_path
+from client.transfers.private_folder import passing_folder
+from client.transfers.records import TransferRecord
+from client.transfers.recovery import take_over
 from client.transfers.source import look_at
-from client.transfers.takeover import take_over
 from client.transfers.upload import SpoolJob, UploadJob, check_caption, check_size
 
 
@@ -58,13 +59,13 @@ class Transfers:
         self._notice = notice
         self._paths = paths
         self._path = paths.transfers(server, user) if paths else None
-        self._spool = (
+        self._stream_copy = (
             paths.spool(server, user)
             if paths
             else Path(tempfile.gettempdir(), f"chat-{secrets.token_hex(12)}")
         )
-        self._desk = Desk(channel, timing, notice)
-        self._roster = Roster(emit)
+        self._context = TransferContext(channel, timing, notice)
+        self._jobs = JobList(emit)
         self._opening = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._gone: Exception | None = None
@@ -75,16 +76,16 @@ class Transfers:
     @property
     def items(self) -> list[Transfer]:
         """All of this process, oldest first; of those over the latest 1,000."""
-        return [job.transfer for job in self._roster.jobs]
+        return [job.transfer for job in self._jobs.jobs]
 
     @property
     def stall_seconds(self) -> float:
         """For how long nothing may move before a connection is given up."""
-        return self._desk.stall_seconds
+        return self._context.stall_seconds
 
     @stall_seconds.setter
     def stall_seconds(self, seconds: float) -> None:
-        self._desk.stall_seconds = seconds
+        self._context.stall_seconds = seconds
 
     async def send_file(
         self, chat: str, path: str | Path, *, name: str | None = None, text: str = ""
@@ -105,10 +106,10 @@ class Transfers:
                 not be written down.
         """
         chat = _parse_chat(chat)
-        check_caption(text, self._desk.channel.limits)
-        found, stamp = await self._desk.call(look_at, path)
-        check_size(stamp.size, self._desk.channel.limits)
-        row = Row(
+        check_caption(text, self._context.channel.limits)
+        found, stamp = await self._context.call(look_at, path)
+        check_size(stamp.size, self._context.channel.limits)
+        record = TransferRecord(
             direction="up",
             chat=chat,
             name=safe_name(found.name if name is None else name),
@@ -119,10 +120,10 @@ class Transfers:
             inode=stamp.inode,
         )
         await self._open()
-        for job in self._roster.of(UploadJob):
-            if job.is_left(row) and await job.go_on(row):
+        for job in self._jobs.of(UploadJob):
+            if job.is_left(record) and await job.go_on(record):
                 return job.transfer
-        return await self._begin(row, UploadJob)
+        return await self._begin(record, UploadJob)
 
     async def send_stream(
         self, chat: str, file: BinaryIO, name: str, *, text: str = ""
@@ -143,20 +144,20 @@ class Transfers:
                 cancelled.
         """
         chat = _parse_chat(chat)
-        check_caption(text, self._desk.channel.limits)
-        check_size(0, self._desk.channel.limits)
+        check_caption(text, self._context.channel.limits)
+        check_size(0, self._context.channel.limits)
         await self._open()
-        row = Row(
+        record = TransferRecord(
             direction="up",
             chat=chat,
             name=safe_name(name),
-            path=self._spool / secrets.token_hex(12),
+            path=self._stream_copy / secrets.token_hex(12),
             text=text,
             is_spool=True,
         )
-        row = await self._desk.write(lambda journal: journal.add(row))
-        job = SpoolJob(self._desk, row, self._roster.tell, file)
-        self._roster.start(job)
+        record = await self._context.write(lambda journal: journal.add(record))
+        job = SpoolJob(self._context, record, self._jobs.tell, file)
+        self._jobs.start(job)
         try:
             await job.copied()
         except asyncio.CancelledError:
@@ -196,15 +197,15 @@ class Transfers:
         """
         default = (self._paths or Paths.from_environment()).downloads
         await self._open()
-        for done in self._roster.of(DownloadJob):
+        for done in self._jobs.of(DownloadJob):
             # What was left may have come to its end before it was asked for again.
             if done.is_answer_to(info.id, intended(info.name, folder, path, default)):
                 done.is_adopted = False
                 return done.transfer
-        where, name = await self._desk.call(
+        where, name = await self._context.call(
             choose_target, info.name, folder, path, default
         )
-        row = Row(
+        record = TransferRecord(
             direction="down",
             chat=chat,
             name=name,
@@ -215,11 +216,11 @@ class Transfers:
             folder=where,
             partial=partial_path(where, name),
         )
-        for job in self._roster.of(DownloadJob):
-            if job.is_same(row):
+        for job in self._jobs.of(DownloadJob):
+            if job.is_same(record):
                 job.is_adopted = False
                 return job.transfer
-        return await self._begin(row, DownloadJob, is_kept=is_kept)
+        return await self._begin(record, DownloadJob, is_kept=is_kept)
 
     def cancel(self, id: int) -> Transfer:
         """Give a transfer up, and remove what there is of it, also at the server.
@@ -230,7 +231,7 @@ class Transfers:
         Raises:
             TransferError: There is no transfer of that id here.
         """
-        job = self._roster.find(id)
+        job = self._jobs.find(id)
         job.cancel()
         return job.transfer
 
@@ -243,7 +244,7 @@ class Transfers:
             LinkError: The link was stopped for another reason, or closed. The transfer
                 goes on with the next start.
         """
-        job = self._roster.find(id)
+        job = self._jobs.find(id)
         while not job.transfer.is_over:
             if self._gone is not None:
                 raise self._gone
@@ -254,55 +255,60 @@ class Transfers:
 
     def handle_login(self) -> None:
         """Go on: there is a connection."""
-        self._desk.online.set()
-        self._desk.login.set()
+        self._context.online.set()
+        self._context.login.set()
         self._spawn(self._resume())
 
     def handle_logout(self) -> None:
         """Wait: there is no connection."""
-        self._desk.online.clear()
+        self._context.online.clear()
 
     def handle_stop(self, error: Exception | None) -> None:
         """Tell those who wait that the link was stopped; None is that it was not."""
         self._gone = error
         if error is not None:
-            self._roster.wake()
+            self._jobs.wake()
 
     async def close(self) -> None:
         """End the thread and close the files; what is not over goes on next time."""
         if self._is_closed:
             return
         self._is_closed = True
-        for job in self._roster.of(SpoolJob):
+        for job in self._jobs.of(SpoolJob):
             if job.is_copying:
                 job.cancel()
-        await self._roster.close(self._tasks)
-        await self._desk.worker.close()
-        if self._desk.journal is not None:
-            await asyncio.to_thread(self._desk.journal.close)
+        await self._jobs.close(self._tasks)
+        await self._context.worker.close()
+        if self._context.journal is not None:
+            await asyncio.to_thread(self._context.journal.close)
         if self._paths is None:
-            await asyncio.to_thread(shutil.rmtree, self._spool, ignore_errors=True)
+            await asyncio.to_thread(
+                shutil.rmtree, self._stream_copy, ignore_errors=True
+            )
 
     # Inside ---------------------------------------------------------------------------
 
     async def _begin(
-        self, row: Row, kind: type[UploadJob] | type[DownloadJob], is_kept: bool = True
+        self,
+        record: TransferRecord,
+        kind: type[UploadJob] | type[DownloadJob],
+        is_kept: bool = True,
     ) -> Transfer:
         """Write a transfer down and start it, also if this is cancelled meanwhile.
 
         What a process that is gone has begun of the same is gone on with.
         """
 
-        def write_down(journal: Journal) -> Row:
-            left = journal.take(row) if is_kept else None
-            return left or journal.add(row, is_kept=is_kept)
+        def write_down(journal: Journal) -> TransferRecord:
+            left = journal.take(record) if is_kept else None
+            return left or journal.add(record, is_kept=is_kept)
 
         async def begin() -> Transfer:
-            found = await self._desk.write(write_down)
-            job = kind(self._desk, found, self._roster.tell)
+            found = await self._context.write(write_down)
+            job = kind(self._context, found, self._jobs.tell)
             if isinstance(job, UploadJob):
-                job.look_again(row)
-            self._roster.start(job)
+                job.look_again(record)
+            self._jobs.start(job)
             return job.transfer
 
         task = asyncio.create_task(begin())
@@ -314,7 +320,7 @@ class Transfers:
         try:
             if self._path is not None and await asyncio.to_thread(self._path.exists):
                 await self._open()
-            await self._desk.tell_cancelled()
+            await self._context.tell_cancelled()
         except LinkError as error:
             self._notice(str(error))
 
@@ -328,26 +334,26 @@ class Transfers:
         async with self._opening:
             if self._is_closed:
                 raise TransferError("the link is closed", "internal")
-            if self._desk.journal is not None:
+            if self._context.journal is not None:
                 return
             notices: list[str] = []
             passing = passing_folder(self._paths) if self._paths else None
             journal = await asyncio.to_thread(
-                take_over, self._path, self._spool, notices.append, passing
+                take_over, self._path, self._stream_copy, notices.append, passing
             )
-            self._desk.journal = journal
+            self._context.journal = journal
         for notice in notices:
             self._notice(notice)
-        for row in journal.adopted:
-            if row.is_cancelled:
-                self._spawn(self._desk.cancel_upload(row))
-            elif row.direction == "up":
-                self._roster.start(
-                    UploadJob(self._desk, row, self._roster.tell, is_adopted=True)
+        for record in journal.adopted:
+            if record.is_cancelled:
+                self._spawn(self._context.cancel_upload(record))
+            elif record.direction == "up":
+                self._jobs.start(
+                    UploadJob(self._context, record, self._jobs.tell, is_adopted=True)
                 )
             else:
-                self._roster.start(
-                    DownloadJob(self._desk, row, self._roster.tell, is_adopted=True)
+                self._jobs.start(
+                    DownloadJob(self._context, record, self._jobs.tell, is_adopted=True)
                 )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -9,19 +9,19 @@ import msgspec
 
 from chatd.protocol.errors import StorageFullError
 from chatd.protocol.messages import Limits, Stored, Upload, UploadReply
-from client.address import ServerAddress
 from client.errors import NotConnectedError, PeerError, TransferError
 from client.formatting_files import size_text
-from client.transfers.claims import same_upload
-from client.transfers.data import open_data
-from client.transfers.desk import Desk
+from client.net.address import ServerAddress
+from client.transfers.adoption import same_upload
+from client.transfers.context import TransferContext
+from client.transfers.data_connection import open_data
 from client.transfers.job import Job, Tell
 from client.transfers.journal import TakenError
-from client.transfers.outgoing import Outgoing
-from client.transfers.partial import remove
-from client.transfers.rows import Row
+from client.transfers.partial_file import remove
+from client.transfers.records import TransferRecord
 from client.transfers.source import PIECE_BYTES, Source, Stamp
-from client.transfers.spool import Spool
+from client.transfers.stream_copy import StreamCopy
+from client.transfers.upload_connection import UploadConnection
 
 # So much is hashed by one call of a thread.
 _CHECK_PIECES = 16
@@ -31,31 +31,36 @@ class UploadJob(Job):
     """A file that is sent, as the journal names it.
 
     Args:
-        desk: What is shared.
-        row: As it is in the journal; without a hash the file is read first.
+        context: What is shared.
+        record: As it is in the journal; without a hash the file is read first.
         tell: See ``Job``.
         is_adopted: See ``Job``.
     """
 
     def __init__(
-        self, desk: Desk, row: Row, tell: Tell, *, is_adopted: bool = False
+        self,
+        context: TransferContext,
+        record: TransferRecord,
+        tell: Tell,
+        *,
+        is_adopted: bool = False,
     ) -> None:
-        super().__init__(desk, row, tell, is_adopted=is_adopted)
-        self._is_to_check = row.sha256 is None
+        super().__init__(context, record, tell, is_adopted=is_adopted)
+        self._is_to_check = record.sha256 is None
 
-    def is_left(self, row: Row) -> bool:
+    def is_left(self, record: TransferRecord) -> bool:
         """Whether a killed process has left it here, and it is now asked for again."""
         is_left = self.is_adopted and not self.transfer.is_over
-        return is_left and same_upload(self.row, row)
+        return is_left and same_upload(self.record, record)
 
-    async def go_on(self, row: Row) -> bool:
+    async def go_on(self, record: TransferRecord) -> bool:
         """Go on with it as the same file, once it is known that it is the same.
 
         Returns:
             False if it came to its end before, or another process has it.
         """
-        left = self.row
-        if not await self.desk.write(lambda journal: journal.ask_again(left)):
+        left = self.record
+        if not await self.context.write(lambda journal: journal.ask_again(left)):
             return False
         self.is_adopted = False
         if self.is_ending:
@@ -63,85 +68,85 @@ class UploadJob(Job):
         else:
             await self.stop()
         if not self.transfer.is_over:
-            self.look_again(row)
+            self.look_again(record)
             self.start()
         return True
 
-    def look_again(self, row: Row) -> None:
+    def look_again(self, record: TransferRecord) -> None:
         """Have it read once more, to see that it is the file that was begun."""
         self._is_to_check = True
-        self.row = msgspec.structs.replace(self.row, inode=row.inode)
+        self.record = msgspec.structs.replace(self.record, inode=record.inode)
 
     def _shown_path(self) -> Path | None:
-        return None if self.row.is_spool else self.row.path
+        return None if self.record.is_spool else self.record.path
 
     async def _prepare(self) -> None:
         if not self._is_to_check:
             return
-        desk = self.desk
-        async with desk.checks.hold(self.row.id):
+        context = self.context
+        async with context.checks.hold(self.record.id):
             self.progress.begin(0)
             self.show(state="checking", moved=0)
-            sha256 = await desk.worker.run(self._digest())
+            sha256 = await context.worker.run(self._digest())
         self.show(state="waiting", moved=0)
-        if sha256 != self.row.sha256:
+        if sha256 != self.record.sha256:
             await self._renew(sha256)
         self._is_to_check = False
 
     async def _renew(self, sha256: str) -> None:
         """Note the hash; what was sent of another content is of no use."""
-        row = self.row
+        record = self.record
         if await self._is_taken():
             raise TakenError
-        if row.file is not None:
-            await self.desk.cancel_upload(await self._leave(row))
-        if row.sha256 is not None:
-            key = await self.desk.write(lambda journal: journal.new_key())
-            row = msgspec.structs.replace(row, key=key)
-        await self._keep(msgspec.structs.replace(row, sha256=sha256, file=None))
+        if record.file is not None:
+            await self.context.cancel_upload(await self._leave(record))
+        if record.sha256 is not None:
+            key = await self.context.write(lambda journal: journal.new_key())
+            record = msgspec.structs.replace(record, key=key)
+        await self._keep(msgspec.structs.replace(record, sha256=sha256, file=None))
 
-    async def _leave(self, row: Row) -> Row:
+    async def _leave(self, record: TransferRecord) -> TransferRecord:
         """Write down, for itself, that the server is to be told of the end."""
-        left = msgspec.structs.replace(row, key="", path=None, is_cancelled=True)
-        return await self.desk.write(lambda journal: journal.add(left))
+        left = msgspec.structs.replace(record, key="", path=None, is_cancelled=True)
+        return await self.context.write(lambda journal: journal.add(left))
 
     async def _attempt(self) -> None:
-        row = self.row
-        assert row.sha256 is not None
-        reply = await self.desk.channel.request(
+        record = self.record
+        assert record.sha256 is not None
+        reply = await self.context.channel.request(
             Upload(
-                chat=row.chat,
-                name=row.name,
-                size=row.size,
-                sha256=row.sha256,
-                key=row.key,
-                text=row.text,
+                chat=record.chat,
+                name=record.name,
+                size=record.size,
+                sha256=record.sha256,
+                key=record.key,
+                text=record.text,
             )
         )
         if isinstance(reply, UploadReply):
-            if reply.file != row.file:
-                await self._keep(msgspec.structs.replace(row, file=reply.file))
-            address = self.desk.channel.data_address()
+            if reply.file != record.file:
+                await self._keep(msgspec.structs.replace(record, file=reply.file))
+            address = self.context.channel.data_address()
             if address is None:
                 raise NotConnectedError("the connection broke")
-            reply = await self.desk.worker.run(self._send(address, reply.ticket))
+            reply = await self.context.worker.run(self._send(address, reply.ticket))
         if not isinstance(reply, Stored):
             raise PeerError("the server answers an upload with something else")
         self._is_decided = True
         await self._done(seq=reply.seq)
-        if row.is_spool and row.path is not None:
-            await asyncio.to_thread(remove, row.path)
+        if record.is_spool and record.path is not None:
+            await asyncio.to_thread(remove, record.path)
 
     async def _put_away(self) -> None:
-        row = self.row
-        if row.file is None:
-            await self.desk.write(lambda journal: journal.remove(row))
+        record = self.record
+        if record.file is None:
+            await self.context.write(lambda journal: journal.remove(record))
         else:
-            await self._keep(msgspec.structs.replace(row, is_cancelled=True))
-        if row.is_spool and row.path is not None:
-            await asyncio.to_thread(remove, row.path)
-        if row.file is not None:
-            await self.desk.cancel_upload(self.row)
+            await self._keep(msgspec.structs.replace(record, is_cancelled=True))
+        if record.is_spool and record.path is not None:
+            await asyncio.to_thread(remove, record.path)
+        if record.file is not None:
+            await self.context.cancel_upload(self.record)
 
     def _let_go(self) -> None:
         pass
@@ -154,9 +159,9 @@ class UploadJob(Job):
 
     @property
     def _source(self) -> Source:
-        row = self.row
-        assert row.path is not None
-        return Source(row.path, Stamp(row.size, row.mtime_ns, row.inode))
+        record = self.record
+        assert record.path is not None
+        return Source(record.path, Stamp(record.size, record.mtime_ns, record.inode))
 
     async def _digest(self) -> str:
         """Read the file, and return its SHA-256."""
@@ -169,19 +174,24 @@ class UploadJob(Job):
                 self.progress.add(len(data))
 
         try:
-            await self.desk.worker.disk(source.open)
-            while self.progress.moved < self.row.size:
-                await self.desk.worker.disk(read)
+            await self.context.worker.disk(source.open)
+            while self.progress.moved < self.record.size:
+                await self.context.worker.disk(read)
         finally:
             source.close()
         return sha256.hexdigest()
 
     async def _send(self, address: ServerAddress, ticket: str) -> Stored:
-        desk, source, row = self.desk, self._source, self.row
+        context, source, record = self.context, self._source, self.record
         try:
-            await desk.worker.disk(source.open)
+            await context.worker.disk(source.open)
             async with open_data(
-                Outgoing, address, ticket, row.size, desk.worker, desk.patience
+                UploadConnection,
+                address,
+                ticket,
+                record.size,
+                context.worker,
+                context.patience,
             ) as data:
                 self._begin_moving(data.offset)
                 return await data.send(source.read, self.progress)
@@ -193,16 +203,22 @@ class SpoolJob(UploadJob):
     """A stream that is copied to a private file first, which is then sent.
 
     Args:
-        desk: What is shared.
-        row: As it is in the journal, with the path of the copy.
+        context: What is shared.
+        record: As it is in the journal, with the path of the copy.
         tell: See ``Job``.
         stream: What is copied.
     """
 
-    def __init__(self, desk: Desk, row: Row, tell: Tell, stream: BinaryIO) -> None:
-        assert row.path is not None
-        super().__init__(desk, row, tell)
-        self._spool = Spool(stream, row.path)
+    def __init__(
+        self,
+        context: TransferContext,
+        record: TransferRecord,
+        tell: Tell,
+        stream: BinaryIO,
+    ) -> None:
+        assert record.path is not None
+        super().__init__(context, record, tell)
+        self._stream_copy = StreamCopy(stream, record.path)
         self._is_copied = False
 
     @property
@@ -224,31 +240,31 @@ class SpoolJob(UploadJob):
     async def _prepare(self) -> None:
         self.progress.begin(0)
         self.show(state="checking")
-        stamp, sha256 = await self.desk.worker.run(self._copy())
-        row = msgspec.structs.replace(
-            self.row,
+        stamp, sha256 = await self.context.worker.run(self._copy())
+        record = msgspec.structs.replace(
+            self.record,
             size=stamp.size,
             mtime_ns=stamp.mtime_ns,
             inode=stamp.inode,
             sha256=sha256,
         )
-        await self._keep(row)
+        await self._keep(record)
         self._is_copied = True
         self.show(state="waiting", size=stamp.size, moved=0)
         self.wake()
 
     def _let_go(self) -> None:
-        self._spool.close()
+        self._stream_copy.close()
 
     async def _copy(self) -> tuple[Stamp, str]:
-        spool, disk = self._spool, self.desk.worker.disk
-        await disk(spool.open)
-        while await disk(spool.copy):
-            self.progress.moved = spool.size
-            check_size(spool.size, self.desk.channel.limits)
-        self.progress.moved = spool.size
-        check_size(spool.size, self.desk.channel.limits)
-        return await disk(spool.finish)
+        copy, disk = self._stream_copy, self.context.worker.disk
+        await disk(copy.open)
+        while await disk(copy.copy):
+            self.progress.moved = copy.size
+            check_size(copy.size, self.context.channel.limits)
+        self.progress.moved = copy.size
+        check_size(copy.size, self.context.channel.limits)
+        return await disk(copy.finish)
 
 
 def check_size(size: int, limits: Limits | None) -> None:

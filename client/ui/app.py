@@ -15,18 +15,19 @@ from prompt_toolkit.application.current import set_app
 from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.output import Output
 
-from client.changes import Change
 from client.clientfile import ClientSettings
 from client.colours import Line
 from client.commands import Registry
 from client.ending import ENDS, handling, left_for_next_time
 from client.formatting import Look
 from client.interrupts import Interrupts
-from client.link import LinkState, MakeLink
+from client.link.link import MakeLink
+from client.link.reconnect import LinkState
+from client.model.changes import Change
 from client.notify import Notifier, Rung, title_text
-from client.paths import Paths
 from client.ringing import Ringer, Title
-from client.settings import Settings
+from client.storage.paths import Paths
+from client.storage.preferences import Preferences
 from client.ui.application import make_application
 from client.ui.boxes.boxes import ListBox
 from client.ui.boxes.overlays import make_full_registry
@@ -58,8 +59,8 @@ class FullScreen:
 
     Args:
         make_link: Makes the link, which is started and closed here.
-        server: The server's address as settings know it.
-        settings: What the client remembers of how a person likes it.
+        server: The server's address as preferences know it.
+        preferences: What the client remembers of how a person likes it.
         room: A room to be entered once online, as a join link asks for.
         paths: Where drafts and what was typed are kept; None keeps them in memory.
         wishes: What ``client.toml`` says.
@@ -91,7 +92,7 @@ class FullScreen:
         self,
         make_link: MakeLink,
         server: str,
-        settings: Settings,
+        preferences: Preferences,
         *,
         room: str | None = None,
         paths: Paths | None = None,
@@ -115,7 +116,7 @@ class FullScreen:
         self.is_mouse_on = self.wishes.general.mouse
         self._flash = Flash(self.paint)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.workspace = Workspace(self._link, server, settings, self)
+        self.workspace = Workspace(self._link, server, preferences, self)
         self.registry: Registry = make_full_registry(self)
         self.timeline = self._make_timeline()
         self.outgoing = Outgoing(self.workspace, self.registry, self._not_sent)
@@ -274,7 +275,7 @@ class FullScreen:
         """How lines in a box are to look."""
         return Look(
             columns=self.screen.box_cells - 4,
-            time_format=self.workspace.settings.time_format,
+            time_format=self.workspace.preferences.time_format,
             me=self._link.model.me,
         )
 

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from chatd.text.safe import display, fit, width
-from client.changes import Transfer
 from client.colours import Line
 from client.formatting import excerpt, typing_text
-from client.link import LinkState
-from client.model import Model
+from client.link.reconnect import LinkState
+from client.model.entries import Transfer
+from client.model.model import Model
 
 _GAP = "  "
 _MIN_CUT = 8

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from client.changes import Change, ChatRemoved, EntriesAdded, SyncDone, TypingSeen
-from client.chat import TYPING_SECONDS
-from client.link import LinkState
+from client.link.reconnect import LinkState
+from client.model.changes import Change, ChatRemoved, EntriesAdded, SyncDone, TypingSeen
+from client.model.chat import TYPING_SECONDS
 from client.ui.bars import steady_ms
 
 if TYPE_CHECKING:

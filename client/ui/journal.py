@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from client.paths import make_private_file
+from client.storage.paths import make_private_file
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.key_binding import KeyPressEvent
 
-from client.chat import Chat
+from client.model.chat import Chat
 from client.ui.boxes.boxes import ListBox
 from client.ui.boxes.choosing import Choosing
 from client.ui.boxes.overlays import (

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from client.changes import ChatRemoved
+from client.model.changes import ChatRemoved
 from client.ui.telling import nothing_open
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Opening:
     def begin(self, room: str | None) -> None:
         """Open a room, or else the chat of last time, once it is known."""
         ws = self._face.workspace
-        self._wanted = room or ws.settings.last_chat(ws.server, ws.model.me)
+        self._wanted = room or ws.preferences.last_chat(ws.server, ws.model.me)
         if not self._open_wanted():
             self.open_none()
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from chatd.text.safe import display, fit, width
-from client.chat import Chat
 from client.colours import Line, colour_of
-from client.model import Model
+from client.model.chat import Chat
+from client.model.model import Model
 
 MIN_CELLS = 14
 MAX_CELLS = 24

@@ -15,7 +15,8 @@ from prompt_toolkit.layout import (
 from prompt_toolkit.layout.containers import AnyContainer
 from prompt_toolkit.layout.controls import FormattedTextControl
 
-from client.changes import (
+from client.colours import Line
+from client.model.changes import (
     Change,
     ChatAdded,
     ChatRemoved,
@@ -26,8 +27,7 @@ from client.changes import (
     PresenceChanged,
     Reset,
 )
-from client.chat import Chat
-from client.colours import Line
+from client.model.chat import Chat
 from client.ui.actions import ACTIONS, shown_keys
 from client.ui.arrangement import Arrangement, Parts, RowsWindow, Widths
 from client.ui.bars import Status, about, header_row, status_row

@@ -4,17 +4,17 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
-from client.changes import (
+from client.colours import Line
+from client.formatting_files import outcome_text
+from client.model.changes import (
     Change,
     InvitesChanged,
     Notice,
     Reset,
     SyncDone,
-    Transfer,
     TransferChanged,
 )
-from client.colours import Line
-from client.formatting_files import outcome_text
+from client.model.entries import Transfer
 from client.ui.actions import ACTIONS, keys_of, shown_keys
 from client.ui.keynames import format_keys
 from client.workspace import Workspace

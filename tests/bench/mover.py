@@ -18,8 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from chatd.protocol.messages import Files, FilesPage
-from client.link import Link
-from client.paths import Paths
+from client.link.link import Link
+from client.storage.paths import Paths
 from tests.bench.users import PASSWORD
 
 _PEAK = re.compile(r"VmHWM:\s+(\d+) kB")

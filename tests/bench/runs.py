@@ -30,7 +30,7 @@ class Plan:
         latency_rate: Messages a second in all, there.
         members: Users in the room.
         senders: How many of them write.
-        logins: Logins of a run.
+        logins: SavedLogins of a run.
         idle_users: Users whose memory is measured.
         tls: Whether the daemon is measured over TLS too.
         yardstick: Whether the yardstick is measured.

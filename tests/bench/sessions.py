@@ -1,4 +1,4 @@
-"""Logins a second, and what an idle user costs in memory."""
+"""SavedLogins a second, and what an idle user costs in memory."""
 
 import select
 import ssl

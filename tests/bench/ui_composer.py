@@ -17,8 +17,8 @@ from prompt_toolkit.layout import FloatContainer, HSplit, Layout, Window
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from chatd.protocol.messages import Presence, PresenceOf
-from client.link import Link
-from client.settings import Settings
+from client.link.link import Link
+from client.storage.preferences import Preferences
 from client.ui.actions import ACTIONS, bind
 from client.ui.writing.composer import Composer
 from client.workspace import Workspace
@@ -39,7 +39,7 @@ class Bench:
         self.pipe = pipe
         self.link = ComposerLink()
         ws = Workspace(
-            cast(Link, self.link), "tls://lab:4747", Settings(None), FakeFace()
+            cast(Link, self.link), "tls://lab:4747", Preferences(None), FakeFace()
         )
         self.composer = Composer(ws, lambda text, reply_to: None, None)
         self.link.on_change = self.composer.changed

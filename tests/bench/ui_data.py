@@ -24,13 +24,13 @@ from chatd.store.sqlite import changes
 from chatd.store.sqlite.database import connect
 from chatd.store.sqlite.log import LogWriter
 from chatd.store.sqlite.migrations import prepare
-from client import cache
-from client.address import parse_server_address
-from client.changes import Entry, entry_from_message
-from client.link import Link
-from client.paths import Paths
-from client.profile import Logins
-from client.settings import Settings
+from client.link.link import Link
+from client.model.entries import Entry, entry_from_message
+from client.net.address import parse_server_address
+from client.storage import cache
+from client.storage.paths import Paths
+from client.storage.preferences import Preferences
+from client.storage.saved_logins import SavedLogins
 from tests.bench.daemon import Daemon
 from tests.bench.process import BenchError
 from tests.bench.users import PASSWORD, make_users, user_name
@@ -99,7 +99,7 @@ def introduce(home: Home, daemon: Daemon) -> None:
     messages.parent.mkdir(parents=True, exist_ok=True)
     (home.home / "messages.db").rename(messages)
     asyncio.run(_remember_login(daemon, paths))
-    Settings(paths).remember_chat(server, user, BIG)
+    Preferences(paths).remember_chat(server, user, BIG)
 
 
 def make_text(dice: random.Random) -> str:
@@ -111,7 +111,7 @@ async def _remember_login(daemon: Daemon, paths: Paths) -> None:
     async with Link.open(
         daemon.link, user_name(READER), password=PASSWORD, sync="none", paths=paths
     ) as link:
-        if Logins(paths.logins).token(str(link.address), link.user) is None:
+        if SavedLogins(paths.logins).token(str(link.address), link.user) is None:
             raise BenchError("the server gave no token")
 
 

@@ -23,9 +23,9 @@ from prompt_toolkit.layout.containers import AnyContainer
 from prompt_toolkit.output import ColorDepth
 
 from chatd.protocol.messages import ChatRecord, Message
-from client.changes import Entry
-from client.link import Link
-from client.settings import Settings
+from client.link.link import Link
+from client.model.entries import Entry
+from client.storage.preferences import Preferences
 from client.ui.control import RowsControl
 from client.ui.messages.hyperlinks import HyperlinkOutput
 from client.ui.renderer import use_row_renderer
@@ -63,7 +63,7 @@ class Bench:
         self.random = random.Random(1)
         link = FakeLink("alice")
         self.workspace = Workspace(
-            cast(Link, link), "tls://lab:4747", Settings(None), FakeFace()
+            cast(Link, link), "tls://lab:4747", Preferences(None), FakeFace()
         )
         self.model = link.model
         record = ChatRecord(chat="#ops", last=count, read=count, first=1, unread=0)

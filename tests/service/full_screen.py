@@ -30,12 +30,14 @@ from chatd.protocol.messages import (
     Message,
     ServerMessage,
 )
-from client.changes import Change
-from client.chat import Chat
 from client.clientfile import ClientSettings, GeneralSettings
-from client.link import Link, LinkState, Timing
-from client.paths import Paths
-from client.settings import Settings
+from client.link.link import Link
+from client.link.reconnect import LinkState
+from client.model.changes import Change
+from client.model.chat import Chat
+from client.net.session import Timing
+from client.storage.paths import Paths
+from client.storage.preferences import Preferences
 from client.ui.app import FullScreen
 from client.ui.terminal import ScreenOutput
 from tests.fake_server import FakeServer
@@ -354,7 +356,7 @@ async def at_screen(
     output = ScreenOutput(
         glass, lambda: glass.size, term="xterm-256color", enable_cpr=False
     )
-    settings = Settings(paths)
+    settings = Preferences(paths)
     if chat is not None:
         settings.remember_chat(server.address, "alice", chat)
 

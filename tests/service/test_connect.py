@@ -11,9 +11,6 @@ import pytest
 from chatd.protocol.errors import AuthFailedError, NotAllowedError
 from chatd.protocol.links import JoinLink
 from chatd.protocol.messages import Auth
-from client.address import ServerAddress, parse_server_address
-from client.connect import connect
-from client.connection import Connection
 from client.errors import (
     ChangedKeyError,
     ConnectError,
@@ -22,8 +19,11 @@ from client.errors import (
     ServerProofError,
     UnknownKeyError,
 )
-from client.login import Introduction, log_in, log_in_by_token, register
-from client.pins import AUTHORITY, PinStore
+from client.net.address import ServerAddress, parse_server_address
+from client.net.connect import connect
+from client.net.connection import Connection
+from client.net.login import Introduction, log_in, log_in_by_token, register
+from client.storage.pins import AUTHORITY, PinStore
 from tests.fake_server import FakeServer, make_tls
 from tests.system.daemon import free_ports
 

@@ -15,9 +15,10 @@ from chatd.protocol.messages import (
     MemberInfo,
     ReadPush,
 )
-from client.changes import Change
 from client.clientfile import ClientSettings
-from client.link import Link, LinkState
+from client.link.link import Link
+from client.link.reconnect import LinkState
+from client.model.changes import Change
 from tests.service.full_screen import (
     F5,
     FOCUS_IN,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from client.changes import Entry
+from client.model.entries import Entry
 from tests.service.full_screen import (
     F1,
     Person,
@@ -99,7 +99,7 @@ async def test_what_is_far_back_in_the_cache_is_searched_without_holding_a_key(
 ) -> None:
     server.say("#ops", "straw and needle")
     await person.shows("straw and needle")
-    monkeypatch.setattr("client.cache.SEARCHED_AT_ONCE", 1)
+    monkeypatch.setattr("client.storage.cache.SEARCHED_AT_ONCE", 1)
     asked: list[str] = []
     gate, search = asyncio.Event(), person.link.search_all_cached
 

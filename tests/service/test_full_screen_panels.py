@@ -7,9 +7,9 @@ import pytest
 
 from chatd.protocol.errors import NotAllowedError
 from chatd.protocol.messages import Presence, PresenceOf
-from client.chat import Chat
 from client.clientfile import ClientSettings
-from client.model import Model
+from client.model.chat import Chat
+from client.model.model import Model
 from client.ui.actions import check_keys
 from client.ui.sidebar import chat_list
 from tests.service.full_screen import (

@@ -18,7 +18,7 @@ from chatd.protocol.messages import (
     Topic,
     Typing,
 )
-from client.outbox import OutboxError
+from client.storage.outbox import OutboxError
 from tests.service.full_screen import (
     PASTE,
     Person,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chatd.protocol.messages import Presence, PresenceOf, TypingPush
-from client.link import LinkState
+from client.link.reconnect import LinkState
 from client.ui.people import people_of
 from client.ui.sidebar import chat_list
 from tests.service.full_screen import (

@@ -16,12 +16,13 @@ from prompt_toolkit.input.base import PipeInput
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from chatd.protocol.messages import TypingPush
-from client.changes import Change
 from client.clientfile import ClientSettings, GeneralSettings, Rule
 from client.line import LineMode
-from client.link import Link, LinkState
+from client.link.link import Link
+from client.link.reconnect import LinkState
+from client.model.changes import Change
 from client.notify import Rung
-from client.settings import Settings
+from client.storage.preferences import Preferences
 from tests.helpers import PATIENCE, eventually
 from tests.unit.client_face.fakes import NOON_MS, FakeLink, message, room
 
@@ -114,7 +115,7 @@ async def at_terminal(
         fake.on_change, fake.on_state = on_change, on_state
         return cast(Link, fake)
 
-    settings = Settings(None)
+    settings = Preferences(None)
     settings.remember_chat("tls://lab:4747", "alice", "#ops")
     with create_pipe_input() as keys, create_app_session(keys, output):
         mode = LineMode(
@@ -373,7 +374,7 @@ async def test_who_types_elsewhere_is_not_shown() -> None:
 async def test_who_stops_typing_is_not_shown_for_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("client.chat.TYPING_SECONDS", 0.1)
+    monkeypatch.setattr("client.model.chat.TYPING_SECONDS", 0.1)
     monkeypatch.setattr("client.line.TYPING_SECONDS", 0.1)
     async with at_terminal() as terminal:
         let_type(terminal.link, "bob")

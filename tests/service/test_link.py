@@ -16,11 +16,20 @@ from chatd.protocol.errors import (
     TooLargeError,
 )
 from chatd.protocol.messages import Auth, History, Read, Send, SetStatus, Sync
-from client.changes import Change, EntriesAdded, ItemChanged, Notice, Reset, SyncDone
 from client.errors import NoLoginError, NotConnectedError, SendTimeoutError
-from client.link import Link, LinkState, Timing
-from client.paths import Paths
-from client.profile import Logins
+from client.link.link import Link
+from client.link.reconnect import LinkState
+from client.model.changes import (
+    Change,
+    EntriesAdded,
+    ItemChanged,
+    Notice,
+    Reset,
+    SyncDone,
+)
+from client.net.session import Timing
+from client.storage.paths import Paths
+from client.storage.saved_logins import SavedLogins
 from tests.fake_server import PATIENCE, FakeServer
 
 QUICK = Timing(connect=5, ping=0.05, dead=2, backoff_first=0.02, backoff_max=0.1)
@@ -119,7 +128,7 @@ async def test_the_logins_are_readable_by_their_owner_alone(
 async def test_a_refused_token_asks_for_the_password(
     server: FakeServer, paths: Paths
 ) -> None:
-    Logins(paths.logins).remember(server.address, "alice", "revoked-token")
+    SavedLogins(paths.logins).remember(server.address, "alice", "revoked-token")
     asked: list[str] = []
 
     async def ask(reason: str) -> str:
@@ -130,7 +139,7 @@ async def test_a_refused_token_asks_for_the_password(
         server.address, "alice", timing=QUICK, paths=paths, ask_password=ask
     ):
         assert asked == ["the remembered login is not valid any more"]
-        token = Logins(paths.logins).token(server.address, "alice")
+        token = SavedLogins(paths.logins).token(server.address, "alice")
         assert token not in (None, "revoked-token")
 
 
@@ -157,7 +166,7 @@ async def test_a_revoked_login_stops_the_link_and_is_forgotten(
     async with Link.open(server.address, "alice", **options(watch, paths=paths)):
         server.close_all("revoked")
         assert isinstance(await watch.stopped(), NoLoginError)
-    assert Logins(paths.logins).token(server.address, "alice") is None
+    assert SavedLogins(paths.logins).token(server.address, "alice") is None
 
 
 # Staying connected --------------------------------------------------------------------

@@ -12,14 +12,15 @@ import pytest
 
 from chatd.protocol.errors import ChatError
 from chatd.protocol.messages import Create, Files, FilesPage
-from client.address import parse_server_address
-from client.changes import Entry, Transfer, TransferChanged
-from client.connect import connect
 from client.errors import TransferError, UnknownKeyError
-from client.link import Link
-from client.paths import Paths
-from client.pins import PinStore
-from client.session import Timing
+from client.link.link import Link
+from client.model.changes import TransferChanged
+from client.model.entries import Entry, Transfer
+from client.net.address import parse_server_address
+from client.net.connect import connect
+from client.net.session import Timing
+from client.storage.paths import Paths
+from client.storage.pins import PinStore
 from tests.helpers import PASSWORD, Address, RawClient, fresh_name
 from tests.system.daemon import Daemon
 from tests.system.proxy import Proxy, Trouble

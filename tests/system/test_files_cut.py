@@ -208,7 +208,7 @@ async def test_nothing_is_left_of_what_is_given_up_after_the_daemon_died(
         (("client.transfers.journal", "Journal.add"), False),
         (("client.transfers.job", "Job._keep"), True),
         (("client.transfers.upload", "open_data"), True),
-        (("client.transfers.outgoing", "Outgoing.send"), True),
+        (("client.transfers.upload_connection", "UploadConnection.send"), True),
         (("client.transfers.journal", "Journal.remove"), True),
     ],
 )
@@ -234,7 +234,9 @@ async def test_a_send_that_dies_and_another_command_goes_on_with_is_sent_once(
 ) -> None:
     command = ("send", ROOM, "--file", str(source))
     doom = doomed(
-        source.with_name("doom"), "client.transfers.outgoing", "Outgoing.send"
+        source.with_name("doom"),
+        "client.transfers.upload_connection",
+        "UploadConnection.send",
     )
     assert (await alice.attempt(*command, **doom)).status == KILLED
     # What goes on with it lives on, and has a bad connection unless it is to be over.
@@ -278,8 +280,8 @@ async def test_a_stream_is_sent_by_the_next_command_once_it_was_copied(
     ("death", "is_named"),
     [
         (("client.transfers.download", "open_data"), False),
-        (("client.transfers.partial", "Partial.finish"), False),
-        (("client.transfers.partial", "sync_folder"), True),
+        (("client.transfers.partial_file", "Partial.finish"), False),
+        (("client.transfers.partial_file", "sync_folder"), True),
         (("client.transfers.download", "remove"), True),
         (("client.transfers.journal", "Journal.remove"), True),
     ],

@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from client.address import parse_server_address
-from client.paths import Paths
-from client.pins import PinStore
-from client.profile import Logins
+from client.net.address import parse_server_address
+from client.storage.paths import Paths
+from client.storage.pins import PinStore
+from client.storage.saved_logins import SavedLogins
 from tests.helpers import Address, DataLine, Json, RawClient, sha256_of
 from tests.system.daemon import Daemon
 from tests.system.person import Person
@@ -139,7 +139,7 @@ class Insister(Person):
         async with await RawClient.connect(self._daemon.tcp) as client:
             await client.register(self.name)
             ready = await client.login(self.name, remember=True, sync="none")
-        Logins(paths.logins).remember(server, self.name, ready["token"])
+        SavedLogins(paths.logins).remember(server, self.name, ready["token"])
 
     async def attempt(
         self, *arguments: str, given: bytes = b"", **environment: str

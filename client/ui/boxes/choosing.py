@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chatd.text.safe import clean
-from client.changes import Entry
 from client.formatting import gist
+from client.model.entries import Entry
 from client.times import format_time
 from client.ui.boxes.overlays import go_to_message
 from client.ui.terminal import copy_by_tmux, copy_sequence

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 from chatd.text.safe import display
-from client.changes import Transfer
 from client.colours import Line
 from client.formatting import excerpt
 from client.formatting_files import transfer_text
+from client.model.entries import Transfer
 from client.times import BadTimeError, format_day, local, parse_since
 from client.ui.boxes.boxes import Item
 from client.ui.boxes.fuzzy import find

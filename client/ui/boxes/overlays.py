@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from client.chat import Chat
 from client.commands import Registry, make_registry
+from client.model.chat import Chat
 from client.times import local
 from client.ui.actions import help_lines
 from client.ui.boxes.boxes import Item, ListBox

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from chatd.protocol.errors import ChatError
 from chatd.text.safe import display, width
-from client.changes import Entry
 from client.colours import Line, colour_of
 from client.errors import LinkError
 from client.formatting import Look, gist
+from client.model.entries import Entry
 from client.times import format_time, local
 from client.ui.boxes.boxes import Item, ListBox
 from client.ui.boxes.overlays import go_to_message

@@ -8,8 +8,8 @@ from functools import lru_cache
 from itertools import chain, islice, pairwise
 
 from chatd.text.safe import clean, display, settle
-from client.chat import mention_of
 from client.colours import colour_of
+from client.model.chat import mention_of
 from client.ui.messages.highlight import highlight
 from client.ui.messages.markup import CodeBlock, Paragraph, Quote, Span, Spans, parse
 from client.ui.messages.rowstyle import RowStyle

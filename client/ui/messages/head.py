@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from chatd.text.safe import display
-from client.chat import Chat
 from client.colours import Line
 from client.formatting import Look, table_lines
+from client.model.chat import Chat
 from client.ui.messages.rows import notice_rows, rule_row
 from client.ui.messages.rowstyle import RowStyle
 

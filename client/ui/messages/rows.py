@@ -13,11 +13,11 @@ from msgspec import Struct
 
 from chatd.protocol.messages import FileInfo
 from chatd.text.safe import anchored, display, fit
-from client.changes import Entry, OutboxItem, Transfer
-from client.chat import mention_of
 from client.colours import Line, colour_of
 from client.formatting import NAME_CELLS, event_text, excerpt, gist, item_entry
 from client.formatting_files import outcome_text, progress_line, size_text, type_of
+from client.model.chat import mention_of
+from client.model.entries import Entry, OutboxItem, Transfer
 from client.times import format_day, format_time, local
 from client.ui.messages.body import MAX_ROWS, MENTION, SHOWN_ROWS, body_rows, fold
 from client.ui.messages.hyperlinks import split_line, to_line

@@ -8,9 +8,9 @@ key press makes none, and a new message one or two.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from client.changes import Entry, OutboxItem, Transfer
-from client.chat import Chat
 from client.colours import Line
+from client.model.chat import Chat
+from client.model.entries import Entry, OutboxItem, Transfer
 from client.times import format_time, local
 from client.ui.messages.rows import (
     Around,

@@ -5,9 +5,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from client.changes import Transfer
-from client.chat import Chat
 from client.colours import Line
+from client.model.chat import Chat
+from client.model.entries import Transfer
 from client.times import local
 from client.ui.messages.head import head_rows
 from client.ui.messages.rowstyle import FOLD_HINT, RowStyle, no_emoji
@@ -129,7 +129,7 @@ class Contents:
     def _style(self) -> RowStyle:
         return RowStyle(
             width=self._width,
-            time_format=self._workspace.settings.time_format,
+            time_format=self._workspace.preferences.time_format,
             me=self._workspace.model.me,
             is_bare=self._is_bare,
             osc8=self.osc8,

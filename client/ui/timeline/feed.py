@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from client.changes import Entry, Gap, OutboxItem, Transfer
-from client.chat import Chat
 from client.colours import Line
+from client.model.chat import Chat
+from client.model.entries import Entry, Gap, OutboxItem, Transfer
 from client.times import local
 
 Key = tuple[int, int]

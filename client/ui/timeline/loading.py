@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from chatd.protocol.errors import ChatError
 from chatd.protocol.messages import History
-from client.changes import Gap
 from client.errors import LinkError
-from client.link import Link
+from client.link.link import Link
+from client.model.entries import Gap
 from client.ui.timeline.feed import SeenGap, day_of
 
 PAGE = 100

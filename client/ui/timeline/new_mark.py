@@ -4,8 +4,8 @@ It stays there until the chat is left, also when all has been read meanwhile. On
 older entries are loaded, or what was missing, may it turn out to belong further up.
 """
 
-from client.changes import Entry
-from client.chat import Chat
+from client.model.chat import Chat
+from client.model.entries import Entry
 
 MAX_COUNTED = 1_000
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from client.chat import Chat
 from client.colours import Line
+from client.model.chat import Chat
 from client.ui.timeline.feed import Notice
 
 MAX_NOTICES = 200

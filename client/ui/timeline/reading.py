@@ -10,7 +10,7 @@ from datetime import date
 from itertools import islice
 from typing import Literal
 
-from client.changes import Gap
+from client.model.entries import Gap
 from client.ui.timeline.contents import Contents
 from client.ui.timeline.feed import SeenGap, day_of, index_of_day, is_entry
 from client.ui.timeline.seen import (

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from client.chat import Chat
 from client.colours import Line
+from client.model.chat import Chat
 from client.ui.messages.hyperlinks import ESCAPE_STYLE
 from client.ui.messages.rows import named_row
 from client.ui.messages.rowstyle import RowStyle

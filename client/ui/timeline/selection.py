@@ -2,8 +2,8 @@
 
 from itertools import islice
 
-from client.changes import Entry
-from client.chat import Chat
+from client.model.chat import Chat
+from client.model.entries import Entry
 
 
 class Selection:

@@ -12,8 +12,8 @@ from prompt_toolkit.layout.controls import UIContent, UIControl
 from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 
 from chatd.text.safe import clean, display
-from client.changes import Entry
 from client.colours import Line
+from client.model.entries import Entry
 from client.ui.messages.hyperlinks import ESCAPE_STYLE
 from client.ui.messages.markup import links
 from client.ui.messages.wrapping import cells

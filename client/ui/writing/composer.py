@@ -19,10 +19,12 @@ from prompt_toolkit.history import DummyHistory
 from prompt_toolkit.key_binding import KeyBindingsBase, KeyPressEvent
 from prompt_toolkit.layout import Float
 
-from client.changes import Change, Entry
 from client.commands.registry import Registry, plain_text, split_command
 from client.commands.table import make_registry
-from client.paths import Paths
+from client.model.changes import Change
+from client.model.entries import Entry
+from client.storage.deferred_file import storable
+from client.storage.paths import Paths
 from client.ui.writing import emoji, paste
 from client.ui.writing.choice import Choice
 from client.ui.writing.completion import ChatCompleter
@@ -30,7 +32,6 @@ from client.ui.writing.composer_layout import ComposerLayout
 from client.ui.writing.drafts import Drafts
 from client.ui.writing.editor import EditorError, edit, editor_words
 from client.ui.writing.known import Known
-from client.ui.writing.lazyfile import storable
 from client.ui.writing.long_texts import LongTexts
 from client.ui.writing.menu import Menu
 from client.ui.writing.typed import Typed

@@ -8,9 +8,9 @@ from prompt_toolkit.layout import Container, Dimension, Window
 from prompt_toolkit.layout.screen import Screen, WritePosition
 
 from chatd.text.safe import display
-from client.changes import Entry
 from client.colours import Line, colour_of
 from client.formatting import excerpt, gist
+from client.model.entries import Entry
 from client.ui.arrangement import RowsWindow
 from client.ui.control import RowsControl
 from client.ui.messages.wrapping import Piece, cells, clip

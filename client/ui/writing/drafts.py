@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from client.ui.writing.lazyfile import DELAY_SECONDS, LazyFile, storable
+from client.storage.deferred_file import DELAY_SECONDS, DeferredFile, storable
 
 MAX_DRAFTS = 500
 MAX_DRAFT = 1_000_000
@@ -33,7 +33,7 @@ class Drafts:
         say: Callable[[str], None],
         delay: float = DELAY_SECONDS,
     ) -> None:
-        self._file = LazyFile(path, _Drafts, "drafts", say, delay)
+        self._file = DeferredFile(path, _Drafts, "drafts", say, delay)
         self._texts = self._file.read().chats
 
     def get(self, chat: str) -> str:

@@ -6,7 +6,7 @@ same whether ten people are known or ten thousand.
 
 from collections.abc import Iterable, Iterator
 
-from client.changes import (
+from client.model.changes import (
     Change,
     ChatAdded,
     ChatRemoved,

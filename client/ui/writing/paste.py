@@ -14,7 +14,7 @@ from msgspec import Struct
 from chatd.text.safe import display
 from client.formatting import excerpt
 from client.formatting_files import size_text
-from client.ui.writing.lazyfile import storable
+from client.storage.deferred_file import storable
 
 MAX_LINES = 5
 MAX_BYTES = 2_000

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from client.ui.writing.lazyfile import DELAY_SECONDS, LazyFile, storable
+from client.storage.deferred_file import DELAY_SECONDS, DeferredFile, storable
 
 MAX_TEXTS = 100
 MAX_CHARACTERS = 32_000
@@ -39,7 +39,7 @@ class Typed:
         say: Callable[[str], None],
         delay: float = DELAY_SECONDS,
     ) -> None:
-        self._file = LazyFile(path, _Typed, "typed lines", say, delay)
+        self._file = DeferredFile(path, _Typed, "typed lines", say, delay)
         self._chats = self._file.read().chats
         self._chat = ""
         self._lines: list[str] | None = None

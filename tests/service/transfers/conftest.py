@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from client.link import Link
-from client.paths import Paths
+from client.link.link import Link
+from client.storage.paths import Paths
 from tests.service.transfers.fake import PASSWORD, QUICK, FileServer, Watch
 
 

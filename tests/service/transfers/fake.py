@@ -36,13 +36,14 @@ from chatd.protocol.messages import (
     UploadReply,
     parse_request,
 )
-from client.address import parse_server_address
-from client.changes import Change, Transfer, TransferChanged
-from client.connect import connect
 from client.errors import UnknownKeyError
-from client.paths import Paths
-from client.pins import PinStore
-from client.session import Timing
+from client.model.changes import Change, TransferChanged
+from client.model.entries import Transfer
+from client.net.address import parse_server_address
+from client.net.connect import connect
+from client.net.session import Timing
+from client.storage.paths import Paths
+from client.storage.pins import PinStore
 from client.transfers.journal import Journal
 from tests.fake_server import PATIENCE, FakeConnection, FakeServer
 

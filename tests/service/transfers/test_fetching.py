@@ -17,12 +17,12 @@ from chatd.protocol.errors import (
     TooManyError,
 )
 from chatd.protocol.messages import FileInfo
-from client.changes import Transfer
 from client.errors import TransferError
-from client.link import Link
-from client.paths import Paths
+from client.link.link import Link
+from client.model.entries import Transfer
+from client.storage.paths import Paths
 from client.transfers.journal import Journal
-from client.transfers.partial import Partial
+from client.transfers.partial_file import PartialFile
 from client.transfers.source import unwritable
 from tests.fake_server import PATIENCE
 from tests.service.transfers.fake import FileServer, Trouble, Watch, left_over
@@ -173,9 +173,9 @@ async def test_the_next_process_goes_on_by_itself(
 FETCH = """
 import asyncio, sys
 from chatd.protocol.messages import FileInfo
-from client.changes import TransferChanged
-from client.link import Link
-from client.paths import Paths
+from client.model.changes import TransferChanged
+from client.link.link import Link
+from client.storage.paths import Paths
 from pathlib import Path
 
 def tell(change):
@@ -341,15 +341,15 @@ async def test_a_passing_refusal_is_waited_out(
 async def test_a_disk_that_gets_full_leaves_nothing_behind(
     server: FileServer, connect: Any, paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = Partial.write
+    write = PartialFile.write
 
-    def write_some(partial: Partial, data: bytes | memoryview) -> None:
+    def write_some(partial: PartialFile, data: bytes | memoryview) -> None:
         if partial.offset > 500_000:
             full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             raise unwritable(partial.path, full)
         write(partial, data)
 
-    monkeypatch.setattr(Partial, "write", write_some)
+    monkeypatch.setattr(PartialFile, "write", write_some)
     async with connect() as link:
         error = await fails(link, server.add_file(DATA))
         assert error.code == "storage_full"

@@ -9,8 +9,8 @@ import pytest
 
 from chatd.protocol.errors import StorageFullError
 from client.errors import TransferError
-from client.paths import Paths
-from client.transfers import worker
+from client.storage.paths import Paths
+from client.transfers import worker_thread
 from tests.fake_server import make_tls
 from tests.service.transfers.fake import FileServer, Trouble, trust
 
@@ -21,7 +21,7 @@ DATA = os.urandom(7_000_000)
 def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Move bytes on one loop or the other."""
     if request.param == "asyncio":
-        monkeypatch.setattr(worker, "_new_loop", asyncio.new_event_loop)
+        monkeypatch.setattr(worker_thread, "_new_loop", asyncio.new_event_loop)
     else:
         pytest.importorskip("uvloop")
 

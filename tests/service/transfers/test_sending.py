@@ -21,11 +21,11 @@ from chatd.protocol.errors import (
     UnavailableError,
 )
 from chatd.protocol.messages import Limits, Upload
-from client.changes import Change, TransferChanged
 from client.errors import NotConnectedError, TransferError
-from client.link import Link
-from client.paths import Paths
-from client.transfers import roster
+from client.link.link import Link
+from client.model.changes import Change, TransferChanged
+from client.storage.paths import Paths
+from client.transfers import job_list
 from tests.fake_server import PATIENCE, make_tls
 from tests.service.transfers.fake import (
     PASSWORD,
@@ -490,7 +490,7 @@ async def test_who_waits_is_told_when_the_login_is_refused(
 async def test_of_those_over_a_bounded_number_is_remembered(
     connect: Any, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(roster, "MAX_OVER", 2)
+    monkeypatch.setattr(job_list, "MAX_OVER", 2)
     async with connect() as link:
         for _ in range(5):
             begun = await link.transfers.send_file("#ops", file)
@@ -521,8 +521,8 @@ async def test_the_next_process_goes_on_by_itself(
 
 SEND = """
 import asyncio, sys
-from client.link import Link
-from client.paths import Paths
+from client.link.link import Link
+from client.storage.paths import Paths
 from pathlib import Path
 
 async def main(address, home, file):

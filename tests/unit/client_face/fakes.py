@@ -21,12 +21,14 @@ from chatd.protocol.messages import (
     Synced,
 )
 from chatd.protocol.messages import Limits as ServerLimits
-from client.changes import Change, Entry, OutboxItem, Transfer, TransferChanged
 from client.colours import Line, plain
 from client.errors import TransferError
-from client.link import Link, LinkState
-from client.model import Model
-from client.settings import Settings
+from client.link.link import Link
+from client.link.reconnect import LinkState
+from client.model.changes import Change, TransferChanged
+from client.model.entries import Entry, OutboxItem, Transfer
+from client.model.model import Model
+from client.storage.preferences import Preferences
 from client.workspace import Workspace
 
 NOON_MS = 1_795_262_400_000
@@ -253,7 +255,7 @@ class Stage:
         self.ws = Workspace(
             cast(Link, self.fake),
             "tls://lab:4747",
-            Settings(None),
+            Preferences(None),
             self.face,
             lambda: self.now,
         )

@@ -24,7 +24,7 @@ from client.clientfile import (
     parse_client_file,
 )
 from client.clientfile_default import default_text, write_default
-from client.paths import Paths
+from client.storage.paths import Paths
 from client.ui.actions import ACTIONS, keys_of
 from client.ui.themes import STYLES
 

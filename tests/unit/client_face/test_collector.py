@@ -51,8 +51,8 @@ def test_a_face_starts_without_it_and_goes_on_with_it(tmp_path: Path) -> None:
 import asyncio, gc, sys
 from pathlib import Path
 from client import collector, interactive
-from client.profile import Logins
-from client.paths import Paths
+from client.storage.saved_logins import SavedLogins
+from client.storage.paths import Paths
 from client.setup import Wishes
 
 class Face:
@@ -70,7 +70,7 @@ sys.stdin = sys.stdout = Terminal()
 collector.START_SECONDS = 0
 interactive.make_face = lambda name, start: Face()
 paths = Paths.under(Path(sys.argv[1]))
-Logins(paths.logins).remember("tls://lab:4747", "alice", "token")
+SavedLogins(paths.logins).remember("tls://lab:4747", "alice", "token")
 interactive.chat(paths, Wishes(), "full")
 """
     done = run(code, tmp_path)

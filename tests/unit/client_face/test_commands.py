@@ -20,11 +20,11 @@ from chatd.protocol.messages import (
     Topic,
     WhoisReply,
 )
-from client.changes import OutboxItem
 from client.commands import Registry, make_registry, run
 from client.commands.registry import Command
 from client.errors import NotConnectedError
-from client.link import LinkState
+from client.link.reconnect import LinkState
+from client.model.entries import OutboxItem
 from tests.unit.client_face.fakes import Stage, message, room
 
 
@@ -338,9 +338,9 @@ async def test_away_back_and_status_tell_the_server(ops: Stage) -> None:
 
 async def test_time_sets_how_times_are_shown(ops: Stage) -> None:
     await type_in(ops, "/time %H.%M Uhr")
-    assert ops.ws.settings.time_format == "%H.%M Uhr"
+    assert ops.ws.preferences.time_format == "%H.%M Uhr"
     assert "shows no time" in await type_in(ops, "/time hello")
-    assert ops.ws.settings.time_format == "%H.%M Uhr"
+    assert ops.ws.preferences.time_format == "%H.%M Uhr"
 
 
 async def test_outbox_retry_and_discard_go_by_number(ops: Stage) -> None:

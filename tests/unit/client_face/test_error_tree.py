@@ -7,7 +7,7 @@ from pathlib import Path
 
 import client
 from client import errors
-from client.paths import Paths
+from client.storage.paths import Paths
 
 
 def subclasses(of: type[Exception]) -> Iterator[type[Exception]]:

@@ -12,11 +12,11 @@ import pytest
 
 from chatd.protocol.messages import FilesPage
 from client import file_pipes
-from client.changes import Change, TransferChanged
 from client.errors import NotConnectedError, TransferError
 from client.file_list import NoSuchFileError
 from client.file_pipes import Source
-from client.link import Link
+from client.link.link import Link
+from client.model.changes import Change, TransferChanged
 from client.pipes import Printer
 from client.places import Target
 from tests.unit.client_face.fakes import FakeLink, item

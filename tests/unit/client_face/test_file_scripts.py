@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from client.lockfile import FileLock
-from client.transfers.private import private_folder, sweep_private
+from client.storage.file_lock import FileLock
+from client.transfers.private_folder import private_folder, sweep_private
 
 
 def test_a_private_folder_is_removed_at_the_end_whatever_happens(

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatd.text.safe import width
-from client.changes import Entry, OutboxItem
 from client.colours import plain
 from client.formatting import (
     Look,
@@ -23,6 +22,7 @@ from client.formatting import (
     notice_lines,
     table_lines,
 )
+from client.model.entries import Entry, OutboxItem
 from tests.unit.client_face.fakes import entry, info
 
 LOOK = Look(columns=80, me="alice")

@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from client.cli import main
 from client.clientfile import ClientSettings, GeneralSettings
-from client.interactive import Start, make_face, make_settings, usual_face
-from client.link import Link, MakeLink
-from client.paths import Paths
+from client.interactive import Start, make_face, make_preferences, usual_face
+from client.link.link import Link, MakeLink
 from client.plain import PlainMode
+from client.storage.paths import Paths
 from tests.unit.client_face.fakes import FakeLink
 
 
@@ -25,7 +25,7 @@ def start(home: Path) -> Start:
         user="alice",
         room=None,
         paths=Paths.under(home),
-        settings=make_settings(Paths.under(home), ClientSettings()),
+        preferences=make_preferences(Paths.under(home), ClientSettings()),
         wishes=ClientSettings(),
     )
 
@@ -45,7 +45,7 @@ def test_a_face_is_imported_only_where_it_is_asked_for() -> None:
 
 def test_the_full_screen_starts_without_what_only_some_need() -> None:
     late = {
-        "client.scram": "a password is proved",
+        "client.net.scram": "a password is proved",
         "scramp": "a password is proved",
         "cryptography": "a certificate is read",
         "importlib.metadata": "scramp is loaded",
@@ -84,9 +84,9 @@ def test_without_a_terminal_only_the_plain_face_starts(
 def test_the_file_says_how_times_look_at_the_start(tmp_path: Path) -> None:
     paths = Paths.under(tmp_path)
     wishes = ClientSettings(general=GeneralSettings(time_format="%H:%M:%S"))
-    make_settings(paths, ClientSettings()).time_format = "%I:%M"
-    assert make_settings(paths, ClientSettings()).time_format == "%I:%M"
-    assert make_settings(paths, wishes).time_format == "%H:%M:%S"
+    make_preferences(paths, ClientSettings()).time_format = "%I:%M"
+    assert make_preferences(paths, ClientSettings()).time_format == "%I:%M"
+    assert make_preferences(paths, wishes).time_format == "%H:%M:%S"
 
 
 def test_what_rang_is_remembered_for_the_user_and_the_server(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from chatd.protocol.messages import (
     PresenceOf,
     Synced,
 )
-from client.changes import ChatRemoved, OutboxItem
-from client.link import LinkState
+from client.link.reconnect import LinkState
+from client.model.changes import ChatRemoved
+from client.model.entries import OutboxItem
 from client.narrator import Narrator
 from tests.unit.client_face.fakes import NOON_MS, Stage, info, message, room, transfer
 

@@ -7,7 +7,6 @@ import pytest
 
 from chatd.protocol.messages import ReadPush, Synced
 from client.clientfile import ClientSettings, GeneralSettings, NotifySettings, Rule
-from client.jsonfile import DamagedFileError
 from client.notify import (
     WATCH_SECONDS,
     Alert,
@@ -17,6 +16,7 @@ from client.notify import (
     make_alert,
     title_text,
 )
+from client.storage.json_file import DamagedFileError
 from tests.unit.client_face.fakes import FakeLink, entry, message, room
 
 SERVER = "tls://lab:4747"

@@ -13,15 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatd.protocol.messages import FileInfo, Joined
-from client.changes import Change
 from client.colours import plain
 from client.formatting import Look, divider
 from client.lineinput import LineInput
-from client.link import Link, LinkState
+from client.link.link import Link
+from client.link.reconnect import LinkState
+from client.model.changes import Change
 from client.notify import Rung
 from client.plain import PlainMode
 from client.plain_lines import entry_line, one_line, shown_text
-from client.settings import Settings
+from client.storage.preferences import Preferences
 from tests.helpers import PATIENCE, eventually
 from tests.unit.client_face.fakes import (
     NOON_MS,
@@ -154,7 +155,7 @@ class PlainStage:
         self.input = FakeInput()
         self.written = ""
         self.is_read = is_read
-        kept = Settings(None)
+        kept = Preferences(None)
         kept.remember_chat(SERVER, "alice", "#ops")
         self.mode = PlainMode(
             self._make_link,

@@ -3,8 +3,9 @@
 import io
 from typing import Any
 
-from client.changes import ItemChanged, OutboxItem, TransferChanged
-from client.link import LinkState
+from client.link.reconnect import LinkState
+from client.model.changes import ItemChanged, TransferChanged
+from client.model.entries import OutboxItem
 from client.stderr import REDRAW_SECONDS, Stderr
 from tests.unit.client_face.fakes import transfer
 

@@ -26,11 +26,12 @@ from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from chatd.protocol.messages import Limits
-from client.changes import Change, Transfer
 from client.errors import LinkError
-from client.link import Link
-from client.paths import Paths
-from client.settings import Settings
+from client.link.link import Link
+from client.model.changes import Change
+from client.model.entries import Transfer
+from client.storage.paths import Paths
+from client.storage.preferences import Preferences
 from client.ui.actions import ACTIONS, bind
 from client.ui.writing.composer import Composer
 from client.workspace import Workspace
@@ -86,7 +87,7 @@ class Desk:
         self.face = FakeFace()
         self.face.columns, self.face.rows = columns, rows
         self.ws = Workspace(
-            cast(Link, self.link), "tls://lab:4747", Settings(None), self.face
+            cast(Link, self.link), "tls://lab:4747", Preferences(None), self.face
         )
         self.submitted: list[tuple[str, int | None]] = []
         self.environment: dict[str, str] = {}

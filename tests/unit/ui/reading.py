@@ -16,9 +16,9 @@ from prompt_toolkit.layout import BufferControl, HSplit, Layout, VSplit, Window
 from prompt_toolkit.output import ColorDepth
 
 from chatd.protocol.messages import ChatRecord
-from client.changes import Entry
-from client.chat import Chat
 from client.colours import Line, plain
+from client.model.chat import Chat
+from client.model.entries import Entry
 from client.ui.messages.hyperlinks import ESCAPE_STYLE, HyperlinkOutput
 from client.ui.renderer import use_row_renderer
 from client.ui.themes import make_theme

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from client.paths import Paths
+from client.storage.paths import Paths
 from client.ui.writing import emoji
 from tests.helpers import eventually
 from tests.unit.client_face.fakes import entry

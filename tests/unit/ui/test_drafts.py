@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from client.jsonfile import JsonFile
+from client.storage.json_file import JsonFile
 from client.ui.writing.drafts import MAX_DRAFT, MAX_DRAFTS, Drafts
 from client.ui.writing.typed import MAX_CHARACTERS, MAX_CHATS, MAX_TEXTS, Typed
 from tests.helpers import eventually

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatd.protocol.messages import ChatRecord
-from client.changes import OutboxItem
-from client.chat import Chat
+from client.model.chat import Chat
+from client.model.entries import OutboxItem
 from client.ui.timeline.feed import HEAD, Feed, Key, Notice, TailItem, is_entry
 from client.ui.timeline.notices import MAX_NOTICES, Notices
 from tests.unit.client_face.fakes import entry

@@ -5,9 +5,10 @@ from typing import Any, cast
 import pytest
 
 from chatd.protocol.messages import History, HistoryPage, Message
-from client.changes import Gap
-from client.link import Link, LinkState
-from client.model import Model
+from client.link.link import Link
+from client.link.reconnect import LinkState
+from client.model.entries import Gap
+from client.model.model import Model
 from client.ui.timeline.feed import SeenGap
 from client.ui.timeline.loading import PAGE, Loader
 from tests.helpers import eventually

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from chatd.protocol.messages import ChatRecord, MemberInfo, PresenceOf
 from chatd.text.safe import cells as counted_cells
 from chatd.text.safe import width
-from client.changes import OutboxItem, Transfer
-from client.chat import Chat
 from client.colours import Line, plain
-from client.link import LinkState
-from client.model import Model
+from client.link.reconnect import LinkState
+from client.model.chat import Chat
+from client.model.entries import OutboxItem, Transfer
+from client.model.model import Model
 from client.ui.bars import Status, about, header_row, status_row
 from client.ui.people import count_present, people_cells, people_of, people_rows
 from client.ui.sidebar import (

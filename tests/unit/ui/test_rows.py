@@ -14,8 +14,8 @@ from prompt_toolkit.utils import get_cwidth
 
 from chatd.protocol.messages import FileInfo
 from chatd.text.safe import display
-from client.changes import OutboxItem, Transfer
 from client.colours import Line, colour_of, plain
+from client.model.entries import OutboxItem, Transfer
 from client.ui.messages.body import MAX_ROWS, SHOWN_ROWS
 from client.ui.messages.hyperlinks import ESCAPE_STYLE
 from client.ui.messages.rows import (

@@ -9,8 +9,8 @@ import pytest
 from prompt_toolkit.mouse_events import MouseEventType
 
 from chatd.protocol.messages import FileInfo, ReadPush, Synced
-from client.changes import OutboxItem, Transfer
 from client.colours import plain
+from client.model.entries import OutboxItem, Transfer
 from tests.unit.client_face.fakes import NOON_MS, entry, room
 from tests.unit.ui.reading import MINUTE_MS, Desk, numbers, past
 

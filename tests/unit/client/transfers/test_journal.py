@@ -8,10 +8,12 @@ import msgspec
 import pytest
 
 from client.transfers.journal import Journal, JournalError
-from client.transfers.rows import Row
+from client.transfers.records import TransferRecord
 
-UP = Row(direction="up", chat="#ops", name="a.bin", size=5, path=Path("/a.bin"))
-DOWN = Row(
+UP = TransferRecord(
+    direction="up", chat="#ops", name="a.bin", size=5, path=Path("/a.bin")
+)
+DOWN = TransferRecord(
     direction="down",
     chat="@bob",
     name="b.bin",
@@ -30,7 +32,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "transfers.db"
 
 
-def adopted(path: Path) -> list[Row]:
+def adopted(path: Path) -> list[TransferRecord]:
     journal = Journal(path)
     journal.close()
     return journal.adopted
@@ -90,10 +92,10 @@ def test_a_killed_process_loses_nothing(path: Path) -> None:
     code = (
         "import os, signal, sys, pathlib\n"
         "from client.transfers.journal import Journal\n"
-        "from client.transfers.rows import Row\n"
+        "from client.transfers.records import TransferRecord\n"
         "journal = Journal(pathlib.Path(sys.argv[1]))\n"
         "for i in range(3):\n"
-        "    journal.add(Row(direction='up', chat='#ops', name=str(i)))\n"
+        "    journal.add(TransferRecord(direction='up', chat='#ops', name=str(i)))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], timeout=30)

@@ -9,22 +9,22 @@ from hypothesis import strategies as st
 
 from chatd.protocol.frames import encode_frame
 from client.errors import PeerError
-from client.transfers import intake
-from client.transfers.intake import FrameIntake, RawIntake
+from client.transfers import receive_buffers as intake
 from client.transfers.progress import RateMeter
-from client.transfers.slots import Slots
+from client.transfers.receive_buffers import FrameBuffer, RawBuffer
+from client.transfers.turn_queue import TurnQueue
 
 # Turns --------------------------------------------------------------------------------
 
 
-async def enter(slots: Slots, number: int, order: list[int]) -> None:
+async def enter(slots: TurnQueue, number: int, order: list[int]) -> None:
     async with slots.hold(number):
         order.append(number)
         await asyncio.sleep(0)
 
 
 async def test_the_lowest_number_comes_first() -> None:
-    slots, order = Slots(1), list[int]()
+    slots, order = TurnQueue(1), list[int]()
     async with slots.hold(0):
         tasks = [asyncio.create_task(enter(slots, n, order)) for n in (3, 1, 2)]
         await asyncio.sleep(0)
@@ -36,7 +36,7 @@ async def test_the_lowest_number_comes_first() -> None:
 
 
 async def test_no_more_than_so_many_hold_a_slot_at_once() -> None:
-    slots, now, most = Slots(3), 0, 0
+    slots, now, most = TurnQueue(3), 0, 0
 
     async def work(number: int) -> None:
         nonlocal now, most
@@ -51,7 +51,7 @@ async def test_no_more_than_so_many_hold_a_slot_at_once() -> None:
 
 
 async def test_who_gives_up_waiting_loses_nobody_a_turn() -> None:
-    slots, order = Slots(1), list[int]()
+    slots, order = TurnQueue(1), list[int]()
     async with slots.hold(0):
         tasks = [asyncio.create_task(enter(slots, n, order)) for n in (1, 2)]
         await asyncio.sleep(0)
@@ -63,7 +63,7 @@ async def test_who_gives_up_waiting_loses_nobody_a_turn() -> None:
 
 
 async def test_a_turn_given_to_one_who_gives_up_is_passed_on() -> None:
-    slots, order = Slots(1), list[int]()
+    slots, order = TurnQueue(1), list[int]()
     holding = slots.hold(0)
     await holding.__aenter__()
     tasks = [asyncio.create_task(enter(slots, n, order)) for n in (1, 2)]
@@ -104,7 +104,7 @@ def test_a_counter_that_went_back_begins_anew() -> None:
 # Gathering bytes ----------------------------------------------------------------------
 
 
-def pour(frames: FrameIntake, data: bytes, sizes: list[int]) -> list[bytes]:
+def pour(frames: FrameBuffer, data: bytes, sizes: list[int]) -> list[bytes]:
     """Hand bytes over as a transport would, in pieces of at most these sizes."""
     found, at = [], 0
     while at < len(data):
@@ -127,11 +127,11 @@ def test_frames_are_gathered_from_any_pieces(
     bodies: list[bytes], sizes: list[int]
 ) -> None:
     data = b"".join(map(encode_frame, bodies))
-    assert pour(FrameIntake(), data, sizes) == bodies
+    assert pour(FrameBuffer(), data, sizes) == bodies
 
 
 def test_no_byte_behind_a_frame_is_asked_for() -> None:
-    frames = FrameIntake()
+    frames = FrameBuffer()
     assert pour(frames, encode_frame(b"abc")[:-1], [99]) == []
     assert len(frames.room()) == 1
 
@@ -139,7 +139,7 @@ def test_no_byte_behind_a_frame_is_asked_for() -> None:
 @pytest.mark.parametrize("prefix", [b"\0\0\0\0", b"\xff\xff\xff\xff"])
 def test_an_impossible_frame_is_refused(prefix: bytes) -> None:
     with pytest.raises(PeerError):
-        pour(FrameIntake(), prefix, [4])
+        pour(FrameBuffer(), prefix, [4])
 
 
 @settings(deadline=None)
@@ -147,7 +147,7 @@ def test_an_impossible_frame_is_refused(prefix: bytes) -> None:
 def test_raw_bytes_come_out_as_they_came_in(
     data: bytes, missing: int, more: st.DataObject
 ) -> None:
-    raw, written, at = RawIntake(missing), b"", 0
+    raw, written, at = RawBuffer(missing), b"", 0
     while at < len(data):
         room = raw.room()
         assert len(room) > 0
@@ -169,7 +169,7 @@ def test_two_buffers_are_enough_while_one_is_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(intake, "BUFFER_BYTES", 8)
-    raw, used = RawIntake(1000), set[int]()
+    raw, used = RawBuffer(1000), set[int]()
     for _ in range(10):
         while not raw.is_full:
             raw.added(len(raw.room()))

@@ -11,10 +11,10 @@ import pytest
 
 from client.errors import TransferError
 from client.transfers.journal import Journal
-from client.transfers.rows import Row
+from client.transfers.records import TransferRecord
+from client.transfers.recovery import take_over
 from client.transfers.source import Source, Stamp, look_at
-from client.transfers.spool import Spool
-from client.transfers.takeover import take_over
+from client.transfers.stream_copy import StreamCopy
 
 DATA = b"0123456789"
 
@@ -127,7 +127,7 @@ def copy(tmp_path: Path) -> Path:
 
 def test_a_stream_is_copied_privately_and_hashed(copy: Path) -> None:
     data = os.urandom(3_000_000)
-    spool = Spool(io.BytesIO(data), copy)
+    spool = StreamCopy(io.BytesIO(data), copy)
     spool.open()
     while spool.copy():
         pass
@@ -143,7 +143,7 @@ def test_a_stream_is_copied_privately_and_hashed(copy: Path) -> None:
 def test_a_pipe_that_is_silent_does_not_hold_anybody_up(copy: Path) -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", 0) as other:
-        spool = Spool(stream, copy)
+        spool = StreamCopy(stream, copy)
         spool.open()
         assert spool.copy()
         assert spool.size == 0
@@ -165,7 +165,7 @@ def test_what_a_slow_program_writes_is_copied_to_its_end(copy: Path) -> None:
 
     thread = threading.Thread(target=write)
     with os.fdopen(reading, "rb") as stream:
-        spool = Spool(stream, copy)
+        spool = StreamCopy(stream, copy)
         spool.open()
         thread.start()
         while spool.copy():
@@ -178,7 +178,7 @@ def test_what_a_slow_program_writes_is_copied_to_its_end(copy: Path) -> None:
 def test_a_stream_that_cannot_be_read_is_an_error(copy: Path) -> None:
     stream = io.BytesIO()
     stream.close()
-    spool = Spool(stream, copy)
+    spool = StreamCopy(stream, copy)
     spool.open()
     with pytest.raises(TransferError, match="input"):
         spool.copy()
@@ -188,7 +188,7 @@ def test_a_stream_that_cannot_be_read_is_an_error(copy: Path) -> None:
 def test_a_copy_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file where a folder should be")
     with pytest.raises(TransferError, match="spool"):
-        Spool(io.BytesIO(), tmp_path / "spool" / "1").open()
+        StreamCopy(io.BytesIO(), tmp_path / "spool" / "1").open()
 
 
 def test_of_copies_those_are_kept_that_can_be_sent(tmp_path: Path) -> None:
@@ -197,8 +197,10 @@ def test_of_copies_those_are_kept_that_can_be_sent(tmp_path: Path) -> None:
     for name in ("whole", "half", "cancelled", "stray", "others"):
         (spool / name).write_text(name)
 
-    def row(name: str, sha256: str | None, is_cancelled: bool = False) -> Row:
-        return Row(
+    def row(
+        name: str, sha256: str | None, is_cancelled: bool = False
+    ) -> TransferRecord:
+        return TransferRecord(
             direction="up",
             chat="#ops",
             name=name,

@@ -1,0 +1,554 @@
+"""The link to a server: connect, log in, stay connected, send exactly once.
+
+A ``Link`` owns the connection, the model, the cache and the outbox of one user at one
+server. Faces and bots read ``link.model``, are told of changes, and call the methods
+below, all on one event loop.
+
+    async with Link.open("chat.example.org", "bot", password=…) as link:
+        async for entry in link.messages():
+            await link.send(entry.chat, f"you said: {entry.text}")
+            link.mark_read(entry.chat, entry.seq)
+
+Which task owns what: the ``Reconnector`` makes one connection after another; the tasks
+of a ``Session`` read, ping, drain the outbox and fill gaps, and end with the
+connection. All of them change the model on the loop, without an ``await`` in between,
+so that there are no locks.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Literal, Self
+
+import msgspec
+
+from chatd.protocol.messages import (
+    Hello,
+    Limits,
+    MemberInfo,
+    Members,
+    MembersPage,
+    Ready,
+    Request,
+    ServerMessage,
+    SetStatus,
+)
+from chatd.protocol.names import parse_user_name
+from client.errors import (
+    ConnectError,
+    NotConnectedError,
+    SendTimeoutError,
+)
+from client.link.history_loader import HistoryLoader
+from client.link.persistence import keep_changes, sync_requests
+from client.link.reconnect import AskPassword, LinkState, Reconnector
+from client.link.sender import Kind, Sender, new_waiter
+from client.link.signals import SignalSender
+from client.link.streams import EventStream, Inbox
+from client.link.subscribers import Event, Subscribers
+from client.model.changes import Change, LoggedIn, Notice
+from client.model.entries import Entry, Gap, OutboxItem
+from client.model.model import MAX_ENTRIES, Model
+from client.net.address import ServerAddress, parse_server_address
+from client.net.authenticator import Authenticator
+from client.net.login import Introduction
+from client.net.session import Session, Timing
+from client.storage.cache import Cache
+from client.storage.outbox import Outbox
+from client.storage.paths import Paths
+from client.storage.pins import PinStore
+from client.storage.saved_logins import SavedLogins
+from client.transfers.transfers import Transfers
+
+__all__ = ["Link", "LinkState", "Timing"]
+
+
+class Link:
+    """The link of one user to one server; see the module.
+
+    Nothing is sent before ``start``; the model shows at once what the cache holds.
+
+    Args:
+        address: As people write it, or parsed.
+        user: The user's name, in any case.
+        password: If it is known; else a remembered login is used.
+        token: If it is known; else the remembered one is used.
+        paths: Where pins, logins, cache and outbox are; None keeps all in memory.
+        ask_password: Asked, with the reason, when a password is needed; None gives up.
+        on_change: Told of each change, when the model shows it already.
+        on_state: Told whenever the state changes.
+        device: A name for this device, for the list of logins.
+        program: This program and its version, for the same list.
+        remember: Whether to ask for a token and keep it.
+        sync: ``none`` for programs that only send or ask: nothing is pushed to them.
+        max_entries: How many entries of each chat are kept in memory.
+        timing: How long to wait for what.
+
+    Raises:
+        BadAddressError: The address cannot be understood.
+        BadNameError: Such a user cannot be.
+        DamagedFileError: A file of pins or logins is damaged.
+        OutboxError: The outbox cannot be opened.
+
+    Attributes:
+        address: The server's, parsed.
+        user: The user's canonical name.
+        model: What is known of chats and people; only for reading.
+        limits: The limits that the server told, None before the first login.
+        transfers: Files on their way; see ``client.transfers.transfers``.
+    """
+
+    def __init__(
+        self,
+        address: str | ServerAddress,
+        user: str,
+        *,
+        password: str | None = None,
+        token: str | None = None,
+        paths: Paths | None = None,
+        ask_password: AskPassword | None = None,
+        on_change: Callable[[Change], None] | None = None,
+        on_state: Callable[[LinkState], None] | None = None,
+        device: str | None = None,
+        program: str = "chat",
+        remember: bool = True,
+        sync: Literal["ask", "none"] = "ask",
+        max_entries: int = MAX_ENTRIES,
+        timing: Timing | None = None,
+    ) -> None:
+        if isinstance(address, str):
+            address = parse_server_address(address)
+        self.address = address
+        self.user = parse_user_name(user)
+        self.limits: Limits | None = None
+        self._subscribers = Subscribers(on_change, on_state)
+        self._timing = timing or Timing()
+        self._sync = sync
+        self._notices: list[Change] = []
+        self._task: asyncio.Task[None] | None = None
+        server = str(address)
+        authenticator = Authenticator(
+            SavedLogins(paths.logins if paths else None),
+            server,
+            self.user,
+            password=password,
+            token=token,
+            say=Introduction(
+                device=device, client=program, remember=remember, sync=sync
+            ),
+        )
+        self._reconnector = Reconnector(
+            self,
+            address,
+            PinStore(paths.pins if paths else None),
+            authenticator,
+            self._timing,
+            ask_password,
+        )
+        self._outbox = Outbox(
+            paths.outbox(server, self.user) if paths else None, self._notice
+        )
+        self._cache = Cache(
+            paths.messages(server, self.user) if paths and sync == "ask" else None,
+            self._notice,
+        )
+        self.model = Model(self.user, max_entries)
+        self.model.log = self._cache.log()
+        self.model.keeps_sent = sync == "ask"
+        self.model.load_chats(self._cache.chats(), self._cache.held())
+        self._sender = Sender(self._outbox, self.model, self._emit)
+        self._history = HistoryLoader(self.model, self._cache, self._emit)
+        # Set whenever what `wait_online` looks at may have changed.
+        self._moved = asyncio.Event()
+        self._can_send = asyncio.Event()
+        # What a batch of messages changed, until it is handed over as a whole.
+        self._batch: list[Change] = []
+        self._signals = SignalSender(self._tell, self._timing.typing)
+        self.transfers = Transfers(
+            self, self._emit, self._notice, self._timing, paths, server, self.user
+        )
+
+    @property
+    def state(self) -> LinkState:
+        """How the link is."""
+        return self._reconnector.state
+
+    @property
+    def hello(self) -> Hello | None:
+        """What the server of the latest connection said first."""
+        return self._reconnector.hello
+
+    # Starting and stopping ------------------------------------------------------------
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls, address: str | ServerAddress, user: str, **options: Any
+    ) -> AsyncIterator[Self]:
+        """Start a link, wait until it is online, and close it at the end.
+
+        Raises:
+            LinkError: It cannot be (unknown key, no login …); see ``wait_online``.
+            ChatError: The server refused the login.
+        """
+        link = cls(address, user, **options)
+        link.start()
+        try:
+            await link.wait_online()
+            yield link
+        finally:
+            await link.close()
+
+    def start(self) -> None:
+        """Connect, and stay connected until ``close``.
+
+        A link that stopped (its server's key was not known yet, say) may be started
+        again; its iterators have ended.
+        """
+        notices, self._notices = self._notices, []
+        self._emit(notices)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._reconnector.run(), name="link")
+
+    async def close(self) -> None:
+        """Hang up and close the files; what is not sent stays for the next time."""
+        self._signals.flush()
+        # While there is a connection: the server is told of what was cancelled.
+        await self.transfers.close()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if self.state.name != "stopped" or self.state.error is None:
+            self._reconnector.stop(None)
+        await self._outbox.close()
+        self._cache.close()
+
+    async def wait_online(self) -> None:
+        """Wait until the login and the backlog are complete.
+
+        Raises:
+            UnknownKeyError: The server's key has to be accepted first.
+            ChangedKeyError: The server shows another key.
+            ChatError: The server refused the login.
+            LinkError: The link was stopped for another reason.
+        """
+        while True:
+            if self._task is None:
+                raise NotConnectedError("the link is not started, or closed")
+            if self.state.error is not None and self.state.name == "stopped":
+                raise self.state.error
+            if self.state.name == "online" and self._is_complete:
+                return
+            self._moved.clear()
+            await self._moved.wait()
+
+    def reconnect_now(self) -> None:
+        """Do not wait for the next attempt."""
+        self._reconnector.hurry()
+
+    # Asking and sending ---------------------------------------------------------------
+
+    async def request(self, request: Request) -> ServerMessage:
+        """Send a request and return its reply; many may be under way.
+
+        Replies that tell of one's own chats (``joined``) are in the model, too.
+
+        Raises:
+            ChatError: The server refused; the class says how.
+            NotConnectedError: There is no connection, or it broke before the reply.
+        """
+        session = self._reconnector.session
+        if session is None:
+            raise NotConnectedError("there is no connection to the server just now")
+        reply = await session.request(request)
+        if isinstance(request, SetStatus):
+            self._signals.keep_status(request)
+        self._emit(self.model.apply(reply, self._now()))
+        return reply
+
+    async def send(
+        self, chat: str, text: str, kind: Kind = "text", reply_to: int | None = None
+    ) -> OutboxItem:
+        """Put a message into the outbox; when this returns it is on the disk.
+
+        It is sent as soon as possible, exactly once, in the order of the calls, also
+        after a restart of the program. What becomes of it is told by ``ItemChanged``.
+
+        Raises:
+            BadNameError: That is no address of a chat.
+            TooLargeError: The server would not take it.
+            OutboxError: It could not be written down.
+        """
+        return await self._sender.send(chat, text, kind, reply_to)
+
+    async def send_and_wait(
+        self,
+        chat: str,
+        text: str,
+        timeout: float | None = None,  # noqa: ASYNC109
+        *,
+        kind: Kind = "text",
+        reply_to: int | None = None,
+    ) -> OutboxItem:
+        """Send a message and wait until the server has it; return it with its seq.
+
+        Args:
+            chat: Where to.
+            text: What.
+            timeout: In seconds; None waits as long as the link lives.
+            kind: text or action.
+            reply_to: The seq of what it answers.
+
+        Raises:
+            SendTimeoutError: Not confirmed in time; the message stays in the outbox,
+                under ``error.item``, unless it is discarded.
+            ChatError: The server refused it, or the login.
+            LinkError: The link was stopped, or see ``send``.
+        """
+        if self.state.name == "stopped":
+            raise self.state.error or NotConnectedError("the link is not started")
+        waiter = new_waiter()
+        item = await self._sender.send(chat, text, kind, reply_to, waiter)
+        try:
+            async with asyncio.timeout(timeout):
+                return await waiter
+        except TimeoutError as error:
+            raise SendTimeoutError(
+                f"the server has not confirmed the message within {timeout:g} s",
+                item,
+            ) from error
+
+    async def retry(self, item_id: int) -> OutboxItem:
+        """Send a refused item again.
+
+        Raises:
+            NoSuchMessageError: There is no refused item of that id.
+        """
+        return await self._sender.retry(item_id)
+
+    def discard(self, item_id: int) -> OutboxItem:
+        """Drop an item of the outbox; if it was under way it may arrive all the same.
+
+        Raises:
+            NoSuchMessageError: There is no item of that id.
+        """
+        return self._sender.discard(item_id)
+
+    def outbox_items(self) -> list[OutboxItem]:
+        """Return what is waiting or was refused, oldest first."""
+        return self._sender.items
+
+    def mark_read(self, chat: str, seq: int) -> None:
+        """Move the cursor forward; the server is told as soon as possible."""
+        changes = self.model.mark_read(chat, seq)
+        self._emit(changes)
+        if changes and self._reconnector.session is not None:
+            self._signals.read(chat, self.model.chats[chat].read)
+
+    def typing(self, chat: str) -> None:
+        """Say that one is typing; at most every few seconds goes to the server."""
+        self._signals.typing(chat, self._now())
+
+    # For the transfers ----------------------------------------------------------------
+
+    def data_address(self) -> ServerAddress | None:
+        """Return where the bytes of files go; None without a connection.
+
+        It is the server's own address, and demands the key that it has shown us.
+        """
+        session = self._reconnector.session
+        if session is None:
+            return None
+        shown = session.connection.fingerprint
+        return msgspec.structs.replace(self.address, pin=shown or self.address.pin)
+
+    # Loading --------------------------------------------------------------------------
+
+    def load_cached(self, chat: str, count: int = 100) -> None:
+        """Put the newest entries of the cache into the model, at once."""
+        self._history.load_cached(chat, count)
+
+    async def load_older(self, chat: str, count: int = 50) -> bool:
+        """Load entries before the oldest in the model, from the cache or the server.
+
+        Returns:
+            False if there are none.
+
+        Raises:
+            NotConnectedError: They are not in the cache, and there is no connection.
+            ChatError: The server refused.
+        """
+        return await self._history.load_older(chat, count)
+
+    async def load_around(self, chat: str, seq: int, count: int = 100) -> bool:
+        """Load an entry and what is around it; whether it is in the model then.
+
+        Raises:
+            NotConnectedError: It is not in the cache, and there is no connection.
+            ChatError: The server refused.
+        """
+        return await self._history.load_around(chat, seq, count)
+
+    def search_cached(self, chat: str, text: str, count: int) -> list[Entry]:
+        """Return what this device has of a chat that holds a text, newest first.
+
+        Of a long chat only the end is looked at, so that it takes no time.
+        """
+        return self._cache.search(chat, text, count)
+
+    async def search_all_cached(self, chat: str, text: str, count: int) -> list[Entry]:
+        """Return the same of all that this device has, without holding anybody up."""
+        return await asyncio.to_thread(self._cache.search_all, chat, text, count)
+
+    def has_more_to_search(self, chat: str) -> bool:
+        """Whether there is more than ``search_cached`` looks at."""
+        return self._cache.has_more_to_search(chat)
+
+    async def fill(self, gap: Gap) -> bool:
+        """Load a page of a gap, its newest entries first; False if it is empty.
+
+        Raises:
+            NotConnectedError: There is no connection.
+            ChatError: The server refused.
+        """
+        return await self._history.fill(gap)
+
+    async def load_members(self, chat: str) -> list[MemberInfo]:
+        """Fetch the members of a room, also into ``model.chats[chat].members``.
+
+        Raises:
+            NotConnectedError: There is no connection.
+            ChatError: The server refused.
+        """
+        found: list[MemberInfo] = []
+        self.model.expect_members(chat)
+        while True:
+            after = found[-1].user if found else None
+            page = await self.request(Members(room=chat, after=after))
+            if not isinstance(page, MembersPage):
+                raise ConnectError("the server answers with something else")
+            found += page.members
+            if not page.more or not page.members:
+                self._emit(self.model.set_members(chat, found))
+                return found
+
+    def events(self) -> EventStream[Event]:
+        """Return an iterator over all changes and states from now on.
+
+        It ends with ``close``, and raises what made the link stop.
+        """
+        return self._subscribers.events()
+
+    def messages(
+        self, *, include_own: bool = False, include_events: bool = False
+    ) -> Inbox:
+        """Return an iterator over entries: once each, in order, nothing missing.
+
+        It begins after the cursor of each chat: who calls ``mark_read`` for what is
+        done goes on from there after a restart. It ends with ``close``, and raises
+        what made the link stop.
+        """
+        return self._subscribers.messages(
+            self.model,
+            self.request,
+            include_own=include_own,
+            include_events=include_events,
+        )
+
+    # What the runner tells ------------------------------------------------------------
+
+    def handle_state(self, state: LinkState) -> None:
+        """Take in a new state, and pass it on."""
+        self._moved.set()
+        error: Exception | None = None
+        if state.name == "stopped":
+            error = state.error or NotConnectedError("the link was closed")
+            self._sender.give_up(error)
+        self.transfers.handle_stop(error)
+        self._subscribers.tell_state(state)
+
+    def handle_login(self, ready: Ready) -> None:
+        """Take in that the login was accepted."""
+        self.limits = self._sender.limits = ready.limits
+        self.handle_message(ready)
+        self.handle_batch()
+        self.transfers.handle_login()
+
+    def handle_message(self, message: ServerMessage) -> None:
+        """Take in a message; what it changes is passed on with its batch."""
+        changes = self.model.apply(message, self._now())
+        self._batch += changes
+        if any(isinstance(change, LoggedIn) for change in changes):
+            self._begin()
+
+    def handle_batch(self) -> None:
+        """Pass on what a batch of messages changed."""
+        batch, self._batch = self._batch, []
+        self._emit(batch)
+
+    def handle_logout(self) -> None:
+        """Take in that the connection is over."""
+        self._can_send.clear()
+        self.transfers.handle_logout()
+        self._signals.disconnected()
+        self.handle_batch()
+        self._emit(self.model.go_offline())
+
+    def work(self, session: Session) -> list[Coroutine[Any, Any, None]]:
+        """Return what runs beside the connection."""
+        work = [self._pump(session)]
+        if self._sync == "ask":
+            work.append(self._history.keep_whole(session))
+        return work
+
+    # Inside ---------------------------------------------------------------------------
+
+    @property
+    def _is_complete(self) -> bool:
+        return self.model.is_synced or self._sync == "none"
+
+    def _begin(self) -> None:
+        """The list of chats is complete: say what is held and read, and start."""
+        session = self._reconnector.session
+        if session is None:
+            return
+        if self._sync == "ask":
+            room = session.connection.max_body_bytes
+            for request in sync_requests(self.model.have(), room):
+                session.post(request, self.handle_message)
+        self._signals.logged_in(self.model.chats.values())
+        self._can_send.set()
+
+    async def _pump(self, session: Session) -> None:
+        await self._can_send.wait()
+        await self._sender.pump(session)
+
+    def _tell(self, request: Request) -> None:
+        if self._reconnector.session is not None:
+            self._reconnector.session.tell(request)
+
+    def _emit(self, changes: list[Change]) -> None:
+        """Keep changes in the cache, then pass them on."""
+        if not changes:
+            return
+        keep_changes(self._cache, self.model, changes)
+        self._history.suspect(changes)
+        self._moved.set()
+        for change in changes:
+            self._subscribers.tell_change(change)
+
+    def _notice(self, text: str) -> None:
+        notice = Notice(text=text)
+        if self._task is None:
+            self._notices.append(notice)  # nobody listens before the start
+        else:
+            self._emit([notice])
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+MakeLink = Callable[[Callable[[Change], None], Callable[[LinkState], None]], Link]
+"""Makes a link that tells of changes and of its state."""

@@ -1,0 +1,166 @@
+"""The values that the model holds: entries, what waits to be sent, files on their way.
+
+Immutable, without I/O: who has one may keep it and pass it to another thread.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from chatd.protocol.entries import TALK
+from chatd.protocol.messages import FileInfo, Message
+
+ItemState = Literal["waiting", "sent", "refused"]
+TransferState = Literal["waiting", "checking", "moving", "done", "failed", "cancelled"]
+
+
+class Entry(Struct, frozen=True, kw_only=True, gc=False):
+    """One item of a chat's log, in its present state.
+
+    Attributes:
+        sender: Canonical name of who wrote or caused it.
+        time_ms: The server's wall clock; for display only, order is ``seq`` alone.
+        kind: text, action, file, or an event: create, join, leave, topic …; later
+            servers may send kinds that are not known here.
+        text: "" where there is none.
+        target: For edit, delete, reaction: the seq that it changes.
+        rev: The seq of the last event that changed it, 0 if none.
+        key: Of one's own entries, where the server repeated it.
+        file: Of kind file: what can be fetched; ``text`` is its caption then.
+    """
+
+    chat: str
+    seq: int
+    prev: int
+    sender: str
+    time_ms: int
+    kind: str
+    text: str = ""
+    reply_to: int | None = None
+    by: str | None = None
+    topic: str | None = None
+    visibility: str | None = None
+    key: str | None = None
+    edited_ms: int | None = None
+    is_deleted: bool = False
+    target: int | None = None
+    rev: int = 0
+    file: FileInfo | None = None
+
+    @property
+    def is_talk(self) -> bool:
+        """Whether people wrote it (text, action, file): such entries can be unread."""
+        return self.kind in TALK
+
+
+def entry_from_message(message: Message, chat: str = "") -> Entry:
+    """Return the entry that a push, or an item of a page, describes.
+
+    Args:
+        message: As it came from the server.
+        chat: The chat, where the message itself does not name it.
+    """
+    return Entry(
+        chat=message.chat or chat,
+        seq=message.seq,
+        prev=message.prev,
+        sender=message.from_,
+        time_ms=message.time,
+        kind=message.kind,
+        text=message.text or "",
+        reply_to=message.reply_to,
+        by=message.by,
+        topic=message.topic,
+        visibility=message.visibility,
+        key=message.key,
+        edited_ms=message.edited,
+        is_deleted=message.deleted,
+        target=message.target,
+        rev=message.rev or 0,
+        file=message.file,
+    )
+
+
+class OutboxItem(Struct, frozen=True, kw_only=True, gc=False):
+    """Something of one's own on its way to the server.
+
+    Attributes:
+        id: Names the item on this device, for retry and discard.
+        key: What makes sending it again harmless.
+        state: ``waiting`` until the server answers, then ``sent`` or ``refused``.
+        created_ms: This device's wall clock, for display.
+        seq: Its place in the chat, once sent.
+        time_ms: The server's time, once sent.
+        code: Why it was refused, for programs.
+        reason: Why it was refused, or why it is still waiting, for people.
+    """
+
+    id: int
+    chat: str
+    text: str
+    key: str
+    kind: Literal["text", "action"] = "text"
+    reply_to: int | None = None
+    created_ms: int = 0
+    state: ItemState = "waiting"
+    seq: int | None = None
+    time_ms: int | None = None
+    code: str | None = None
+    reason: str | None = None
+
+
+class Transfer(Struct, frozen=True, kw_only=True, gc=False):
+    """A file on its way, as it is now.
+
+    Attributes:
+        id: Names it on this device, for cancelling.
+        direction: As this device sees it.
+        state: ``waiting`` for the link, the server or its turn; ``checking`` while a
+            file is read to know its SHA-256, or a stream is copied; ``moving``; then
+            for good ``done``, ``failed`` or ``cancelled``.
+        chat: Where the file is sent to, or was sent to.
+        name: The file's name, made harmless.
+        size: In bytes; of a stream that is copied, so far.
+        moved: How many bytes of it are through (in ``checking``: are read).
+        rate: Bytes per second lately, 0 where nothing moves.
+        path: What is sent (None for a stream), or where it is saved: for good once it
+            is ``done``, as the name may be taken until then.
+        seq: Of the file's entry, where it is known.
+        code: Why it failed, for programs.
+        reason: Why it failed, or why it waits, for people.
+    """
+
+    id: int
+    direction: Literal["up", "down"]
+    state: TransferState
+    chat: str
+    name: str
+    size: int
+    moved: int = 0
+    rate: float = 0.0
+    path: Path | None = None
+    seq: int | None = None
+    code: str | None = None
+    reason: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more becomes of it."""
+        return self.state in ("done", "failed", "cancelled")
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Return how long it will take at the present rate, None if nobody knows."""
+        return (self.size - self.moved) / self.rate if self.rate > 0 else None
+
+
+class Gap(Struct, frozen=True, gc=False):
+    """Entries of a chat that exist, or may exist, but are not held.
+
+    Their seqs are above ``after`` and below ``before``; both bounds are exclusive.
+    """
+
+    chat: str
+    after: int
+    before: int

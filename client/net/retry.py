@@ -1,0 +1,28 @@
+"""Whether trying again may help, and when: for the link and for transfers."""
+
+import random
+
+from chatd.protocol.errors import ChatError, TemporaryError
+from client.errors import ConnectError, NotConnectedError
+from client.net.session import Timing
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether trying again may help."""
+    return isinstance(
+        error, ConnectError | NotConnectedError | TemporaryError | OSError
+    )
+
+
+def backoff_seconds(error: Exception, failures: int, timing: Timing) -> float:
+    """Return how long to wait, with jitter so that not all come back at once.
+
+    What the server asked for is the least.
+    """
+    seconds = min(timing.backoff_first * 2.0**failures, timing.backoff_max)
+    seconds *= random.uniform(0.5, 1.0)  # noqa: S311
+    if isinstance(error, ConnectError) and error.retry_after_seconds is not None:
+        return error.retry_after_seconds + seconds
+    if isinstance(error, ChatError) and error.retry_after_ms is not None:
+        return error.retry_after_ms / 1_000 + seconds
+    return seconds

@@ -1,0 +1,291 @@
+"""The outbox on disk: what one wrote stays here until the server has answered.
+
+Rows belong to the process that holds the lock file of their owner's name, so that two
+processes of one user never send the same row; the rows of a process that died are
+adopted by the next one that opens the outbox. Items are committed with
+``synchronous = FULL`` off the event loop, those that arrive meanwhile in one commit.
+"""
+
+import asyncio
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from client.errors import LinkError
+from client.model.entries import OutboxItem
+from client.storage.file_lock import FileLock
+from client.storage.sqlite import open_or_salvage
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS items (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL,
+    chat TEXT NOT NULL, text TEXT NOT NULL, kind TEXT NOT NULL, reply_to INTEGER,
+    key TEXT NOT NULL UNIQUE, created_ms INTEGER NOT NULL,
+    state TEXT NOT NULL, code TEXT, reason TEXT
+)
+"""
+_FIELDS = (
+    "id", "chat", "text", "kind", "reply_to", "key",
+    "created_ms", "state", "code", "reason",
+)  # fmt: skip
+_LIST = ", ".join(_FIELDS)
+_INSERT = (
+    f"INSERT INTO items (owner, {_LIST[4:]}) "  # noqa: S608
+    f"VALUES (?, {', '.join('?' * (len(_FIELDS) - 1))})"
+)
+_UPDATE = "UPDATE items SET key = ?, state = ?, code = ?, reason = ? WHERE id = ?"
+
+# 16 bytes are 128 random bits: more than the 96 that a key has to begin with.
+_RANDOM_BYTES = 16
+
+OnAdded = Callable[[OutboxItem], None]
+
+
+class _Job(msgspec.Struct, frozen=True):
+    """Something to write; ``done`` and ``on_added`` belong to an item that is new."""
+
+    what: Literal["add", "update", "remove"]
+    item: OutboxItem
+    done: asyncio.Future[OutboxItem] | None = None
+    on_added: OnAdded | None = None
+
+
+class OutboxError(LinkError):
+    """A message could not be written to the outbox, so it was not sent either."""
+
+
+class Outbox:
+    """The items of this process, oldest first; made by opening it.
+
+    Args:
+        path: The file; None keeps the items in memory alone.
+        on_notice: Told, in a sentence, when something was wrong with the file.
+
+    Attributes:
+        items: By id, in the order in which they were written.
+
+    Raises:
+        OutboxError: The file cannot be opened or made.
+    """
+
+    def __init__(
+        self, path: Path | None, on_notice: Callable[[str], None] | None = None
+    ) -> None:
+        self._path = path
+        self._on_notice = on_notice
+        self._prefix = secrets.token_urlsafe(_RANDOM_BYTES)
+        self._counter = 0
+        self._jobs: list[_Job] = []
+        self._task: asyncio.Task[None] | None = None
+        self._lock: FileLock | None = None
+        self.items: dict[int, OutboxItem] = {}
+        try:
+            self._db = self._open()
+            self._adopt()
+        except (OSError, sqlite3.Error) as error:
+            raise OutboxError(f"the outbox {path} cannot be used: {error}") from error
+
+    async def close(self) -> None:
+        """Write what is not written yet, and leave what is waiting to the next."""
+        while self._task is not None:
+            await asyncio.shield(self._task)
+        self._db.close()
+        if self._lock is not None:
+            self._lock.release(is_removed=not self.items)
+
+    async def add(
+        self,
+        chat: str,
+        text: str,
+        kind: Literal["text", "action"] = "text",
+        reply_to: int | None = None,
+        on_added: OnAdded | None = None,
+    ) -> OutboxItem:
+        """Write a message down; when this returns it is on the disk.
+
+        Cancelling does not take it back. ``on_added`` is called with each item once it
+        is on the disk, in the order of the calls of this.
+
+        Raises:
+            OutboxError: It could not be written.
+        """
+        draft = OutboxItem(
+            id=0,
+            chat=chat,
+            text=text,
+            kind=kind,
+            reply_to=reply_to,
+            key=self._next_key(),
+            created_ms=time.time_ns() // 1_000_000,
+        )
+        done: asyncio.Future[OutboxItem] = asyncio.get_running_loop().create_future()
+        self._push(_Job("add", draft, done, on_added))
+        return await asyncio.shield(done)
+
+    def refuse(self, item: OutboxItem) -> None:
+        """Note that the server refused an item; the disk follows soon."""
+        self.items[item.id] = item
+        self._push(_Job("update", item))
+
+    def remove(self, item: OutboxItem) -> None:
+        """Drop an item that was sent, or is not wanted any more.
+
+        The disk follows soon; if that fails the item is sent again with the same key,
+        which the server recognises.
+        """
+        if self.items.pop(item.id, None) is not None:
+            self._push(_Job("remove", item))
+
+    async def renew(
+        self, item: OutboxItem, on_added: OnAdded | None = None
+    ) -> OutboxItem:
+        """Write a refused item down again at the end, with a new key, as waiting."""
+        self.remove(item)
+        return await self.add(item.chat, item.text, item.kind, item.reply_to, on_added)
+
+    # Inside ---------------------------------------------------------------------------
+
+    def _next_key(self) -> str:
+        self._counter += 1
+        return f"{self._prefix}-{self._counter}"
+
+    def _push(self, job: _Job) -> None:
+        self._jobs.append(job)
+        if self._task is None:
+            self._task = asyncio.create_task(self._flush(), name="outbox")
+
+    async def _flush(self) -> None:
+        try:
+            while self._jobs:
+                jobs, self._jobs = self._jobs, []
+                await self._commit(jobs)
+        finally:
+            self._task = None
+
+    async def _commit(self, jobs: list[_Job]) -> None:
+        try:
+            written = await asyncio.to_thread(self._write, jobs)
+        except sqlite3.Error as error:
+            reason = f"the message could not be kept on disk: {error}"
+            for job in jobs:
+                if job.done is not None:
+                    job.done.set_exception(OutboxError(reason))
+                    # Whoever asked may have been cancelled meanwhile.
+                    job.done.exception()
+            return
+        for job, item in written:
+            self.items[item.id] = item
+            if job.on_added is not None:
+                job.on_added(item)
+            if job.done is not None:
+                job.done.set_result(item)
+
+    def _write(self, jobs: list[_Job]) -> list[tuple[_Job, OutboxItem]]:
+        added = []
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            for job in jobs:
+                item = job.item
+                if job.what == "add":
+                    row = [getattr(item, name) for name in _FIELDS[1:]]
+                    found = db.execute(_INSERT, [self._prefix, *row]).lastrowid
+                    assert found is not None
+                    added.append((job, msgspec.structs.replace(item, id=found)))
+                elif job.what == "update":
+                    state = (item.key, item.state, item.code, item.reason, item.id)
+                    db.execute(_UPDATE, state)
+                else:
+                    db.execute("DELETE FROM items WHERE id = ?", (item.id,))
+            db.execute("COMMIT")
+        except BaseException:
+            db.rollback()
+            raise
+        return added
+
+    def _open(self) -> sqlite3.Connection:
+        db, damage = open_or_salvage(self._path, _SCHEMA, _VERSION, _salvage)
+        if damage is not None and self._on_notice is not None:
+            self._on_notice(
+                f"the outbox was damaged ({damage.reason}) and moved to "
+                f"{damage.aside}; {damage.saved} messages could be saved from it"
+            )
+        return db
+
+    def _adopt(self) -> None:
+        """Take over the rows of processes that are gone."""
+        if self._path is None:
+            return
+        db = self._db
+        # Lock files are made and removed only under the lock of the database, so that
+        # nobody removes one which another process is about to hold.
+        db.execute("BEGIN IMMEDIATE")
+        lock = self._lock = self._lock_of(self._prefix)
+        if not lock.acquire():
+            raise OSError("its lock file cannot be locked")
+        for owner in self._owners() - {self._prefix}:
+            other = self._lock_of(owner)
+            if other.acquire():
+                db.execute(
+                    "UPDATE items SET owner = ? WHERE owner = ?", (self._prefix, owner)
+                )
+                other.release(is_removed=True)
+        rows = db.execute(
+            f"SELECT {_LIST} FROM items WHERE owner = ? ORDER BY id",  # noqa: S608
+            (self._prefix,),
+        ).fetchall()
+        db.execute("COMMIT")
+        for row in rows:
+            item = _item(row)
+            self.items[item.id] = item
+
+    def _owners(self) -> set[str]:
+        """Return all who have rows or a lock file."""
+        assert self._path is not None
+        rows = self._db.execute("SELECT DISTINCT owner FROM items").fetchall()
+        start, end = f"{self._path.name}.", ".lock"
+        names = [path.name for path in self._path.parent.iterdir()]
+        locks = {
+            name[len(start) : -len(end)]
+            for name in names
+            if name.startswith(start) and name.endswith(end)
+        }
+        return locks.union(owner for (owner,) in rows)
+
+    def _lock_of(self, owner: str) -> FileLock:
+        assert self._path is not None
+        return FileLock(self._path.with_name(f"{self._path.name}.{owner}.lock"))
+
+
+def _item(row: tuple[Any, ...]) -> OutboxItem:
+    return OutboxItem(**dict(zip(_FIELDS, row, strict=True)))
+
+
+def _salvage(damaged: Path, db: sqlite3.Connection) -> int:
+    """Copy what can be read of a damaged outbox; return how many rows."""
+    saved = 0
+    columns = f"owner, {_LIST}"
+    try:
+        old = sqlite3.connect(damaged)
+    except sqlite3.Error:
+        return 0
+    try:
+        # Row by row, so that those before a broken page are kept.
+        for row in old.execute(f"SELECT {columns} FROM items ORDER BY id"):  # noqa: S608
+            db.execute(
+                f"INSERT OR IGNORE INTO items ({columns}) "  # noqa: S608
+                f"VALUES ({', '.join('?' * len(row))})",
+                row,
+            )
+            saved += 1
+    except sqlite3.Error:
+        pass  # what lies behind the damage cannot be read
+    finally:
+        old.close()
+    return saved

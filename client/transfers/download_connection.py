@@ -1,0 +1,136 @@
+"""The bytes of a download: one buffer is written and hashed while another one fills.
+
+When both are full the network has to wait, so that memory stays bounded.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from chatd.protocol.messages import DataReply, ServerMessage
+from client.net.connection import Connection
+from client.transfers.data_connection import DataConnection, Patience
+from client.transfers.progress import Progress
+from client.transfers.receive_buffers import Piece, RawBuffer
+from client.transfers.worker_thread import Worker
+
+Sink = Callable[[memoryview], None]
+
+
+class DownloadConnection(DataConnection):
+    """A download's connection."""
+
+    def __init__(
+        self, connection: Connection, worker: Worker, patience: Patience
+    ) -> None:
+        super().__init__(connection, worker, patience)
+        # From the server's reply on everything is raw; it may come at once.
+        self._raw: RawBuffer | None = None
+        self._sinks: Sequence[Sink] = ()
+        self._writing: asyncio.Future[list[BaseException | None]] | None = None
+        self._is_paused = False
+
+    async def receive(self, sinks: Sequence[Sink], progress: Progress) -> None:
+        """Take the bytes from ``offset`` on, until all are there and in the sinks.
+
+        Args:
+            sinks: Each called with each piece in turn, by a thread; one sink while
+                another one still has the same piece.
+            progress: Counts what the first sink has taken.
+
+        Raises:
+            ConnectError: The connection ended before, or nothing moved for too long;
+                the sinks have what came before.
+            TransferError: See the sinks.
+        """
+
+        def count(data: memoryview) -> None:
+            sinks[0](data)
+            progress.add(len(data))
+
+        self._sinks = (count, *sinks[1:])
+        self._hand_over()
+        try:
+            await self._watch(self._all_written(), progress)
+        finally:
+            # Nothing more is begun, and nobody closes a file that is being written.
+            self._sinks = ()
+            self._transport.abort()
+            if self._writing is not None:
+                await asyncio.wait([self._writing])
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._writing is not None
+
+    async def _all_written(self) -> None:
+        raw = self._raw
+        while raw is not None and (raw.missing or raw.has_pieces or self._is_busy):
+            has_more = raw.has_pieces and bool(self._sinks)
+            if self._end is not None and not self._is_busy and not has_more:
+                raise self._end
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _hand_over(self) -> None:
+        """Have written what is there; let the network wait if it is too quick."""
+        raw = self._raw
+        if raw is None:
+            return
+        if self._sinks and self._writing is None and raw.has_pieces:
+            pieces = raw.take()
+            disk = self._worker.disk_nowait
+            works = [disk(partial(_pour, sink, pieces)) for sink in self._sinks]
+            self._writing = asyncio.gather(*works, return_exceptions=True)
+            self._writing.add_done_callback(partial(self._written, raw, pieces))
+        self._set_paused(raw.is_full or not raw.missing)
+
+    def _written(
+        self,
+        raw: RawBuffer,
+        pieces: list[Piece],
+        done: asyncio.Future[list[BaseException | None]],
+    ) -> None:
+        self._writing = None
+        raw.give_back(pieces)
+        for error in done.result():
+            if isinstance(error, Exception):
+                self._end, self._sinks = error, ()
+                self._transport.abort()
+        self._hand_over()
+        self._wake.set()
+
+    def _set_paused(self, is_paused: bool) -> None:
+        if is_paused == self._is_paused or self._transport.is_closing():
+            return
+        self._is_paused = is_paused
+        if is_paused:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _take_message(self, message: ServerMessage) -> None:
+        super()._take_message(message)
+        if isinstance(message, DataReply):
+            self._raw = RawBuffer(max(0, message.size - message.offset))
+
+    # What the transport calls ---------------------------------------------------------
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Say where the next bytes belong."""
+        if self._raw is None:
+            return super().get_buffer(sizehint)
+        return self._raw.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take in bytes."""
+        if self._raw is None:
+            super().buffer_updated(nbytes)
+        else:
+            self._raw.added(nbytes)
+            self._hand_over()
+
+
+def _pour(sink: Sink, pieces: list[Piece]) -> None:
+    for buffer, count in pieces:
+        sink(memoryview(buffer)[:count])

@@ -1,0 +1,106 @@
+"""The transfers of this process: their list, and what is told of how far they are."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from client.errors import TransferError
+from client.model.changes import Change, TransferChanged
+from client.transfers.data_connection import TICK_SECONDS
+from client.transfers.job import Job
+
+J = TypeVar("J", bound=Job)
+
+# How many transfers that are over are remembered, so that a bot may run for years.
+MAX_OVER = 1_000
+# How long the end waits for what is being put away, in seconds.
+SETTLE_SECONDS = 0.5
+
+
+class JobList:
+    """All jobs, oldest first.
+
+    Args:
+        emit: Told what changed.
+    """
+
+    def __init__(self, emit: Callable[[list[Change]], None]) -> None:
+        self._emit = emit
+        self._jobs: dict[int, Job] = {}
+        self._ticker: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    @property
+    def jobs(self) -> list[Job]:
+        """All of them, oldest first."""
+        return list(self._jobs.values())
+
+    def find(self, id_: int) -> Job:
+        """Return a job by its id.
+
+        Raises:
+            TransferError: There is none.
+        """
+        job = self._jobs.get(id_)
+        if job is None:
+            raise TransferError(
+                "there is no such file on its way here", "no_such_transfer"
+            )
+        return job
+
+    def of(self, kind: type[J]) -> list[J]:
+        """Return the jobs of one kind."""
+        return [job for job in self._jobs.values() if isinstance(job, kind)]
+
+    def start(self, job: Job) -> None:
+        """Begin to work at a job."""
+        over = [n for n, other in self._jobs.items() if other.transfer.is_over]
+        for number in over[:-MAX_OVER]:
+            del self._jobs[number]
+        self._jobs[job.record.id] = job
+        self.tell(job)
+        job.start()
+
+    def tell(self, job: Job) -> None:
+        """Tell what a job shows now."""
+        self._emit([TransferChanged(transfer=job.transfer)])
+        if job.is_busy and self._ticker is None and not self._is_closed:
+            self._ticker = asyncio.create_task(self._tick())
+
+    def wake(self) -> None:
+        """Have everybody who waits for a job look again."""
+        for job in self._jobs.values():
+            job.wake()
+
+    async def close(self, others: Iterable[asyncio.Task[None]]) -> None:
+        """Let end what is about to, and leave the rest as it is.
+
+        Args:
+            others: Tasks that also get a moment to end.
+        """
+        self._is_closed = True
+        if self._ticker is not None:
+            self._ticker.cancel()
+        ending = [job.settled() for job in self.jobs if job.is_ending]
+        await wait_briefly([*others, *ending])
+        await wait_briefly(job.stop() for job in self.jobs)
+
+    async def _tick(self) -> None:
+        """Show how far everything is, a few times a second."""
+        loop = asyncio.get_running_loop()
+        try:
+            while busy := [job for job in self._jobs.values() if job.is_busy]:
+                for job in busy:
+                    job.sample(loop.time())
+                await asyncio.sleep(TICK_SECONDS)
+        finally:
+            self._ticker = None
+
+
+async def wait_briefly(works: Iterable[Awaitable[None]]) -> None:
+    """Wait a moment for these to end, then cancel those that have not."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=SETTLE_SECONDS)
+        for task in late:
+            task.cancel()

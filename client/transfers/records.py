@@ -1,0 +1,130 @@
+"""Transfers as rows of the journal's database."""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct
+
+VERSION = 2
+# Paths are blobs, as a file's name may be no valid Unicode. In ``adopted`` are the
+# transfers of processes that are gone, until somebody asks for them again. In ``sent``
+# are those of them that came to their end before.
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS transfers (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL,
+    direction TEXT NOT NULL, chat TEXT NOT NULL, name TEXT NOT NULL,
+    size INTEGER NOT NULL, key TEXT NOT NULL UNIQUE, sha256 TEXT, file TEXT,
+    seq INTEGER, text TEXT NOT NULL, path BLOB, mtime_ns INTEGER NOT NULL,
+    inode INTEGER NOT NULL, is_spool INTEGER NOT NULL, folder BLOB, partial BLOB,
+    is_cancelled INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS adopted (id INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS sent (
+    key TEXT PRIMARY KEY, sha256 TEXT NOT NULL, chat TEXT NOT NULL, name TEXT NOT NULL,
+    path BLOB NOT NULL, text TEXT NOT NULL, size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL, sent_at INTEGER NOT NULL
+)
+"""
+_PATHS = frozenset({"path", "folder", "partial"})
+
+
+class TransferRecord(Struct, frozen=True, kw_only=True):
+    """A transfer as the journal knows it.
+
+    Attributes:
+        id: Unique among all processes of the user; below zero of what is not kept.
+        direction: up or down.
+        chat: Where the file is sent to, or was sent to.
+        name: For others (up), or to be saved under (down).
+        size: In bytes; of a spool that is still written, 0.
+        key: Makes the upload idempotent.
+        sha256: Of the content; None until an upload's is known.
+        file: The server's id of it; None until an upload has begun.
+        seq: Of the file's entry, where it is known.
+        text: The caption.
+        path: Up: what is read. Down: the final name, once it is claimed.
+        mtime_ns: Of what is read, to notice changes; inode likewise.
+        is_spool: Whether what is read is our own, to be removed when it is over.
+        folder: Down: where it is to be saved.
+        partial: Down: the file that it is gathered in.
+        is_cancelled: Whether only the server is to be told that nothing more comes.
+    """
+
+    direction: Literal["up", "down"]
+    chat: str
+    name: str
+    size: int = 0
+    key: str = ""
+    sha256: str | None = None
+    file: str | None = None
+    seq: int | None = None
+    text: str = ""
+    path: Path | None = None
+    mtime_ns: int = 0
+    inode: int = 0
+    is_spool: bool = False
+    folder: Path | None = None
+    partial: Path | None = None
+    is_cancelled: bool = False
+    id: int = 0
+
+
+_FIELDS = tuple(name for name in TransferRecord.__struct_fields__ if name != "id")
+COLUMNS = ", ".join(("id", *_FIELDS))
+INSERT = (
+    f"INSERT INTO transfers (owner, {', '.join(_FIELDS)}) "  # noqa: S608
+    f"VALUES (?, {', '.join('?' * len(_FIELDS))})"
+)
+UPDATE = (
+    f"UPDATE transfers SET {', '.join(f'{name} = ?' for name in _FIELDS)} "  # noqa: S608
+    "WHERE id = ? AND owner = ?"
+)
+
+
+def values_of(
+    record: TransferRecord, names: tuple[str, ...] = _FIELDS
+) -> tuple[Any, ...]:
+    """Return what the database keeps of a record, without its id."""
+    found = []
+    for name in names:
+        value = getattr(record, name)
+        is_path = name in _PATHS and value is not None
+        found.append(os.fsencode(value) if is_path else value)
+    return tuple(found)
+
+
+def record_from(values: tuple[Any, ...]) -> TransferRecord:
+    """Return the record that ``COLUMNS`` were selected of."""
+    found = dict(zip(("id", *_FIELDS), values, strict=True))
+    for name in _PATHS:
+        if found[name] is not None:
+            found[name] = Path(os.fsdecode(found[name]))
+    for name in ("is_spool", "is_cancelled"):
+        found[name] = bool(found[name])
+    return TransferRecord(**found)
+
+
+def salvage(damaged: Path, db: sqlite3.Connection) -> int:
+    """Copy what can be read of a damaged journal; return how many rows."""
+    saved = 0
+    columns = f"owner, {COLUMNS}"
+    marks = ", ".join("?" * (len(_FIELDS) + 2))
+    try:
+        old = sqlite3.connect(damaged)
+    except sqlite3.Error:
+        return 0
+    try:
+        # Record by record, so that those before a broken page are kept.
+        for record in old.execute(f"SELECT {columns} FROM transfers ORDER BY id"):  # noqa: S608
+            db.execute(
+                f"INSERT OR IGNORE INTO transfers ({columns}) VALUES ({marks})",  # noqa: S608
+                record,
+            )
+            saved += 1
+    except sqlite3.Error:
+        pass  # what lies behind the damage cannot be read
+    finally:
+        old.close()
+    return saved
