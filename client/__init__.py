@@ -1,7 +1,7 @@
 """chat: the terminal client of chatd, and a library for bots.
 
-``link`` connects, logs in, stays connected and sends exactly once; ``model`` is what
-the client knows, without I/O; ``streams`` hands it out as iterators. ``cli`` is the
-program: ``line`` is its face for people, ``pipes`` that for scripts, and ``commands``
-has the /commands. Of the daemon only ``chatd.protocol`` is used.
+``link`` is the library: it connects, logs in, stays connected and sends exactly once,
+over ``model``, ``storage``, ``net`` and ``transfers``. ``cli`` is the program, with
+three faces for people: ``ui`` (the full screen), ``line`` and ``plain``; ``commands``
+has their /commands. ``README.md`` beside this file shows where everything stands.
 """

@@ -1,12 +1,12 @@
 """``python -m client`` is ``chat``."""
 
-from client import collector
+from client.cli import gc_tuning
 
 
 def main() -> None:
     """Run the program; what it imports is not searched for garbage."""
-    collector.put_off()
-    from client.cli import main as chat
+    gc_tuning.put_off()
+    from client.cli.main import main as chat
 
     chat()
 

@@ -13,14 +13,14 @@
      │    └── JournalError        (transfers.journal) it cannot be written down
      │         └── TakenError     (transfers.journal) another program sees to it
      ├── EventsLostError          a reader of events was too slow
-     ├── ClientFileError          (clientfile) client.toml cannot be used
+     ├── ClientFileError          (config.config_file) client.toml cannot be used
      ├── DamagedFileError         (storage.json_file) a file of this program is damaged
      ├── NewerDatabaseError       (storage.sqlite) a file is of a newer version
      ├── OutboxError              (storage.outbox) a message could not be written down
      ├── PasswordNeededError      (net.authenticator) somebody has to be asked
-     ├── PlaceError               (places) a file or folder that cannot be used
-     ├── NoSuchFileError          (file_list) a chat has no such file
-     ├── EditorError              (ui.writing.editor) the editor cannot be used
+     ├── PlaceError               (commands.local_paths) a path that cannot be used
+     ├── NoSuchFileError          (commands.file_list) a chat has no such file
+     ├── EditorError              (ui.composer.editor) the editor cannot be used
      └── ServerKeyError           the server's key:
           ├── UnknownKeyError     never seen before: ask, then pin
           └── ChangedKeyError     not the one that was pinned: refuse

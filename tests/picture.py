@@ -18,7 +18,7 @@ import msgspec
 import pyte
 
 from tests import ROOT
-from tests.fake_server import FakeServer
+from tests.fakes.server import FakeServer
 from tests.helpers import Address, RawClient, logged_in, put_file
 from tests.service.conftest import Lab, serving
 from tests.service.full_screen import Person, at_screen, ctrl

@@ -8,7 +8,8 @@ form both counts are the same. The original text is what is stored and sent.
 
 Of the vowel signs of Indic and other scripts, terminals count some into the letter
 before, others not. In the display form, a code point of one cell that is not assigned
-stands for each of them; ``client.mark_output`` draws the sign itself in its place.
+stands for each of them; ``client.terminal.combining_output`` draws the sign itself in
+its place.
 """
 
 import re
@@ -89,7 +90,7 @@ def display(text: str, *, is_multiline: bool = False) -> str:
     """Return ``clean(text)`` in a form whose width does not depend on who counts.
 
     ``cells(display(s)) == width(display(s))`` holds for every ``s``. It is for outputs
-    that draw what stands for vowel signs (``client.mark_output``).
+    that draw what stands for vowel signs (``client.terminal.combining_output``).
     """
     return settle(clean(text, is_multiline=is_multiline))
 

@@ -16,12 +16,12 @@ from chatd.protocol.messages import (
     Visibility,
 )
 from chatd.text.safe import clean, pad, width
-from client.colours import Line
 from client.commands.registry import Command, Registry
-from client.formatting import excerpt, gist
+from client.commands.workspace import CommandError, Workspace
 from client.model.chat import Chat
 from client.model.entries import Entry
-from client.workspace import CommandError, Workspace
+from client.text.entries import excerpt, gist
+from client.text.styles import Line
 
 MAX_ROOMS = 1_000
 MAX_HISTORY = 1_000

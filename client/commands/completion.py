@@ -5,12 +5,12 @@ from functools import partial
 
 from msgspec import Struct
 
+from client.commands.file_list import as_seq
 from client.commands.files import known_names
-from client.commands.folders import look_now
+from client.commands.local_paths import expand, is_folder_name, names_in, typed_path
 from client.commands.registry import Argument, Registry
-from client.file_list import as_seq
-from client.places import expand, is_folder_name, names_in, typed_path
-from client.workspace import Workspace
+from client.commands.slow_folders import look_now
+from client.commands.workspace import Workspace
 
 MAX_CANDIDATES = 50
 

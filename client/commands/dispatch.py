@@ -3,8 +3,8 @@
 from chatd.protocol.errors import ChatError
 from client.commands.chats import go_to
 from client.commands.registry import Registry, plain_text, split_command
+from client.commands.workspace import CommandError, Workspace
 from client.errors import LinkError, NotConnectedError
-from client.workspace import CommandError, Workspace
 
 
 async def run(ws: Workspace, registry: Registry, text: str) -> None:

@@ -5,9 +5,7 @@ from itertools import islice
 
 from chatd.protocol.messages import FileInfo, FileItem
 from chatd.text.safe import clean
-from client.colours import Line
-from client.commands.registry import Command, Registry
-from client.file_list import (
+from client.commands.file_list import (
     MAX_SEARCHED,
     NoSuchFileError,
     as_seq,
@@ -18,9 +16,7 @@ from client.file_list import (
     is_for,
     page_of,
 )
-from client.formatting_files import file_rows, transfer_text
-from client.model.entries import Entry, Transfer
-from client.places import (
+from client.commands.local_paths import (
     Target,
     check_source,
     find_target,
@@ -28,8 +24,12 @@ from client.places import (
     split_source,
     typed_path,
 )
-from client.times import format_ago
-from client.workspace import CommandError, FilesListed, Workspace
+from client.commands.registry import Command, Registry
+from client.commands.workspace import CommandError, FilesListed, Workspace
+from client.model.entries import Entry, Transfer
+from client.text.files import file_rows, transfer_text
+from client.text.styles import Line
+from client.text.times import format_ago
 
 PAGE = 50
 MAX_OVER = 10

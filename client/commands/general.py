@@ -1,11 +1,11 @@
 """Commands about the program: the outbox, times, the connection, help and the end."""
 
-from client.colours import Line
 from client.commands.registry import NOTES, Command, Handler, Registry, Rows
-from client.formatting import Look, table_lines
+from client.commands.workspace import CommandError, Workspace
 from client.model.entries import OutboxItem
-from client.times import BadTimeError, check_time_format, format_time
-from client.workspace import CommandError, Workspace
+from client.text.entries import Look, table_lines
+from client.text.styles import Line
+from client.text.times import BadTimeError, check_time_format, format_time
 
 
 async def _outbox(ws: Workspace, _: str) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from chatd.protocol.messages import SetStatus, Status, Whois, WhoisReply
 from chatd.text.safe import clean, pad, width
-from client.colours import Line, colour_of
 from client.commands.registry import Command, Registry
-from client.formatting import excerpt
-from client.times import format_ago, format_time
-from client.workspace import CommandError, Workspace
+from client.commands.workspace import CommandError, Workspace
+from client.text.entries import excerpt
+from client.text.styles import Line, colour_of
+from client.text.times import format_ago, format_time
 
 _STATUSES: dict[str, Status] = {"online": "online", "away": "away", "busy": "busy"}
 _ORDER = ("online", "busy", "away", "offline")

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from client.workspace import CommandError, Workspace
+from client.commands.workspace import CommandError, Workspace
 
 Handler = Callable[[Workspace, str], Awaitable[None]]
 

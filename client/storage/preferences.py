@@ -4,7 +4,7 @@ from msgspec import Struct, field
 
 from client.storage.json_file import JsonFile
 from client.storage.paths import Paths
-from client.times import DEFAULT_TIME_FORMAT
+from client.text.times import DEFAULT_TIME_FORMAT
 
 
 class _Kept(Struct):

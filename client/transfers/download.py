@@ -10,8 +10,8 @@ import msgspec
 
 from chatd.protocol.messages import Download, DownloadReply
 from client.errors import ConnectError, NotConnectedError, PeerError, TransferError
-from client.formatting_files import size_text
 from client.net.address import ServerAddress
+from client.text.files import size_text
 from client.transfers.adoption import same_download
 from client.transfers.context import TransferContext
 from client.transfers.data_connection import open_data

@@ -22,7 +22,7 @@ import msgspec
 from client.errors import TransferError
 from client.storage.file_lock import FileLock
 from client.storage.sqlite import NewerDatabaseError, open_or_salvage
-from client.transfers import adoption as adoption
+from client.transfers import adoption
 from client.transfers.records import (
     COLUMNS,
     INSERT,

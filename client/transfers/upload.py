@@ -10,8 +10,8 @@ import msgspec
 from chatd.protocol.errors import StorageFullError
 from chatd.protocol.messages import Limits, Stored, Upload, UploadReply
 from client.errors import NotConnectedError, PeerError, TransferError
-from client.formatting_files import size_text
 from client.net.address import ServerAddress
+from client.text.files import size_text
 from client.transfers.adoption import same_upload
 from client.transfers.context import TransferContext
 from client.transfers.data_connection import open_data

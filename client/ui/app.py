@@ -15,43 +15,43 @@ from prompt_toolkit.application.current import set_app
 from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.output import Output
 
-from client.clientfile import ClientSettings
-from client.colours import Line
 from client.commands import Registry
-from client.ending import ENDS, handling, left_for_next_time
-from client.formatting import Look
-from client.interrupts import Interrupts
+from client.commands.workspace import Workspace
+from client.config.config_file import ClientSettings
+from client.frontend.interrupts import Interrupts
+from client.frontend.shutdown import ENDS, handling, left_for_next_time
 from client.link.link import MakeLink
 from client.link.reconnect import LinkState
 from client.model.changes import Change
-from client.notify import Notifier, Rung, title_text
-from client.ringing import Ringer, Title
+from client.notify.delivery import Ringer, Title
+from client.notify.notifier import Notifier, Rung, title_text
 from client.storage.paths import Paths
 from client.storage.preferences import Preferences
-from client.ui.application import make_application
-from client.ui.boxes.boxes import ListBox
-from client.ui.boxes.overlays import make_full_registry
-from client.ui.focus import understand_focus
-from client.ui.following import Following
-from client.ui.frames import Frames
-from client.ui.journal import journal
-from client.ui.late import Late
-from client.ui.messages.hyperlinks import HyperlinkOutput, has_hyperlinks
-from client.ui.opening import Opening
-from client.ui.outgoing import Outgoing
-from client.ui.screen import Screen
-from client.ui.telling import Flash, Teller, fold_hint, not_sent
-from client.ui.terminal import (
+from client.terminal.focus_events import understand_focus
+from client.terminal.hyperlinks import HyperlinkOutput, has_hyperlinks
+from client.terminal.screen_output import (
     copy_by_tmux,
     copy_sequence,
     make_screen_output,
     open_link,
 )
-from client.ui.timeline.loading import Loader
+from client.text.entries import Look
+from client.text.styles import Line
+from client.ui.composer.composer import Composer
+from client.ui.dialogs.dialogs import make_full_registry
+from client.ui.dialogs.list_box import ListBox
+from client.ui.error_log import journal
+from client.ui.lazy_assets import Late
+from client.ui.link_events import Following
+from client.ui.navigation import Opening
+from client.ui.panels import Screen
+from client.ui.read_tracker import Watching
+from client.ui.status_messages import Flash, Teller, fold_hint, not_sent
+from client.ui.submit import Outgoing
+from client.ui.timeline.loader import Loader
 from client.ui.timeline.timeline import Timeline
-from client.ui.watching import Watching
-from client.ui.writing.composer import Composer
-from client.workspace import Workspace
+from client.ui.toolkit.repaint import Frames
+from client.ui.toolkit_app import make_application
 
 
 class FullScreen:

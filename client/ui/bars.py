@@ -6,11 +6,11 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from chatd.text.safe import display, fit, width
-from client.colours import Line
-from client.formatting import excerpt, typing_text
 from client.link.reconnect import LinkState
 from client.model.entries import Transfer
 from client.model.model import Model
+from client.text.entries import excerpt, typing_text
+from client.text.styles import Line
 
 _GAP = "  "
 _MIN_CUT = 8

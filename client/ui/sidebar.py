@@ -5,9 +5,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from chatd.text.safe import display, fit, width
-from client.colours import Line
 from client.model.chat import Chat
 from client.model.model import Model
+from client.text.styles import Line
 
 MIN_CELLS = 16
 MAX_CELLS = 26

@@ -41,7 +41,7 @@ from tests.bench.users import scram_login
 
 _MARK = b"=" * 8
 _NOTHING = f"print('{_MARK.decode()}')"
-_IMPORTS = f"import client.cli, client.interactive, client.ui.app\n{_NOTHING}"
+_IMPORTS = f"import client.cli.main, client.cli.open_chat, client.ui.app\n{_NOTHING}"
 _LIBRARIES = f"import asyncio, ssl, sqlite3, click, msgspec, prompt_toolkit\n{_NOTHING}"
 _LETTERS = string.ascii_letters
 _WORK = range(50_000)

@@ -17,13 +17,13 @@ from prompt_toolkit.layout import FloatContainer, HSplit, Layout, Window
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from chatd.protocol.messages import Presence, PresenceOf
+from client.commands.workspace import Workspace
+from client.keys.actions import ACTIONS, bind
 from client.link.link import Link
 from client.storage.preferences import Preferences
-from client.ui.actions import ACTIONS, bind
-from client.ui.writing.composer import Composer
-from client.workspace import Workspace
-from tests.unit.client_face.fakes import FakeFace, room
-from tests.unit.ui.composing import PASTE, ComposerLink
+from client.ui.composer.composer import Composer
+from tests.fakes.link import FakeFace, room
+from tests.unit.client.ui.composer.composing import PASTE, ComposerLink
 
 KEYS = 200
 LINES = 10_000

@@ -23,17 +23,17 @@ from prompt_toolkit.layout.containers import AnyContainer
 from prompt_toolkit.output import ColorDepth
 
 from chatd.protocol.messages import ChatRecord, Message
+from client.commands.workspace import Workspace
 from client.link.link import Link
 from client.model.entries import Entry
 from client.storage.preferences import Preferences
-from client.ui.control import RowsControl
-from client.ui.messages.hyperlinks import HyperlinkOutput
-from client.ui.renderer import use_row_renderer
-from client.ui.themes import make_theme
+from client.terminal.hyperlinks import HyperlinkOutput
+from client.terminal.themes import make_theme
 from client.ui.timeline.painting import TimelineWindow
 from client.ui.timeline.timeline import Timeline
-from client.workspace import Workspace
-from tests.unit.client_face.fakes import FakeFace, FakeLink
+from client.ui.toolkit.renderer import use_row_renderer
+from client.ui.toolkit.rows_control import RowsControl
+from tests.fakes.link import FakeFace, FakeLink
 
 COLUMNS, ROWS = 120, 40
 SIDEBAR_CELLS = 18

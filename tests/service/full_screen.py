@@ -30,7 +30,7 @@ from chatd.protocol.messages import (
     Message,
     ServerMessage,
 )
-from client.clientfile import ClientSettings, GeneralSettings
+from client.config.config_file import ClientSettings, GeneralSettings
 from client.link.link import Link
 from client.link.reconnect import LinkState
 from client.model.changes import Change
@@ -38,9 +38,9 @@ from client.model.chat import Chat
 from client.net.session import Timing
 from client.storage.paths import Paths
 from client.storage.preferences import Preferences
+from client.terminal.screen_output import ScreenOutput
 from client.ui.app import FullScreen
-from client.ui.terminal import ScreenOutput
-from tests.fake_server import FakeServer
+from tests.fakes.server import FakeServer
 from tests.helpers import PATIENCE, eventually
 
 STEADY = Timing(connect=5, ping=600, dead=1200, backoff_first=0.02, backoff_max=0.1)

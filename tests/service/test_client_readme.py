@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import client
-from tests.fake_server import FakeServer
+from tests.fakes.server import FakeServer
 
 README = Path(client.__file__).with_name("README.md")
 

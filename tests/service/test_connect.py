@@ -24,7 +24,7 @@ from client.net.connect import connect
 from client.net.connection import Connection
 from client.net.login import Introduction, log_in, log_in_by_token, register
 from client.storage.pins import AUTHORITY, PinStore
-from tests.fake_server import FakeServer, make_tls
+from tests.fakes.server import FakeServer, make_tls
 from tests.system.daemon import free_ports
 
 PASSWORD = "correct horse"

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from chatd.protocol.messages import Download
-from client.times import format_time
-from client.ui.boxes.choosing import Choosing
+from client.text.times import format_time
+from client.ui.dialogs.selection_actions import Choosing
 from tests.service.full_screen import (
     DOWN,
     F4,

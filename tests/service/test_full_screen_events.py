@@ -15,10 +15,11 @@ from chatd.protocol.messages import (
     MemberInfo,
     ReadPush,
 )
-from client.clientfile import ClientSettings
+from client.config.config_file import ClientSettings
 from client.link.link import Link
 from client.link.reconnect import LinkState
 from client.model.changes import Change
+from tests.fakes.link import FakeLink, room, transfer
 from tests.service.full_screen import (
     F5,
     FOCUS_IN,
@@ -29,7 +30,6 @@ from tests.service.full_screen import (
     alt,
     at_screen,
 )
-from tests.unit.client_face.fakes import FakeLink, room, transfer
 
 TITLE = "\x1b]2;{}\a"
 

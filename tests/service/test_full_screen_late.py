@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from client.ui.composer import emoji
 from client.ui.messages import highlight
-from client.ui.writing import emoji
 from tests.service.full_screen import Person, Stage, at_screen
 
 

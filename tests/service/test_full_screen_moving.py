@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chatd.protocol.messages import Auth, RoomInfo, Rooms, RoomsPage
-from client.ui.actions import ACTIONS, shown_keys
+from client.keys.actions import ACTIONS, shown_keys
 from tests.service.full_screen import (
     DOWN,
     F1,

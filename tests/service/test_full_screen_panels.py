@@ -7,10 +7,10 @@ import pytest
 
 from chatd.protocol.errors import NotAllowedError
 from chatd.protocol.messages import Presence, PresenceOf
-from client.clientfile import ClientSettings
+from client.config.config_file import ClientSettings
+from client.keys.actions import check_keys
 from client.model.chat import Chat
 from client.model.model import Model
-from client.ui.actions import check_keys
 from client.ui.sidebar import chat_list
 from tests.service.full_screen import (
     F2,
@@ -61,7 +61,7 @@ async def test_a_message_sorts_the_list_only_where_it_moves_a_chat(
         sorted_.append(model)
         return chat_list(model, *others)
 
-    monkeypatch.setattr("client.ui.screen.chat_list", sort)
+    monkeypatch.setattr("client.ui.panels.chat_list", sort)
     server.say("#lab", "one")
     await person.shows("* #lab        1")
     assert len(sorted_) == 1

@@ -7,7 +7,7 @@ import pytest
 
 from chatd.protocol.errors import NotAllowedError
 from chatd.protocol.messages import History
-from client.times import local
+from client.text.times import local
 from tests.service.full_screen import (
     ALT_END,
     ALT_HOME,
@@ -223,7 +223,7 @@ async def test_a_failing_history_is_not_asked_for_in_each_frame(
     def refuse(self: object, request: History) -> None:
         raise NotAllowedError("no history today")
 
-    monkeypatch.setattr("tests.fake_server.FakeConnection._history", refuse)
+    monkeypatch.setattr("tests.fakes.server.FakeConnection._history", refuse)
     async with at_screen(server, is_online=False) as person:
         await person.until(lambda: person.link.model.is_synced)
         await person.idle()
@@ -242,7 +242,7 @@ async def test_opening_a_chat_anew_asks_again_for_what_failed(
         def refuse(self: object, request: History) -> None:
             raise NotAllowedError("no history today")
 
-        patch.setattr("tests.fake_server.FakeConnection._history", refuse)
+        patch.setattr("tests.fakes.server.FakeConnection._history", refuse)
         async with at_screen(server) as person:
             await person.idle()
             patch.undo()

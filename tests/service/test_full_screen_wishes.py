@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from client.clientfile import ClientSettings, parse_client_file
+from client.config.config_file import ClientSettings, parse_client_file
 from tests.service.full_screen import F1, Stage, at_screen, ctrl
 
 WISHES = """

@@ -8,7 +8,7 @@ import pytest
 
 from chatd.protocol.messages import Presence, PresenceOf, TypingPush
 from client.link.reconnect import LinkState
-from client.ui.people import people_of
+from client.ui.member_list import people_of
 from client.ui.sidebar import chat_list
 from tests.service.full_screen import (
     PAGE_UP,
@@ -151,8 +151,8 @@ async def test_lists_are_worked_out_once_after_a_change_and_not_in_each_frame(
     person: Person, server: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chats, people = Counted(chat_list), Counted(people_of)
-    monkeypatch.setattr("client.ui.screen.chat_list", chats)
-    monkeypatch.setattr("client.ui.screen.people_of", people)
+    monkeypatch.setattr("client.ui.panels.chat_list", chats)
+    monkeypatch.setattr("client.ui.panels.people_of", people)
     for _ in range(5):
         person.frame()
     assert (chats.count, people.count) == (0, 0)

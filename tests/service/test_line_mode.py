@@ -16,15 +16,15 @@ from prompt_toolkit.input.base import PipeInput
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from chatd.protocol.messages import TypingPush
-from client.clientfile import ClientSettings, GeneralSettings, Rule
-from client.line import LineMode
+from client.config.config_file import ClientSettings, GeneralSettings, Rule
+from client.line.app import LineMode
 from client.link.link import Link
 from client.link.reconnect import LinkState
 from client.model.changes import Change
-from client.notify import Rung
+from client.notify.notifier import Rung
 from client.storage.preferences import Preferences
+from tests.fakes.link import NOON_MS, FakeLink, message, room
 from tests.helpers import PATIENCE, eventually
-from tests.unit.client_face.fakes import NOON_MS, FakeLink, message, room
 
 
 class FakeRunningLink(FakeLink):
@@ -375,7 +375,7 @@ async def test_who_stops_typing_is_not_shown_for_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("client.model.chat.TYPING_SECONDS", 0.1)
-    monkeypatch.setattr("client.line.TYPING_SECONDS", 0.1)
+    monkeypatch.setattr("client.line.app.TYPING_SECONDS", 0.1)
     async with at_terminal() as terminal:
         let_type(terminal.link, "bob")
         let_type(terminal.link, "carol")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from client.commands import make_registry
-from client.ui.actions import ACTIONS, shown_keys
+from client.keys.actions import ACTIONS, shown_keys
 from tests import ROOT
 from tests.helpers import RawClient, fresh_name, logged_in
 from tests.system.daemon import QUICK, Daemon

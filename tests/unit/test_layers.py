@@ -19,6 +19,15 @@ CHATD = [
     *("backup", "admin", "listeners", "server", "cli_text", "cli", "__main__"),
 ]
 
+CLIENT = [
+    *("model", "errors", "text", "keys", "terminal", "storage", "config", "net"),
+    *("transfers", "notify", "link", "commands", "frontend", "plain", "line", "ui"),
+    *("cli", "__main__"),
+]
+
+# Inside of client.ui; above them are its own modules.
+UI = ["toolkit", "messages", "timeline", "composer", "dialogs"]
+
 # What the client takes of the daemon.
 SHARED = ("chatd.protocol", "chatd.text", "chatd.system", "chatd.__version__")
 
@@ -29,7 +38,32 @@ MACHINE = {"json", "os", "pathlib", "socket", "sqlite3", "ssl", "uvloop"}
 EXCEPTIONS = {
     # Replacing a file will raise OSError, and the user table make a refusal of it.
     ("chatd.system.atomic_file", "chatd.protocol.errors"),
+    # A timeline put together of parts will not be known to what repaints it.
+    ("client.ui.toolkit.repaint", "client.ui.timeline.timeline"),
+    # A small context (ui/context) will stand for the whole application, and hand over
+    # the help and the order of the chats.
+    ("client.ui.dialogs.dialogs", "client.ui.app"),
+    ("client.ui.dialogs.dialogs", "client.ui.help"),
+    ("client.ui.dialogs.dialogs", "client.ui.sidebar"),
+    ("client.ui.dialogs.search", "client.ui.app"),
+    ("client.ui.dialogs.selection_actions", "client.ui.app"),
 }
+
+# Modules that import one another, each circle with what will open it.
+CIRCLES = [
+    # As above: a context in place of the whole application.
+    {
+        *("client.ui.action_handlers", "client.ui.app", "client.ui.dialogs.dialogs"),
+        *("client.ui.dialogs.search", "client.ui.dialogs.selection_actions"),
+        *("client.ui.key_bindings", "client.ui.link_events", "client.ui.navigation"),
+        *("client.ui.panels", "client.ui.toolkit_app"),
+    },
+    # A peer between what a connection says and the connection; a gate for them all.
+    {
+        *("chatd.listeners.native.connection", "chatd.listeners.native.dispatch"),
+        *("chatd.listeners.native.handshake", "chatd.listeners.native.listener"),
+    },
+]
 
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): (
@@ -72,25 +106,57 @@ def room_of(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
 
-def rank_of(module: str) -> int:
-    top, _, rest = module.partition(".")
-    return {"chatd": CHATD}[top].index(rest.partition(".")[0])
+def rank_of(module: str) -> tuple[int, int]:
+    """Return the place of a module's room, and within ``client.ui`` of its folder."""
+    top, room, *rest = module.split(".")
+    inner = rest[0] if room == "ui" and len(rest) > 1 else ""
+    place = (CHATD if top == "chatd" else CLIENT).index(room)
+    return place, UI.index(inner) if inner else len(UI)
 
 
-def test_every_room_of_the_daemon_has_its_place() -> None:
-    rooms = {room_of(name) for name in MODULES if name.startswith("chatd.")}
-    assert rooms == {f"chatd.{room}" for room in CHATD}
+def circles() -> list[set[str]]:
+    """Return the sets of modules that reach one another by imports."""
+    targets: dict[str, set[str]] = {module: set() for module in MODULES}
+    for module, target in arrows():
+        targets[module].add(target)
+
+    def reached(start: str) -> set[str]:
+        found: set[str] = set()
+        waiting = [start]
+        while waiting:
+            new = targets[waiting.pop()] - found
+            found |= new
+            waiting += new
+        return found
+
+    reach = {module: reached(module) for module in MODULES}
+    found: list[set[str]] = []
+    for module in MODULES:
+        circle = {other for other in reach[module] if module in reach[other]}
+        if circle and circle not in found:
+            found.append(circle)
+    return found
 
 
-def test_no_import_of_the_daemon_runs_up() -> None:
+@pytest.mark.parametrize(("top", "rooms"), [("chatd", CHATD), ("client", CLIENT)])
+def test_every_room_has_its_place(top: str, rooms: list[str]) -> None:
+    there = {room_of(name) for name in MODULES if name.startswith(f"{top}.")}
+    assert there == {f"{top}.{room}" for room in rooms}
+
+
+def test_no_import_runs_up() -> None:
     up = {
         (module, target)
         for module, target in arrows()
-        if is_within(module, "chatd") and is_within(target, "chatd")
-        if room_of(module) != room_of(target) and rank_of(target) >= rank_of(module)
+        if module.split(".")[0] == target.split(".")[0]
+        if rank_of(target) > rank_of(module)
     }
     assert up - EXCEPTIONS == set()
     assert EXCEPTIONS - up == set(), "these are exceptions no more: take them off"
+
+
+def test_no_modules_import_one_another() -> None:
+    assert sorted(map(sorted, circles())) == sorted(map(sorted, CIRCLES))
 
 
 def test_the_core_knows_nothing_of_the_machine() -> None:

@@ -8,12 +8,12 @@ from functools import lru_cache
 from itertools import chain, islice, pairwise
 
 from chatd.text.safe import clean, display, settle
-from client.colours import colour_of
 from client.model.chat import mention_of
+from client.text.styles import colour_of
+from client.text.wrapping import Piece, Row, cells, cut_pieces, wrap_pieces
 from client.ui.messages.highlight import highlight
 from client.ui.messages.markup import CodeBlock, Paragraph, Quote, Span, Spans, parse
 from client.ui.messages.rowstyle import RowStyle
-from client.ui.messages.wrapping import Piece, Row, cells, cut_pieces, wrap_pieces
 
 MENTION = "class:mention"
 """The style of a text that has one's own name in it."""

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from chatd.text.safe import display
-from client.colours import Line
-from client.formatting import Look, table_lines
 from client.model.chat import Chat
+from client.text.entries import Look, table_lines
+from client.text.styles import Line
 from client.ui.messages.rows import notice_rows, rule_row
 from client.ui.messages.rowstyle import RowStyle
 

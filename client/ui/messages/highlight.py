@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from client.ui.messages.wrapping import Piece
+from client.text.wrapping import Piece
 
 MAX_CHARS = 1_500
 MAX_SECONDS = 0.02

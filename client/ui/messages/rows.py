@@ -13,16 +13,16 @@ from msgspec import Struct
 
 from chatd.protocol.messages import FileInfo
 from chatd.text.safe import anchored, display, fit
-from client.colours import Line, colour_of
-from client.formatting import NAME_CELLS, event_text, excerpt, gist, item_entry
-from client.formatting_files import outcome_text, progress_line, size_text, type_of
 from client.model.chat import mention_of
 from client.model.entries import Entry, OutboxItem, Transfer
-from client.times import format_day, format_time, local
+from client.terminal.hyperlinks import split_line, to_line
+from client.text.entries import NAME_CELLS, event_text, excerpt, gist, item_entry
+from client.text.files import outcome_text, progress_line, size_text, type_of
+from client.text.styles import Line, colour_of
+from client.text.times import format_day, format_time, local
+from client.text.wrapping import Piece, Row, cells, clip, mend, wrap_pieces
 from client.ui.messages.body import MAX_ROWS, MENTION, SHOWN_ROWS, body_rows, fold
-from client.ui.messages.hyperlinks import split_line, to_line
 from client.ui.messages.rowstyle import GUTTER_CELLS, RowStyle, time_cells
-from client.ui.messages.wrapping import Piece, Row, cells, clip, mend, wrap_pieces
 
 MAX_NAME_CELLS = 40
 _MIN_FIRST_CELLS = 12

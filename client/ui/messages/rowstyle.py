@@ -6,9 +6,9 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from client.formatting import MIN_TEXT_CELLS, NAME_CELLS
-from client.times import DEFAULT_TIME_FORMAT, format_time
-from client.ui.messages.wrapping import cells
+from client.text.entries import MIN_TEXT_CELLS, NAME_CELLS
+from client.text.times import DEFAULT_TIME_FORMAT, format_time
+from client.text.wrapping import cells
 
 GUTTER_CELLS = 2
 INDENT_CELLS = 4

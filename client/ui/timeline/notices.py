@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from client.colours import Line
 from client.model.chat import Chat
-from client.ui.timeline.feed import Notice
+from client.text.styles import Line
+from client.ui.timeline.items import Notice
 
 MAX_NOTICES = 200
 """How many are kept of each chat."""

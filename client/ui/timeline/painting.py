@@ -17,15 +17,15 @@ from prompt_toolkit.layout.screen import Char, Screen, WritePosition
 from prompt_toolkit.mouse_events import MouseEvent
 from prompt_toolkit.output.vt100 import Vt100_Output
 
-from client.colours import Line
-from client.ui.messages.hyperlinks import ESCAPE_STYLE
-from client.ui.renderer import RowRenderer
+from client.terminal.hyperlinks import ESCAPE_STYLE
+from client.text.styles import Line
+from client.ui.toolkit.renderer import RowRenderer
 
 if TYPE_CHECKING:
     from prompt_toolkit.key_binding.key_bindings import NotImplementedOrNone
 
-    from client.ui.timeline.seen import Seen
     from client.ui.timeline.timeline import Timeline
+    from client.ui.timeline.visible_rows import Seen
 
 _CHARS: FastDictCache[tuple[str, str], Char] = FastDictCache(Char, size=100_000)
 _EMPTY = Char("", "")

@@ -12,14 +12,14 @@ from prompt_toolkit.layout.controls import UIContent, UIControl
 from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 
 from chatd.text.safe import clean, display
-from client.colours import Line
+from client.commands.workspace import Workspace
 from client.model.entries import Entry
-from client.ui.messages.hyperlinks import ESCAPE_STYLE
+from client.terminal.hyperlinks import ESCAPE_STYLE
+from client.text.styles import Line
+from client.text.wrapping import cells
 from client.ui.messages.markup import links
-from client.ui.messages.wrapping import cells
-from client.ui.timeline.reading import Reading
-from client.ui.timeline.seen import Seen
-from client.workspace import Workspace
+from client.ui.timeline.position import Reading
+from client.ui.timeline.visible_rows import Seen
 
 if TYPE_CHECKING:
     from prompt_toolkit.key_binding.key_bindings import NotImplementedOrNone

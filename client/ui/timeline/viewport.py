@@ -8,8 +8,8 @@ what one reads stays where it is. Only what is seen is ever asked for.
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from client.colours import Line
-from client.ui.timeline.feed import Key
+from client.text.styles import Line
+from client.ui.timeline.items import Key
 
 USUAL_HEIGHT = 24
 """Rows that are seen, until it is known how many."""

@@ -8,7 +8,7 @@ import pytest
 
 from client.link.link import Link
 from client.storage.paths import Paths
-from tests.service.transfers.fake import PASSWORD, QUICK, FileServer, Watch
+from tests.fakes.file_server import PASSWORD, QUICK, FileServer, Watch
 
 
 @pytest.fixture

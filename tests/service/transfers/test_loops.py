@@ -11,8 +11,8 @@ from chatd.protocol.errors import StorageFullError
 from client.errors import TransferError
 from client.storage.paths import Paths
 from client.transfers import worker_thread
-from tests.fake_server import make_tls
-from tests.service.transfers.fake import FileServer, Trouble, trust
+from tests.fakes.file_server import FileServer, Trouble, trust
+from tests.fakes.server import make_tls
 
 DATA = os.urandom(7_000_000)
 

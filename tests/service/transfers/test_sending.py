@@ -26,8 +26,7 @@ from client.link.link import Link
 from client.model.changes import Change, TransferChanged
 from client.storage.paths import Paths
 from client.transfers import job_list
-from tests.fake_server import PATIENCE, make_tls
-from tests.service.transfers.fake import (
+from tests.fakes.file_server import (
     PASSWORD,
     QUICK,
     FileServer,
@@ -36,6 +35,7 @@ from tests.service.transfers.fake import (
     left_over,
     trust,
 )
+from tests.fakes.server import PATIENCE, make_tls
 
 DATA = os.urandom(3_000_000)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from client.transfers import adoption as adoption
+from client.transfers import adoption
 from client.transfers.journal import Journal, TakenError
 from client.transfers.records import TransferRecord
 

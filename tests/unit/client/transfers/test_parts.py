@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chatd.protocol.frames import encode_frame
 from client.errors import PeerError
-from client.transfers import receive_buffers as intake
+from client.transfers import receive_buffers
 from client.transfers.progress import RateMeter
 from client.transfers.receive_buffers import FrameBuffer, RawBuffer
 from client.transfers.turn_queue import TurnQueue
@@ -168,7 +168,7 @@ def test_raw_bytes_come_out_as_they_came_in(
 def test_two_buffers_are_enough_while_one_is_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(intake, "BUFFER_BYTES", 8)
+    monkeypatch.setattr(receive_buffers, "BUFFER_BYTES", 8)
     raw, used = RawBuffer(1000), set[int]()
     for _ in range(10):
         while not raw.is_full:

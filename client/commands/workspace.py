@@ -1,0 +1,301 @@
+"""What a person has in front of them: one link, the chat that is open, and a face.
+
+Commands act on a ``Workspace`` and know nothing of the terminal; a face (line mode, a
+full screen) shows what they say. A second face needs no second set of commands.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from chatd.protocol.errors import BadNameError
+from chatd.protocol.messages import FileItem
+from chatd.protocol.names import parse_address, parse_user_name
+from client.link.link import Link
+from client.model.chat import Chat
+from client.model.entries import Entry, OutboxItem
+from client.model.model import Model
+from client.storage.preferences import Preferences
+from client.text.entries import Look, entry_lines, item_lines, notice_lines
+from client.text.styles import Line
+
+
+class CommandError(Exception):
+    """A command that cannot be done; the text says why, and what to do instead."""
+
+
+class FilesListed(Struct, frozen=True):
+    """The files that were listed last, whose numbers commands take.
+
+    Attributes:
+        chat: Whose they are.
+        items: As they were listed.
+        is_more: Whether there are older ones.
+    """
+
+    chat: str
+    items: list[FileItem]
+    is_more: bool
+
+
+class Face(Protocol):
+    """What a workspace needs of the face that shows it."""
+
+    @property
+    def columns(self) -> int:
+        """How many cells a line may have."""
+
+    @property
+    def rows(self) -> int:
+        """How many lines there are to see."""
+
+    def show(self, lines: Iterable[Line]) -> None:
+        """Show lines below those that were shown before."""
+
+    def opened(self, address: str) -> None:
+        """Show the chat that is open now."""
+
+    def clear(self) -> None:
+        """Empty the screen; nothing is forgotten."""
+
+    def quit(self) -> None:
+        """End the program, in good order."""
+
+
+class Workspace:
+    """The open chat and what can be done from it.
+
+    Args:
+        link: To the server; need not be started yet.
+        server: The server's address as preferences know it.
+        preferences: Of this device.
+        face: Shows what is said here.
+        clock: The wall clock, in seconds; it says which day is today.
+
+    Attributes:
+        current: The address of the open chat, None before the first.
+        listed: Public rooms seen in the last list, for completion.
+        files_listed: The last list of files, None after another chat was opened.
+        begun: The ids of the transfers that were asked for here.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        server: str,
+        preferences: Preferences,
+        face: Face,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.link = link
+        self.server = server
+        self.preferences = preferences
+        self.face = face
+        self._clock = clock
+        self.current: str | None = None
+        self.listed: list[str] = []
+        self.files_listed: FilesListed | None = None
+        self.begun: set[int] = set()
+
+    @property
+    def model(self) -> Model:
+        """What is known of chats and people."""
+        return self.link.model
+
+    @property
+    def chat(self) -> Chat | None:
+        """The open chat, if there is one and the server knows it."""
+        return self.model.chats.get(self.current) if self.current else None
+
+    @property
+    def look(self) -> Look:
+        """How lines are to look now."""
+        return Look(
+            columns=self.face.columns,
+            time_format=self.preferences.time_format,
+            me=self.model.me,
+        )
+
+    @property
+    def is_online(self) -> bool:
+        """Whether requests can be answered now."""
+        return self.link.state.name == "online"
+
+    @property
+    def now_ms(self) -> int:
+        """The wall clock's time in milliseconds, for days and ages; never for order."""
+        return int(self._clock() * 1_000)
+
+    # Saying things --------------------------------------------------------------------
+
+    def say(self, *texts: str) -> None:
+        """Show what the program has to say, a line for each text."""
+        for text in texts:
+            self.face.show(notice_lines(text, self.look))
+
+    def fail(self, text: str) -> None:
+        """Show what went wrong."""
+        self.face.show(notice_lines(text, self.look, "class:error"))
+
+    def show_entries(self, entries: Iterable[Entry], is_named: bool = False) -> None:
+        """Show entries; ``is_named`` says with each which chat it is from."""
+        lines: list[Line] = []
+        for entry in entries:
+            lines += self.lines_of(entry, is_named=is_named)
+        self.face.show(lines)
+
+    def lines_of(
+        self, entry: Entry, *, is_named: bool = False, mark: str = ""
+    ) -> list[Line]:
+        """Return an entry as it is shown here."""
+        chat = self.model.chats.get(entry.chat)
+        quoted = chat.entry(entry.reply_to) if chat and entry.reply_to else None
+        return entry_lines(
+            entry,
+            self.look,
+            is_named=is_named,
+            is_mention=self.model.mentions_me(entry),
+            mark=mark,
+            quoted=quoted,
+        )
+
+    def lines_of_item(self, item: OutboxItem) -> list[Line]:
+        """Return something of one's own that waits or was refused, as it is shown."""
+        return item_lines(item, self.look, is_named=item.chat != self.current)
+
+    # Finding things -------------------------------------------------------------------
+
+    def find_chat(self, text: str) -> str:
+        """Return the address of the chat meant by ``#ops``, ``@bob`` or ``bob``.
+
+        A bare name is a chat that one has, else a person.
+
+        Raises:
+            CommandError: It is no name at all.
+        """
+        if not text.startswith(("#", "@")):
+            known = [a for a in (f"#{text}", f"@{text}") if a in self.model.chats]
+            text = known[0] if known else f"@{text}"
+        try:
+            kind, name = parse_address(text)
+        except BadNameError as error:
+            raise CommandError(f"{text}: {error.reason}") from error
+        return f"{'#' if kind == 'room' else '@'}{name}"
+
+    def address_alone(self, text: str) -> str | None:
+        """Return the address that is all of a text; None if the text is a message.
+
+        An address alone opens the chat, whether one has it or not, so that nobody tells
+        a whole room whom they meant to talk to. ``#42`` is a number, unless one is in
+        such a room.
+        """
+        text = text.strip()
+        try:
+            kind, name = parse_address(text)
+        except BadNameError:
+            return None
+        address = f"{'#' if kind == 'room' else '@'}{name}"
+        is_number = kind == "room" and name.isdigit()
+        return None if is_number and address not in self.model.chats else address
+
+    def find_room(self, text: str) -> str:
+        """Return the address of the room that a person means, ``#`` or not.
+
+        Raises:
+            CommandError: It is no room's name.
+        """
+        if text.startswith("@"):
+            raise CommandError(f"{text} is a person; a room begins with #")
+        return self.find_chat(text if text.startswith("#") else f"#{text}")
+
+    def find_user(self, text: str) -> str:
+        """Return the name of the person meant, ``@`` or not.
+
+        Raises:
+            CommandError: It is no person's name.
+        """
+        try:
+            return parse_user_name(text.removeprefix("@"))
+        except BadNameError as error:
+            raise CommandError(f"{text}: {error.reason}") from error
+
+    def here(self, text: str = "") -> str:
+        """Return the address of the room named, or else of the room that is open.
+
+        Raises:
+            CommandError: Neither is there.
+        """
+        if text:
+            return self.find_room(text)
+        if self.current is None or not self.current.startswith("#"):
+            raise CommandError("no room is open here: name one, as in #ops")
+        return self.current
+
+    def opened(self) -> str:
+        """Return the address of the open chat.
+
+        Raises:
+            CommandError: None is open.
+        """
+        if self.current is None:
+            raise CommandError(
+                "no chat is open: /join #room, or /query @user to talk to a person"
+            )
+        return self.current
+
+    def people(self) -> set[str]:
+        """Return the names of the people that are known here."""
+        names = set(self.model.presence) | {self.model.me}
+        for chat in self.model.chats.values():
+            if chat.is_direct:
+                names.add(chat.name)
+            names.update(chat.members or ())
+        if self.chat is not None:
+            names.update(entry.sender for entry in self.chat.entries)
+        return names - {""}
+
+    # Doing things ---------------------------------------------------------------------
+
+    def begin(self, room: str | None) -> str | None:
+        """Be in the chat of last time again, before there is a connection.
+
+        Args:
+            room: The room to be in instead.
+
+        Returns:
+            The chat, if there is something of it to be seen.
+        """
+        last = room or self.preferences.last_chat(self.server, self.model.me)
+        chats = self.model.chats
+        if last is None or (last.startswith("#") and last not in chats):
+            return None
+        self.current = last
+        self.link.load_cached(last)
+        return last if last in chats and chats[last].entries else None
+
+    def switch(self, address: str) -> None:
+        """Make a chat the open one, show it and remember it."""
+        self.current = address
+        self.files_listed = None
+        self.preferences.remember_chat(self.server, self.model.me, address)
+        self.link.load_cached(address)
+        self.face.opened(address)
+
+    def mark_read(self, address: str | None = None) -> None:
+        """Move the cursor of a chat (the open one) to the newest entry that is here."""
+        chat = self.model.chats.get(address or self.current or "")
+        if chat is not None and chat.newest is not None:
+            self.link.mark_read(chat.address, chat.newest.seq)
+
+    async def send(
+        self, address: str, text: str, kind: Literal["text", "action"] = "text"
+    ) -> None:
+        """Put a message into the outbox; the model tells what becomes of it."""
+        await self.link.send(address, text, kind)
+
+    def unread(self) -> Sequence[Chat]:
+        """Return the chats with something unread: mentions and people first."""
+        chats = [chat for chat in self.model.chats.values() if chat.unread]
+        return sorted(chats, key=lambda c: (not c.mentions, not c.is_direct, c.address))

@@ -1,0 +1,1 @@
+"""``client.toml``: read and checked, and the file that ``chat config`` writes."""

@@ -1,0 +1,51 @@
+"""What Ctrl+C does on an empty line: once it says so, twice it cancels or quits."""
+
+import time
+from collections.abc import Callable
+
+from chatd.text.safe import clean
+from client.commands.workspace import Workspace
+from client.model.entries import Transfer
+
+AGAIN_SECONDS = 3.0
+
+
+class Interrupts:
+    """Counts how often Ctrl+C is pressed, and for what.
+
+    Args:
+        ws: Where it is pressed.
+        clock: Any steady clock, in seconds.
+    """
+
+    def __init__(
+        self, ws: Workspace, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._ws = ws
+        self._clock = clock
+        self._pressed_at = -AGAIN_SECONDS
+        self._meant: int | None = None
+
+    def press(self) -> None:
+        """Say what pressing it again does; or do it, if that was said just now.
+
+        What is cancelled is what was named: not another transfer, and never the
+        program, because that one came to its end between the two.
+        """
+        newest = self._newest()
+        meant = newest.id if newest else None
+        now = self._clock()
+        is_again = now - self._pressed_at < AGAIN_SECONDS and meant == self._meant
+        self._pressed_at, self._meant = now, meant
+        if not is_again:
+            does = f"cancels {clean(newest.name)}" if newest else "quits"
+            self._ws.say(f"Ctrl+C again {does}")
+        elif newest is None:
+            self._ws.face.quit()
+        else:
+            self._pressed_at = -AGAIN_SECONDS
+            self._ws.link.transfers.cancel(newest.id)
+
+    def _newest(self) -> Transfer | None:
+        items = self._ws.link.transfers.items
+        return next((each for each in reversed(items) if not each.is_over), None)

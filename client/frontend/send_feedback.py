@@ -1,0 +1,148 @@
+"""What becomes of one's own messages, said quietly and said once.
+
+A message that is confirmed at once is shown as any other line. One that is not, within
+a moment, is shown as ``(waiting)``; that it was sent later, or refused, is said in a
+line of its own, since lines above the prompt cannot be changed any more.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from client.commands.workspace import Workspace
+from client.model.entries import Entry, OutboxItem
+from client.text.entries import excerpt
+
+PATIENCE_SECONDS = 0.3
+GATHER_SECONDS = 0.2
+
+
+class Timer(Protocol):
+    """A call that was put off."""
+
+    def cancel(self) -> None:
+        """Do not make the call any more."""
+
+
+Later = Callable[[float, Callable[[], None]], Timer]
+"""Calls something after some seconds, as ``loop.call_later`` does."""
+
+
+class Echo:
+    """Shows one's own messages as they go out.
+
+    Args:
+        ws: Where they are shown.
+        later: The clock.
+    """
+
+    def __init__(self, ws: Workspace, later: Later) -> None:
+        self._ws = ws
+        self._later = later
+        # Not shown yet: hoped to be confirmed within a moment.
+        self._hoped: dict[int, tuple[OutboxItem, Timer]] = {}
+        # Shown as waiting.
+        self._waiting: dict[int, OutboxItem] = {}
+        # Shown already when its entry arrives.
+        self._shown: set[tuple[str, int]] = set()
+        self._confirmed: list[OutboxItem] = []
+
+    def adopt(self, item: OutboxItem) -> None:
+        """Take over an item of an earlier run: only what becomes of it is said."""
+        if item.state == "waiting":
+            self._waiting[item.id] = item
+
+    def shown(self, item: OutboxItem) -> None:
+        """Note that an item was shown as waiting in another way."""
+        self._take(item.id)
+        self.adopt(item)
+
+    def item_changed(self, item: OutboxItem, is_discarded: bool) -> None:
+        """Show what is new about an item of the outbox."""
+        if is_discarded:
+            self._take(item.id)
+        elif item.state == "waiting":
+            self._wait(item)
+        elif item.state == "sent":
+            self._confirm(item)
+        else:
+            self._refuse(item)
+
+    def takes(self, entry: Entry) -> bool:
+        """Whether an entry that arrived is one's own and was shown already.
+
+        An entry may come before its confirmation. If its text is that of the oldest
+        item still hoped for, it is that item: the entry takes its place.
+        """
+        place = (entry.chat, entry.seq)
+        if place in self._shown:
+            self._shown.discard(place)
+            return True
+        if entry.sender != self._ws.model.me or not entry.is_talk:
+            return False
+        for item_id, (item, _) in self._hoped.items():
+            if _is_same(item, entry):
+                self._take(item_id)
+                return False
+        return any(_is_same(item, entry) for item in self._waiting.values())
+
+    def _wait(self, item: OutboxItem) -> None:
+        if item.id in self._waiting:
+            if item.reason and item.reason != self._waiting[item.id].reason:
+                self._ws.say(f'"{excerpt(item.text)}" waits: {item.reason}')
+            self._waiting[item.id] = item
+        elif item.id in self._hoped:
+            if item.reason:
+                self._show_waiting(item)
+        elif self._ws.is_online:
+            timer = self._later(PATIENCE_SECONDS, lambda: self._lose_patience(item.id))
+            self._hoped[item.id] = (item, timer)
+        else:
+            self._show_waiting(item)
+
+    def _lose_patience(self, item_id: int) -> None:
+        if item_id in self._hoped:
+            self._show_waiting(self._hoped[item_id][0])
+
+    def _show_waiting(self, item: OutboxItem) -> None:
+        self._take(item.id)
+        self._waiting[item.id] = item
+        self._ws.face.show(self._ws.lines_of_item(item))
+
+    def _confirm(self, item: OutboxItem) -> None:
+        place = (item.chat, item.seq or 0)
+        if item.id in self._waiting:
+            self._shown.add(place)
+            if not self._confirmed:
+                self._later(GATHER_SECONDS, self._say_confirmed)
+            self._confirmed.append(item)
+        elif item.id in self._hoped:
+            self._shown.add(place)
+            self._ws.face.show(self._ws.lines_of_item(item))
+        self._take(item.id)
+
+    def _say_confirmed(self) -> None:
+        items, self._confirmed = self._confirmed, []
+        if len(items) == 1:
+            self._ws.say(f'sent: "{excerpt(items[0].text)}"')
+        else:
+            self._ws.say(f"sent: {len(items)} messages that were waiting")
+
+    def _refuse(self, item: OutboxItem) -> None:
+        was_shown = item.id in self._waiting
+        self._take(item.id)
+        if not was_shown:
+            self._ws.face.show(self._ws.lines_of_item(item))
+        else:
+            reason = item.reason or "the server refused it"
+            self._ws.fail(f'"{excerpt(item.text)}" was not sent: {reason}')
+        self._ws.say("/retry sends it again, /discard throws it away")
+
+    def _take(self, item_id: int) -> None:
+        _, timer = self._hoped.pop(item_id, (None, None))
+        if timer is not None:
+            timer.cancel()
+        self._waiting.pop(item_id, None)
+
+
+def _is_same(item: OutboxItem, entry: Entry) -> bool:
+    return (item.chat, item.kind, item.text) == (entry.chat, entry.kind, entry.text)

@@ -1,0 +1,287 @@
+"""What happens, told line by line: for faces that only ever add lines.
+
+The narrator is told of every change of the model and of the link, and says in lines
+what a person wants to know of it; the rest (cursors, presence of people elsewhere) it
+keeps to itself.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+
+from chatd.protocol.errors import ChatError
+from chatd.text.safe import clean
+from client.commands.chats import say_unread
+from client.commands.workspace import Workspace
+from client.errors import LinkError
+from client.frontend.send_feedback import Echo, Later
+from client.link.reconnect import LinkState
+from client.model.changes import (
+    Change,
+    ChatRemoved,
+    EntriesAdded,
+    InvitesChanged,
+    ItemChanged,
+    Notice,
+    PresenceChanged,
+    Reset,
+    SyncDone,
+    TransferChanged,
+)
+from client.model.chat import Chat
+from client.model.entries import Entry, Transfer
+from client.text.entries import day_divider, divider
+from client.text.files import outcome_text, transfer_title
+from client.text.styles import Line
+from client.text.times import local
+
+CONTEXT = 20
+"""How many messages are shown when a chat is opened, if nothing is unread."""
+
+MAX_OPENED = 100
+ANNOUNCE_SECONDS = 0.3
+
+
+class Narrator:
+    """Tells what happens, in lines.
+
+    Args:
+        ws: Where it is told.
+        later: The clock.
+    """
+
+    def __init__(self, ws: Workspace, later: Later) -> None:
+        self._ws = ws
+        self._echo = Echo(ws, later)
+        self._statuses: dict[str, str] = {}
+        self._later = later
+        # Transfers: those that were met, were not announced yet, were said to be over.
+        self._met: set[int] = set()
+        self._unannounced: dict[int, Transfer] = {}
+        self._over: set[int] = set()
+        # The chat whose entries are on the screen; not yet, while it is being opened.
+        self._on_screen: str | None = None
+        self._day: date | None = None
+        self._was_online = False
+        self._is_outage_told = False
+        self._is_first_sync = True
+        self._has_news = False
+
+    def begin(self) -> None:
+        """Take in what is under way already; the link was just started."""
+        for transfer in self._ws.link.transfers.items:
+            if not transfer.is_over:
+                self._transfer(transfer)
+
+    # The link -------------------------------------------------------------------------
+
+    def state_changed(self, state: LinkState) -> None:
+        """Say how the link is, where that is news."""
+        if state.name == "waiting" and (self._was_online or not self._is_outage_told):
+            reason = f" ({state.reason})" if state.reason else ""
+            lost = "connection lost" if self._was_online else "no connection"
+            self._ws.say(f"{lost}{reason}, retrying in {max(1, state.seconds):.0f} s")
+            self._is_outage_told = True
+            self._was_online = False
+        elif state.name == "online" and not self._was_online:
+            self._was_online = True
+            self._say_online()
+            self._is_outage_told = False
+
+    def _say_online(self) -> None:
+        if not self._is_first_sync:
+            self._ws.say("back online")
+            return
+        hello = self._ws.link.hello
+        name = hello.name if hello else self._ws.server
+        self._ws.say(f"online as {self._ws.model.me} at {name}")
+        if hello is not None and hello.motd:
+            self._ws.say(hello.motd)
+
+    # The model ------------------------------------------------------------------------
+
+    def changed(self, change: Change) -> None:
+        """Tell of a change, if it is something to be told."""
+        match change:
+            case EntriesAdded():
+                self._add(change)
+            case ItemChanged():
+                self._echo.item_changed(change.item, change.is_discarded)
+            case ChatRemoved():
+                self._removed(change)
+            case InvitesChanged():
+                self._invited(change.room)
+            case PresenceChanged():
+                self._presence(change.users)
+            case TransferChanged():
+                self._transfer(change.transfer)
+            case SyncDone():
+                self._synced()
+            case Reset():
+                self._ws.say(
+                    "the server has begun anew, so what was kept of it here is dropped"
+                )
+            case Notice():
+                self._ws.say(change.text)
+            case _:
+                pass
+
+    def _add(self, change: EntriesAdded) -> None:
+        if change.origin in ("history", "cache"):
+            return
+        entries = [entry for entry in change.entries if not self._echo.takes(entry)]
+        if change.chat == self._ws.current:
+            if change.chat == self._on_screen:
+                self._tell(entries)
+        elif change.origin == "live":
+            talk = [entry for entry in entries if entry.is_talk]
+            self._ws.show_entries(talk, is_named=True)
+        else:
+            self._has_news = self._has_news or any(e.is_talk for e in entries)
+
+    def _tell(self, entries: Sequence[Entry]) -> None:
+        lines: list[Line] = []
+        for entry in entries:
+            lines += self._lines(entry)
+        self._ws.face.show(lines)
+
+    def _lines(self, entry: Entry) -> list[Line]:
+        day = local(entry.time_ms).date()
+        head: list[Line] = []
+        if day != (self._day or local(self._ws.now_ms).date()):
+            head.append(day_divider(entry.time_ms, self._ws.look))
+        self._day = day
+        return head + self._ws.lines_of(entry)
+
+    def _removed(self, change: ChatRemoved) -> None:
+        if change.code == "discarded":
+            return  # it may be open all the same, to be written to
+        if change.code != "left":
+            self._ws.say(f"you are not in {change.chat} any more ({change.code})")
+        if change.chat == self._ws.current:
+            self._ws.current = self._on_screen = None
+
+    def _invited(self, room: str) -> None:
+        by = self._ws.model.invites.get(room)
+        if by is not None and self._ws.model.is_synced:
+            self._ws.say(f"{by} invites you to {room}: /join {room} or /decline {room}")
+
+    def _presence(self, users: Sequence[str]) -> None:
+        for user in users:
+            seen = self._ws.model.presence.get(user)
+            if seen is None:
+                continue
+            before = self._statuses.get(user)
+            self._statuses[user] = seen.status
+            if before not in (None, seen.status) and self._ws.current == f"@{user}":
+                text = f": {seen.text}" if seen.text else ""
+                self._ws.say(f"{user} is {seen.status}{text}")
+
+    def _transfer(self, transfer: Transfer) -> None:
+        if transfer.id not in self._met:
+            self._met.add(transfer.id)
+            if not self._unannounced:
+                self._later(ANNOUNCE_SECONDS, self._announce)
+            self._unannounced[transfer.id] = transfer
+        if not transfer.is_over or transfer.id in self._over:
+            return
+        self._over.add(transfer.id)
+        if transfer.state == "failed":
+            self._ws.fail(outcome_text(transfer))
+        else:
+            self._ws.say(outcome_text(transfer))
+
+    def _announce(self) -> None:
+        """Say what goes on from an earlier run: what nobody has asked for in this."""
+        met, self._unannounced = self._unannounced, {}
+        left = [met[n] for n in met if n not in self._over and n not in self._ws.begun]
+        if len(left) == 1:
+            self._ws.say(f"going on with {transfer_title(left[0])}")
+        elif left:
+            self._ws.say(f"going on with {len(left)} files: /transfers lists them")
+
+    def _synced(self) -> None:
+        if self._is_first_sync:
+            self._is_first_sync = False
+            for item in self._ws.link.outbox_items():
+                self._echo.adopt(item)
+            if self._ws.current is not None and self._on_screen is None:
+                self._ws.face.opened(self._ws.current)
+        elif not self._has_news:
+            return
+        self._has_news = False
+        self._summary()
+
+    def _summary(self) -> None:
+        ws = self._ws
+        waiting = len(ws.link.outbox_items())
+        if waiting:
+            ws.say(f"{waiting} in the outbox: /outbox lists them")
+        say_unread(ws, is_elsewhere=True)
+        if ws.current is None:
+            ws.say(
+                "no chat is open: /join #room enters one, /rooms lists them, /query "
+                "@user talks to a person, /help says the rest"
+            )
+
+    # Opening a chat -------------------------------------------------------------------
+
+    async def open(self, address: str, is_read: bool = True) -> None:
+        """Show a chat: its topic, what was written last, and where the new begins.
+
+        Args:
+            address: The chat, which is the current one.
+            is_read: Whether somebody reads it now, so that the cursor may follow.
+        """
+        self._on_screen = None
+        chat = self._ws.model.chats.get(address)
+        if chat is not None and self._ws.is_online:
+            await self._load(chat)
+        if self._ws.current != address:
+            return
+        self._day = None
+        title = clean(address)
+        if chat is not None and chat.topic:
+            title += f"  {clean(chat.topic)}"
+        self._ws.face.show([divider(title, self._ws.look)])
+        if chat is not None:
+            self._show_chat(chat)
+        self._on_screen = address
+        if is_read:
+            self._ws.mark_read(address)
+
+    async def _load(self, chat: Chat) -> None:
+        wanted = min(MAX_OPENED, max(CONTEXT, chat.unread + 3))
+        try:
+            while len(chat.entries) < wanted and chat.older():
+                if not await self._ws.link.load_older(chat.address, wanted):
+                    break
+        except (ChatError, LinkError):
+            pass  # what is here is shown; the link itself says what is wrong
+
+    def _show_chat(self, chat: Chat) -> None:
+        first = chat.first_unread()
+        begin = max(0, len(chat.entries) - self._context)
+        if first is not None:
+            begin = min(begin, max(0, chat.index(first.seq) - 3))
+        begin = max(begin, len(chat.entries) - MAX_OPENED)
+        lines: list[Line] = []
+        for entry in chat.entries[begin:]:
+            if first is not None and entry.seq == first.seq:
+                lines.append(divider("new", self._ws.look))
+            lines += self._lines(entry)
+        if not chat.entries:
+            lines.append([("class:notice", "-- nothing was written here so far")])
+        for item in chat.outbox:
+            lines += self._ws.lines_of_item(item)
+            self._echo.shown(item)
+        self._ws.face.show(lines)
+
+    @property
+    def _context(self) -> int:
+        return max(5, min(CONTEXT, self._ws.face.rows - 6))
+
+    def seen(self) -> None:
+        """Note that somebody is there: what the open chat shows has been read."""
+        chat = self._ws.chat
+        if chat is not None and chat.unread and self._on_screen == chat.address:
+            self._ws.mark_read()

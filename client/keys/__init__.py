@@ -1,0 +1,1 @@
+"""Keys: their names, and the one table of what each does."""

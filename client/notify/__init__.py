@@ -1,0 +1,1 @@
+"""Notifications: which entries are worth one, and how it is delivered."""

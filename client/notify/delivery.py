@@ -1,0 +1,262 @@
+"""How it rings: the terminal's bell and notifications, one's own program, the title.
+
+What others wrote comes here clean, on one line and short. A program gets it as single
+arguments and on its input; no shell ever sees it.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import msgspec
+
+from chatd.text.safe import clean
+from client.config.config_file import PLACES, NotifySettings
+from client.notify.notifier import Alert
+from client.terminal.multiplexers import multiplexer, pass_through
+
+PROGRAM_SECONDS = 10.0
+"""For so long a program may run; then it is ended."""
+
+CLOSE_SECONDS = 1.0
+MAX_TITLE = 120
+
+Way = Literal["9", "777"]
+
+
+_BEL = "\a"
+_ESC = "\x1b"
+# What begins like this is a command to some terminals, not a text.
+_is_command = re.compile(r"\d+(?:;|$)").match
+_places = re.compile(rf"\{{({'|'.join(PLACES)})\}}")
+
+
+class Ringer:
+    """Rings in all ways that are wanted.
+
+    Args:
+        settings: Which ways are wanted.
+        write: Writes to the terminal at once, as it is; None if there is none.
+        environment: Says which terminal it is.
+        on_trouble: Told, once, why one's own program cannot be run.
+    """
+
+    def __init__(
+        self,
+        settings: NotifySettings,
+        write: Callable[[str], None] | None,
+        environment: Mapping[str, str],
+        on_trouble: Callable[[str], None],
+    ) -> None:
+        self._write = write
+        self._has_bell = settings.bell
+        self._way = osc_way(settings.osc, environment)
+        self._environment = environment
+        self._program = Program(settings.command, on_trouble)
+
+    def ring(self, alert: Alert) -> None:
+        """Ring, without waiting for anything."""
+        if self._write is not None:
+            shown = _BEL if self._has_bell else ""
+            if self._way is not None:
+                sequence = osc(alert, self._way)
+                shown += pass_through(sequence, self._environment)
+            if shown:
+                self._write(shown)
+        self._program.run(alert)
+
+    async def close(self) -> None:
+        """Wait a moment for a program that runs, then end it."""
+        await self._program.close()
+
+
+def osc_way(wanted: str, environment: Mapping[str, str]) -> Way | None:
+    """Return the way in which the terminal shows notifications, None if not known.
+
+    Args:
+        wanted: ``auto``, ``9``, ``777`` or ``off``.
+        environment: Of the process.
+    """
+    if wanted == "9" or wanted == "777":
+        return "777" if wanted == "777" else "9"
+    if wanted != "auto" or multiplexer(environment) is not None:
+        # Which terminal is behind a multiplexer cannot be known.
+        return None
+    term = environment.get("TERM", "")
+    program = environment.get("TERM_PROGRAM", "").lower()
+    is_iterm = "iTerm2" in environment.get("LC_TERMINAL", "") or program == "iterm.app"
+    if is_iterm or "kitty" in term:
+        return "9"
+    names = ("ghostty", "wezterm", "foot", "rxvt-unicode", "contour")
+    if any(name in term or name == program for name in names):
+        return "777"
+    return "777" if environment.get("KONSOLE_VERSION") else None
+
+
+def osc(alert: Alert, way: Way) -> str:
+    """Return the sequence that lets a terminal show a notification."""
+    title, text = clean(alert.title), clean(alert.text)
+    if way == "777":
+        # A semicolon would end the title.
+        return f"{_ESC}]777;notify;{title.replace(';', ',')};{text}{_BEL}"
+    body = f"{title}: {text}"
+    if _is_command(body):
+        body = f" {body}"
+    return f"{_ESC}]9;{body}{_BEL}"
+
+
+class Title:
+    """The terminal's title, which is put back at the end.
+
+    Inside of tmux it is the title of the pane. Screen has none of a window that could
+    be put back, so there it is that of the terminal around it. Where nobody would see
+    it, it is left alone.
+
+    Args:
+        write: Writes to the terminal at once, as it is.
+        environment: Says which terminal it is.
+    """
+
+    def __init__(
+        self, write: Callable[[str], None], environment: Mapping[str, str]
+    ) -> None:
+        term = environment.get("TERM", "")
+        has_none = term in ("", "dumb", "unknown", "linux") or term.startswith("vt")
+        self._write_raw = write
+        self._is_off = has_none
+        self._is_screen = multiplexer(environment) == "screen"
+        self._environment = environment
+        self._shown: str | None = None
+
+    def set(self, text: str) -> None:
+        """Show a title, if it is not shown already; "" leaves it as it is."""
+        text = clean(text)[:MAX_TITLE]
+        if self._is_off or not text or text == self._shown:
+            return
+        # The terminal keeps the old title on a stack.
+        keep = f"{_ESC}[22;2t" if self._shown is None else ""
+        self._shown = text
+        self._write(f"{keep}{_ESC}]2;{text}{_BEL}")
+
+    def restore(self) -> None:
+        """Put the old title back."""
+        if self._shown is not None:
+            self._shown = None
+            self._write(f"{_ESC}[23;2t")
+
+    def _write(self, sequence: str) -> None:
+        if self._is_screen:
+            sequence = pass_through(sequence, self._environment)
+        self._write_raw(sequence)
+
+
+class Program:
+    """One's own program, run for each notification, at most one at a time.
+
+    What comes while it runs is one notification afterwards.
+
+    Args:
+        command: Program and arguments; empty for none.
+        on_trouble: Told, once, why it cannot be run.
+    """
+
+    def __init__(
+        self, command: tuple[str, ...], on_trouble: Callable[[str], None]
+    ) -> None:
+        self._command = command
+        self._on_trouble = on_trouble
+        self._is_told = False
+        self._next: Alert | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def run(self, alert: Alert) -> None:
+        """Run it soon, without waiting for it."""
+        if not self._command:
+            return
+        self._next = alert if self._next is None else _join(self._next, alert)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._work())
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it neither runs nor is about to."""
+        return self._task is None
+
+    async def idle(self) -> None:
+        """Wait until it has run for all that came."""
+        if self._task is not None:
+            await asyncio.wait((self._task,))
+
+    async def close(self) -> None:
+        """Wait a moment for what runs, then end it."""
+        self._next = None
+        if self._task is not None:
+            await asyncio.wait((self._task,), timeout=CLOSE_SECONDS)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _work(self) -> None:
+        try:
+            while (alert := self._next) is not None:
+                self._next = None
+                await self._run(alert)
+        finally:
+            self._task = None
+
+    async def _run(self, alert: Alert) -> None:
+        arguments = [fill(argument, alert) for argument in self._command]
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            self._tell(f"it cannot be run: {reason}")
+            return
+        given = f"{alert.title}\n{alert.text}\n".encode()
+        try:
+            async with asyncio.timeout(PROGRAM_SECONDS):
+                await process.communicate(given)
+        except TimeoutError:
+            self._tell(f"it was ended after {PROGRAM_SECONDS:g} s")
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode and process.returncode > 0:
+            self._tell(f"it failed with status {process.returncode}")
+
+    def _tell(self, reason: str) -> None:
+        if not self._is_told:
+            self._is_told = True
+            self._on_trouble(f"the notification command {self._command[0]}: {reason}")
+
+
+def fill(argument: str, alert: Alert) -> str:
+    """Return an argument with what is notified in its places.
+
+    What others wrote never becomes the beginning of an option.
+    """
+    values = {
+        "title": alert.title,
+        "text": alert.text,
+        "chat": alert.chat,
+        "sender": alert.sender,
+    }
+    filled = _places.sub(lambda found: clean(values[found[1]]), argument)
+    if filled.startswith("-") and not argument.startswith("-"):
+        return f" {filled}"
+    return filled
+
+
+def _join(first: Alert, second: Alert) -> Alert:
+    count = first.count + second.count
+    return msgspec.structs.replace(
+        second, title=f"{count} messages, the last: {second.title}", count=count
+    )

@@ -1,0 +1,1 @@
+"""Plain mode: nothing but lines, for screen readers and pipes."""

@@ -1,0 +1,270 @@
+"""Plain mode: lines go in and lines come out, for screen readers and for pipes.
+
+Nothing is ever drawn, moved or coloured: each event is one line below all that came
+before. What is typed is edited by the terminal itself, and read as whole lines; there
+is no prompt. The commands are those of all faces. Where nobody takes the lines that
+come out, the program waits, and so does the server: nothing piles up, nothing is lost.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from chatd.text.safe import clean
+from client.commands import Registry, make_registry, run
+from client.config.config_file import ClientSettings
+from client.frontend.interrupts import Interrupts
+from client.frontend.shutdown import handling, left_for_next_time
+from client.frontend.transcript import Narrator
+from client.link.link import MakeLink
+from client.link.reconnect import LinkState
+from client.model.changes import Change, SyncDone
+from client.notify.delivery import Ringer
+from client.notify.notifier import Notifier, Rung
+from client.plain.input import BadLineError, LineInput
+from client.plain.lines import PlainWorkspace, shown_text
+from client.storage.preferences import Preferences
+from client.text.styles import Line
+
+DRAIN_SECONDS = 10.0
+"""For so long the end of the input waits until all messages are sent."""
+
+_ROWS = 16  # so that ten messages are read out when a chat is opened
+
+
+class PlainMode:
+    """The face: lines in, lines out.
+
+    Args:
+        make_link: Makes the link, which is started and closed here.
+        server: The server's address as preferences know it.
+        preferences: Of this device.
+        room: A room to be entered once online, as a join link asks for.
+        wishes: What ``client.toml`` says.
+        rung: What one was notified of before; None notifies of nothing.
+        input: Where lines come from.
+        write: Writes text at once.
+        is_terminal: Whether somebody hears the bell, and presses Ctrl+C by mistake.
+
+    Attributes:
+        workspace: What is in front of the person.
+    """
+
+    columns = 0
+    rows = _ROWS
+
+    def __init__(
+        self,
+        make_link: MakeLink,
+        server: str,
+        preferences: Preferences,
+        *,
+        room: str | None = None,
+        wishes: ClientSettings | None = None,
+        rung: Rung | None = None,
+        input: LineInput | None = None,
+        write: Callable[[str], None] | None = None,
+        is_terminal: bool | None = None,
+    ) -> None:
+        self._link = make_link(self._changed, self._state_changed)
+        self._room = room
+        self._input = input or LineInput()
+        self._write = write or write_to_stdout
+        is_terminal = sys.stdout.isatty() if is_terminal is None else is_terminal
+        self._is_terminal = is_terminal
+        self.workspace = PlainWorkspace(self._link, server, preferences, self)
+        self._registry: Registry = make_registry()
+        self._narrator = Narrator(
+            self.workspace, lambda s, f: asyncio.get_running_loop().call_later(s, f)
+        )
+        self._interrupts = Interrupts(self.workspace)
+        self._opening: set[asyncio.Task[None]] = set()
+        self._over = asyncio.Event()
+        # Set as soon as it is known whether the server is there.
+        self._settled = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._error: Exception | None = None
+        wishes = wishes or ClientSettings()
+        self._ringer = Ringer(
+            # Of all that a terminal can do, it only rings here.
+            msgspec.structs.replace(wishes.notify, osc="off"),
+            self._put if is_terminal else None,
+            {},
+            self.workspace.fail,
+        )
+        self._notifier: Notifier | None = None
+        if rung is not None:
+            self._notifier = Notifier(
+                self._link.model,
+                wishes,
+                self._ringer.ring,
+                front=lambda: self.workspace.current,
+                rung=rung,
+            )
+
+    # What a workspace needs of its face -----------------------------------------------
+
+    def show(self, lines: Iterable[Line]) -> None:
+        """Write lines below those that were written before."""
+        # Everything is clean already; this is the promise that no escape is written.
+        texts = (clean(shown_text(line)) for line in lines)
+        self._put("".join(f"{text}\n" for text in texts if text))
+
+    def opened(self, address: str) -> None:
+        """Show the chat that is open now."""
+        self._open(address, is_read=True)
+
+    def clear(self) -> None:
+        """Do nothing: what was written stays."""
+
+    def quit(self) -> None:
+        """End the program, in good order."""
+        if not self._over.is_set():
+            for said in left_for_next_time(self._link):
+                self.workspace.say(said)
+            self._over.set()
+
+    # Running --------------------------------------------------------------------------
+
+    async def run(self) -> Exception | None:
+        """Run until the person quits; return what stopped the link, if that was why."""
+        self._open_last()
+        self._link.start()
+        self._narrator.begin()
+        self._input.start()
+        worker = asyncio.create_task(self._work())
+        ending = asyncio.create_task(self._over.wait())
+        handlers = {signal.SIGTERM: self.quit, signal.SIGINT: self._interrupt}
+        try:
+            with handling(handlers):
+                done, _ = await asyncio.wait(
+                    (worker, ending), return_when=asyncio.FIRST_COMPLETED
+                )
+            for task in done:
+                task.result()
+        finally:
+            tasks = (worker, ending, *self._opening)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._notifier is not None:
+                await self._notifier.close()
+            await self._ringer.close()
+            await self._link.close()
+        return self._error
+
+    def _open_last(self) -> None:
+        last = self.workspace.begin(self._room)
+        if last is not None:
+            self._open(last, is_read=False)
+
+    async def _work(self) -> None:
+        # A line that is there at the start is to find the chats there as well.
+        await self._settled.wait()
+        await self._opened()
+        while True:
+            try:
+                text = await self._input.next()
+            except BadLineError as error:
+                self.workspace.fail(str(error))
+                continue
+            if text is None:
+                break
+            self._narrator.seen()
+            if self._notifier is not None:
+                self._notifier.active()
+            await run(self.workspace, self._registry, text)
+            await self._opened()
+        await self._drain()
+        self.quit()
+
+    async def _opened(self) -> None:
+        # So that what is said of one line comes before what is said of the next.
+        await asyncio.gather(*self._opening, return_exceptions=True)
+
+    async def _drain(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._while(self._is_waiting)
+        if not self._is_terminal:
+            # Whoever pipes in that a file is to be sent wants it sent, however long
+            # that takes; whoever ends the input at a terminal wants to go.
+            await self._while(self._is_moving)
+
+    async def _while(self, is_so: Callable[[], bool]) -> None:
+        while is_so() and self.workspace.is_online:
+            self._moved.clear()
+            await self._moved.wait()
+
+    def _is_waiting(self) -> bool:
+        return any(item.state == "waiting" for item in self._link.outbox_items())
+
+    def _is_moving(self) -> bool:
+        return any(not each.is_over for each in self._link.transfers.items)
+
+    def _open(self, address: str, is_read: bool) -> None:
+        task = asyncio.get_running_loop().create_task(
+            self._narrator.open(address, is_read)
+        )
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    def _changed(self, change: Change) -> None:
+        self._narrator.changed(change)
+        if self._notifier is not None:
+            self._notifier.changed(change)
+        self._moved.set()
+        if isinstance(change, SyncDone):
+            self._settle()
+
+    def _state_changed(self, state: LinkState) -> None:
+        self._narrator.state_changed(state)
+        self._moved.set()
+        if state.name == "stopped" and state.error is not None:
+            self._error = state.error
+            self.quit()
+        elif state.name == "waiting":
+            self._settled.set()
+
+    def _settle(self) -> None:
+        room, self._room = self._room, None
+        if room is None:
+            self._settled.set()
+            return
+        task = asyncio.get_running_loop().create_task(self._join(room))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _join(self, room: str) -> None:
+        await run(self.workspace, self._registry, f"/join {room}")
+        self._settled.set()
+
+    def _interrupt(self) -> None:
+        if self._is_terminal:
+            self._interrupts.press()
+        else:
+            self.quit()
+
+    def _put(self, text: str) -> None:
+        try:
+            self._write(text)
+        except OSError:
+            # Nobody reads any more.
+            self._over.set()
+
+
+def write_to_stdout(text: str) -> None:
+    """Write text at once, in the encoding of the terminal.
+
+    Raises:
+        OSError: Nobody reads it.
+    """
+    data = text.encode(sys.stdout.encoding or "utf-8", "replace")
+    while data:
+        # Past the buffer, in which a line would be left for the end if nobody reads.
+        data = data[os.write(sys.stdout.fileno(), data) :]

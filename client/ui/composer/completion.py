@@ -1,0 +1,282 @@
+"""What may be put at the cursor: commands and their arguments, names, rooms, emoji.
+
+The same table as for dispatch says what a command takes. A word that begins with ``@``,
+``#`` or ``:``, or is a command, is completed as it is typed; any other word only when
+somebody asks. All names come from indexes, and no more than 50 are ever offered.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from itertools import islice
+
+from msgspec import Struct
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+
+from chatd.text.safe import display
+from client.commands.completion import MAX_CANDIDATES
+from client.commands.file_list import as_seq
+from client.commands.files import known_names
+from client.commands.local_paths import expand, is_folder_name, names_in
+from client.commands.registry import Registry
+from client.commands.workspace import Workspace
+from client.ui.composer import emoji
+from client.ui.composer.name_index import Known
+
+MAX_WORD = 128
+"""Longer words are not completed."""
+
+MIN_EMOJI = 2
+"""So many letters have to be typed before emoji are offered unasked."""
+
+# A sign that begins a word, or stands behind a bracket or quote.
+_SIGN = re.compile(r"(?<![\w@#:./])[@#:]")
+
+Offers = list[Completion]
+
+
+class Slow(Struct, frozen=True):
+    """Offers that take time to find: reading a folder, or the table of emoji.
+
+    Attributes:
+        find: To be called in a thread; it touches nothing that others change.
+    """
+
+    find: Callable[[], Offers]
+
+
+class ChatCompleter(Completer):
+    """Completes what is typed in a chat.
+
+    Args:
+        ws: What is open, and which files were listed.
+        registry: The commands.
+        known: The people and rooms.
+    """
+
+    def __init__(self, ws: Workspace, registry: Registry, known: Known) -> None:
+        self._ws = ws
+        self._registry = registry
+        self._known = known
+
+    def get_completions(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> Iterable[Completion]:
+        """Yield what is offered, also what takes time to find."""
+        found = self.find(document, complete_event.completion_requested)
+        yield from found.find() if isinstance(found, Slow) else found
+
+    def find(self, document: Document, is_asked: bool) -> Offers | Slow:
+        """Return what may replace the word before the cursor.
+
+        Args:
+            document: The text and the cursor.
+            is_asked: Whether somebody asked for it, as opposed to just typing.
+        """
+        line = document.current_line_before_cursor
+        word = line.rpartition(" ")[2]
+        if len(word) > MAX_WORD:
+            return []
+        found: Offers | Slow
+        text = document.text
+        if text.startswith("/") and not text.startswith("//"):
+            found = self._in_command(document, word, is_asked)
+        else:
+            is_first = is_asked and document.cursor_position == len(word)
+            found = self._in_text(word, is_asked, ": " if is_first else " ")
+            if not is_asked and found and _is_in_code(document.text_before_cursor):
+                return []
+        return found if isinstance(found, Slow) else _fitted(found, document)
+
+    # A message ------------------------------------------------------------------------
+
+    def _in_text(self, word: str, is_asked: bool, suffix: str = " ") -> Offers | Slow:
+        sign = _last_sign(word)
+        if sign is None:
+            if not word or not is_asked:
+                return []
+            people = self._known.people(word, MAX_CANDIDATES)
+            return _offers(word, people, suffix)
+        begun = word[sign:]
+        match begun[0]:
+            case "@":
+                return self._mentions(begun)
+            case "#":
+                return _offers(begun, self._known.rooms(begun, MAX_CANDIDATES))
+            case _:
+                return self._emoji(begun, is_asked)
+
+    def _mentions(self, begun: str) -> Offers:
+        people = self._known.people(begun[1:], MAX_CANDIDATES)
+        return _offers(begun, [f"@{name}" for name in people])
+
+    def _emoji(self, begun: str, is_asked: bool) -> Offers | Slow:
+        if len(begun) <= (1 if is_asked else MIN_EMOJI):
+            return []
+        find = partial(_emoji_offers, begun)
+        return find() if emoji.is_loaded() else Slow(find)
+
+    # A command ------------------------------------------------------------------------
+
+    def _in_command(
+        self, document: Document, word: str, is_asked: bool
+    ) -> Offers | Slow:
+        before = document.text_before_cursor
+        name, blank, rest = before[1:].partition(" ")
+        if not blank:
+            return [] if "\n" in name else self._commands(name)
+        command = self._registry.get(name)
+        if command is None:
+            return self._in_text(word, False)
+        first, place = command.argument(0), rest.count(" ")
+        if first in ("path", "file"):
+            return self._files(first, rest, word, is_asked)
+        low = word.lower()
+        words = [each for each in command.words.get(place, ()) if each.startswith(low)]
+        found = _offers(word, words) if word or is_asked else []
+        argument = command.argument(place)
+        if argument is None:
+            others = self._in_text(word, False)
+        else:
+            others = self._argument(argument, word, is_asked)
+        return others if isinstance(others, Slow) else [*found, *others]
+
+    def _commands(self, name: str) -> Offers:
+        low = name.lower()
+        return [
+            Completion(
+                f"/{each} ",
+                start_position=-len(name) - 1,
+                display=f"/{each}",
+                display_meta=command.help,
+            )
+            for each in self._registry.names()
+            if each.startswith(low) and (command := self._registry.get(each))
+        ][:MAX_CANDIDATES]
+
+    def _argument(self, argument: str, word: str, is_asked: bool) -> Offers | Slow:
+        if not is_asked and _last_sign(word) != 0 and argument != "text":
+            return []
+        known, limit = self._known, MAX_CANDIDATES
+        match argument:
+            case "command":
+                slash = "/" if word.startswith("/") else ""
+                low = word.removeprefix("/").lower()
+                names = (n for n in self._registry.names() if n.startswith(low))
+                return _offers(word, (f"{slash}{name}" for name in names))
+            case "room":
+                return _offers(word, known.rooms(word, limit))
+            case "new_room":
+                return _offers(word, known.joinable(word, limit))
+            case "user":
+                at = word[: word.startswith("@")]
+                people = known.people(word.removeprefix("@"), limit)
+                return _offers(word, (f"{at}{name}" for name in people))
+            case "chat":
+                return self._chats(word)
+            case _:
+                return self._in_text(word, is_asked)
+
+    def _chats(self, word: str) -> Offers:
+        rooms: list[str] = []
+        people: list[str] = []
+        if not word.startswith("@"):
+            rooms = self._known.rooms(word, MAX_CANDIDATES)
+        if not word.startswith("#"):
+            people = self._known.people(word.removeprefix("@"), MAX_CANDIDATES)
+        return _offers(word, [*rooms, *(f"@{name}" for name in people)])
+
+    def _files(
+        self, argument: str, text: str, word: str, is_asked: bool
+    ) -> Offers | Slow:
+        """Return names of files, which may have blanks in them, and what follows."""
+        if argument == "path":
+            if word.startswith(("#", "@")) and word != text:
+                return self._chats(word)
+            return Slow(partial(path_offers, text)) if is_asked else []
+        if not is_asked:
+            return []
+        names = known_names(self._ws)
+        low = text.lower()
+        found = [name for name in names if name.lower().startswith(low)]
+        if found:
+            return _offers(text, found)
+        head, _, path = text.partition(" ")
+        if as_seq(head) is not None:
+            return Slow(partial(path_offers, path))
+        behind = (name for name in names if text.startswith(f"{name} "))
+        longest = max(behind, key=len, default=None)
+        if longest is None:
+            return []
+        return Slow(partial(path_offers, text[len(longest) + 1 :]))
+
+
+def path_offers(text: str) -> Offers:
+    """Return what may follow in a path; reads a folder, so it may take time.
+
+    A quote that was opened is closed behind a file.
+    """
+    quote = text[0] if text[:1] in ("'", '"') else ""
+    path = text[len(quote) :]
+    if path == "~":
+        return [Completion("~/", start_position=-1)]
+    prefix = "" if is_folder_name(path) else path.rpartition("/")[2]
+    folder = path[: len(path) - len(prefix)]
+    names = names_in(expand(folder or "."), prefix)[:MAX_CANDIDATES]
+    return [
+        Completion(
+            name if is_folder_name(name) else f"{name}{quote} ",
+            start_position=-len(prefix),
+            display=display(name),
+        )
+        for name in names
+    ]
+
+
+@lru_cache(maxsize=4_096)
+def _shown_emoji(text: str) -> str:
+    return display(text)
+
+
+def _emoji_offers(begun: str) -> Offers:
+    return [
+        Completion(
+            f":{name}: ",
+            start_position=-len(begun),
+            display=f"{_shown_emoji(text)} :{name}:",
+        )
+        for name, text in emoji.offers(begun[1:], MAX_CANDIDATES)
+    ]
+
+
+def _offers(word: str, offered: Iterable[str], suffix: str = " ") -> Offers:
+    return [
+        Completion(each + suffix, start_position=-len(word), display=display(each))
+        for each in islice(offered, MAX_CANDIDATES)
+    ]
+
+
+def _fitted(offers: Offers, document: Document) -> Offers:
+    """Leave out the blank behind a word where there is one already."""
+    if not document.current_char.isspace() or document.current_char == "\n":
+        return offers
+    return [
+        Completion(
+            offer.text.removesuffix(" "),
+            start_position=offer.start_position,
+            display=offer.display,
+            display_meta=offer.display_meta,
+        )
+        for offer in offers
+    ]
+
+
+def _last_sign(word: str) -> int | None:
+    """Return where the last name, room or shortcode of a word begins."""
+    signs = [found.start() for found in _SIGN.finditer(word)]
+    return signs[-1] if signs else None
+
+
+def _is_in_code(before: str) -> bool:
+    return before.count("```") % 2 == 1

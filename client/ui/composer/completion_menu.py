@@ -1,0 +1,173 @@
+"""The menu of words that may be put at the cursor: as one types, and with Tab.
+
+What can be looked up at once is offered in the same frame as the key. What takes time
+(a folder, the table of emoji) is found in a thread, and shown if it still fits.
+"""
+
+import asyncio
+
+from prompt_toolkit.application.current import get_app
+from prompt_toolkit.buffer import Buffer, CompletionState
+from prompt_toolkit.document import Document
+from prompt_toolkit.layout import Float, Window
+from prompt_toolkit.layout.menus import CompletionsMenu
+
+from client.commands.slow_folders import look
+from client.ui.composer.completion import ChatCompleter, Offers, Slow
+
+MAX_ROWS = 8
+NOTHING: Offers = []
+
+
+class Menu:
+    """The menu of one buffer.
+
+    Args:
+        buffer: What is typed in.
+        completer: Knows what fits.
+
+    Attributes:
+        is_quiet: Whether nothing is offered unasked, as while a draft is put back.
+    """
+
+    def __init__(self, buffer: Buffer, completer: ChatCompleter) -> None:
+        self._buffer = buffer
+        self._completer = completer
+        self._state: CompletionState | None = None
+        # Where the word begins that somebody asked for, or wants no offers for.
+        self._asked_at: int | None = None
+        self._refused_at: int | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.is_quiet = False
+        buffer.on_text_changed += self._text_changed
+        buffer.on_cursor_position_changed += self._cursor_moved
+
+    @property
+    def is_open(self) -> bool:
+        """Whether words are offered."""
+        return self._buffer.complete_state is not None
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether one of the words is in the text already."""
+        state = self._buffer.complete_state
+        return state is not None and state.complete_index is not None
+
+    def float_in(self, window: Window) -> Float:
+        """Return the menu, for the floats around everything; it is at the cursor."""
+        return Float(
+            CompletionsMenu(max_height=MAX_ROWS, scroll_offset=1),
+            xcursor=True,
+            ycursor=True,
+            attach_to_window=window,
+        )
+
+    def advance(self, step: int) -> None:
+        """Take the next word, or the one before (-1); at first, look what there is."""
+        state = self._buffer.complete_state
+        if state is None:
+            self._asked_at = _word_start(self._buffer.document)
+            self._refused_at = None
+            self._find(is_asked=True, step=step)
+        elif len(state.completions) == 1 and state.complete_index is None:
+            self._show(state.completions, step)
+        elif step > 0:
+            self._buffer.complete_next()
+        else:
+            self._buffer.complete_previous()
+
+    def accept(self) -> None:
+        """Leave the text as it is, with the word that was chosen."""
+        self._drop()
+
+    def refuse(self) -> None:
+        """Put back what was typed, and offer nothing more for this word."""
+        self._buffer.cancel_completion()
+        self._drop()
+        self._refused_at = _word_start(self._buffer.document)
+
+    def close(self) -> None:
+        """Stop looking for words, and begin anew with the next."""
+        self._drop()
+        self._refused_at = None
+        if self._task is not None:
+            self._task.cancel()
+
+    # Following what is typed ----------------------------------------------------------
+
+    def _text_changed(self, buffer: Buffer) -> None:
+        if self._is_browsing():
+            return
+        self._state = None
+        start = _word_start(buffer.document)
+        if start != self._refused_at:
+            self._refused_at = None
+        if start != self._asked_at:
+            self._asked_at = None
+        if self._refused_at is None and not self.is_quiet and buffer.text:
+            self._find(is_asked=self._asked_at is not None)
+
+    def _cursor_moved(self, buffer: Buffer) -> None:
+        if self._is_browsing():
+            # The buffer forgets its state with every move.
+            buffer.complete_state = self._state
+        else:
+            self._state = buffer.complete_state = None
+
+    def _is_browsing(self) -> bool:
+        """Whether the text is one that the menu made, or was made for."""
+        if self._state is None:
+            return False
+        made = self._state.new_text_and_position()
+        return made == (self._buffer.text, self._buffer.cursor_position)
+
+    def _drop(self) -> None:
+        self._state = self._buffer.complete_state = None
+        self._asked_at = None
+
+    # Finding and showing --------------------------------------------------------------
+
+    def _find(self, is_asked: bool, step: int = 0) -> None:
+        found = self._completer.find(self._buffer.document, is_asked)
+        if isinstance(found, Slow):
+            self._wait_for(found, is_asked, step)
+        else:
+            self._show(found, step)
+
+    def _show(self, offers: Offers, step: int) -> None:
+        buffer = self._buffer
+        if not offers:
+            return
+        self._state = CompletionState(buffer.document, offers)
+        buffer.complete_state = self._state
+        if step:
+            buffer.go_to_completion(0 if step > 0 else len(offers) - 1)
+        if step and len(offers) == 1:
+            self._drop()
+
+    def _wait_for(self, slow: Slow, is_asked: bool, step: int) -> None:
+        if self._task is not None and not self._task.done():
+            if not step:
+                return  # it looks again when it has ended
+            self._task.cancel()
+        document = self._buffer.document
+        self._task = asyncio.get_running_loop().create_task(
+            self._look(slow, document, is_asked, step)
+        )
+
+    async def _look(
+        self, slow: Slow, document: Document, is_asked: bool, step: int
+    ) -> None:
+        offers = await asyncio.wrap_future(look(slow.find, NOTHING))
+        self._task = None
+        now = self._buffer.document
+        if (now.text, now.cursor_position) == (document.text, document.cursor_position):
+            self._show(offers, step)
+        elif not step and _word_start(now) == _word_start(document):
+            self._find(is_asked)
+        get_app().invalidate()
+
+
+def _word_start(document: Document) -> int:
+    line = document.current_line_before_cursor
+    return document.cursor_position - len(line.rpartition(" ")[2])

@@ -1,0 +1,214 @@
+"""What one types, on the screen: only the rows that are seen are made.
+
+What prompt_toolkit brings counts and wraps whole lines for every key. Here the place
+that is seen is remembered as a row of a line, and rows are made from there on.
+"""
+
+from collections.abc import Callable, Iterator
+
+from msgspec import Struct
+from prompt_toolkit.application.current import get_app
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.data_structures import Point
+from prompt_toolkit.document import Document
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.key_binding import KeyBindingsBase
+from prompt_toolkit.layout import BufferControl, UIContent
+from prompt_toolkit.layout.controls import GetLinePrefixCallable
+from prompt_toolkit.mouse_events import MouseButton, MouseEvent, MouseEventType
+
+from chatd.text.safe import display, fit
+from client.terminal.hyperlinks import tagged
+from client.text.wrapping import Piece
+from client.ui.composer.text_layout import typed_rows
+
+_MIN_WIDTH = 2
+
+Place = tuple[int, int]
+"""A row: the number of its line in the text, and which of the line's rows it is."""
+
+
+class _Seen(Struct, frozen=True):
+    """What was made last, and of what."""
+
+    document: Document
+    size: tuple[int, int]
+    hint: str
+    places: tuple[Place, ...]
+    content: UIContent
+
+
+class WritingControl(BufferControl):
+    """Shows a text that is being written, wrapped, with the cursor in it.
+
+    Args:
+        buffer: What is typed.
+        hint: Returns what is shown while nothing is typed.
+        key_bindings: The keys of typing.
+    """
+
+    def __init__(
+        self,
+        buffer: Buffer,
+        hint: Callable[[], str],
+        key_bindings: KeyBindingsBase | None = None,
+    ) -> None:
+        super().__init__(buffer, key_bindings=key_bindings, focus_on_click=True)
+        self._hint = hint
+        self._top: Place = (0, 0)
+        self._seen: _Seen | None = None
+
+    def preferred_height(
+        self,
+        width: int,
+        max_available_height: int,
+        wrap_lines: bool,
+        get_line_prefix: GetLinePrefixCallable | None,
+    ) -> int:
+        """Return how many rows there are, as far as there is room for them."""
+        rows = 0
+        for line in self.buffer.document.lines:
+            rows += typed_rows(line, max(_MIN_WIDTH, width)).count
+            if rows >= max_available_height:
+                return max_available_height
+        return rows
+
+    def create_content(
+        self, width: int, height: int, preview_search: bool = False
+    ) -> UIContent:
+        """Return the rows that are seen, so many at most."""
+        document, hint = self.buffer.document, self._hint()
+        size = max(_MIN_WIDTH, width), max(1, height)
+        seen = self._seen
+        if (
+            seen is None
+            or seen.document is not document
+            or (seen.size, seen.hint) != (size, hint)
+        ):
+            seen = self._seen = self._make(document, size, hint)
+        seen.content.menu_position = self._menu_position(seen)
+        return seen.content
+
+    def mouse_handler(self, mouse_event: MouseEvent) -> object:
+        """Put the cursor where the mouse clicks; select what it is dragged over."""
+        if get_app().layout.current_control is not self or self._seen is None:
+            return super().mouse_handler(mouse_event)
+        buffer, kind = self.buffer, mouse_event.event_type
+        index = self._index_at(self._seen, mouse_event.position)
+        if kind == MouseEventType.MOUSE_DOWN:
+            buffer.exit_selection()
+            buffer.cursor_position = index
+        elif kind == MouseEventType.MOUSE_MOVE:
+            is_drag = mouse_event.button != MouseButton.NONE
+            if is_drag and index != buffer.cursor_position:
+                if buffer.selection_state is None:
+                    buffer.start_selection()
+                buffer.cursor_position = index
+        elif kind != MouseEventType.MOUSE_UP:
+            return NotImplemented
+        return None
+
+    # Inside ---------------------------------------------------------------------------
+
+    def _make(self, document: Document, size: tuple[int, int], hint: str) -> _Seen:
+        width, height = size
+        lines = document.lines
+        line = document.cursor_position_row
+        row, column = typed_rows(lines[line], width).row_of(
+            document.cursor_position_col
+        )
+        places = self._places(lines, width, height, (line, row))
+        self._top = places[0]
+        if document.text:
+            rows = [_fragments(document, place, width) for place in places]
+        else:
+            shown = fit(display(hint), width - 1).rstrip()
+            rows = [[("class:composer.hint", shown), ("", " ")]]
+        content = UIContent(
+            rows.__getitem__, len(rows), Point(column, places.index((line, row)))
+        )
+        return _Seen(document, size, hint, tuple(places), content)
+
+    def _places(
+        self, lines: list[str], width: int, height: int, cursor: Place
+    ) -> list[Place]:
+        """Return which rows are seen: those of before, with the cursor among them."""
+        last = len(lines) - 1
+        top = min(self._top, (last, 0)) if self._top[0] > last else self._top
+        top = (top[0], min(top[1], typed_rows(lines[top[0]], width).count - 1))
+        top = min(top, cursor)
+        places = _take(_forward(lines, width, top), height)
+        if cursor not in places:
+            places = _take(_backward(lines, width, cursor), height)[::-1]
+        if len(places) < height:
+            # The text has become shorter: none of the room is left empty.
+            missing = height - len(places)
+            before = _take(_backward(lines, width, places[0]), missing + 1)[1:]
+            places = [*reversed(before), *places]
+        return places
+
+    def _menu_position(self, seen: _Seen) -> Point | None:
+        """Return where the menu of words goes: where the word begins."""
+        state = self.buffer.complete_state
+        if state is None or get_app().layout.current_control is not self:
+            return None
+        index = min(
+            self.buffer.cursor_position, state.original_document.cursor_position
+        )
+        line, column = seen.document.translate_index_to_position(index)
+        row, at = typed_rows(seen.document.lines[line], seen.size[0]).row_of(column)
+        if (line, row) not in seen.places:
+            return None
+        return Point(at, seen.places.index((line, row)))
+
+    def _index_at(self, seen: _Seen, position: Point) -> int:
+        line, row = seen.places[min(position.y, len(seen.places) - 1)]
+        rows = typed_rows(seen.document.lines[line], seen.size[0])
+        begin, text = rows.row(row)
+        column = rows.to_column(begin + min(position.x, len(text)))
+        return seen.document.translate_row_col_to_index(line, column)
+
+
+def _forward(lines: list[str], width: int, place: Place) -> Iterator[Place]:
+    line, row = place
+    while line < len(lines):
+        for each in range(row, typed_rows(lines[line], width).count):
+            yield line, each
+        line, row = line + 1, 0
+
+
+def _backward(lines: list[str], width: int, place: Place) -> Iterator[Place]:
+    line, row = place
+    while True:
+        for each in range(row, -1, -1):
+            yield line, each
+        line -= 1
+        if line < 0:
+            return
+        row = typed_rows(lines[line], width).count - 1
+
+
+def _take(places: Iterator[Place], count: int) -> list[Place]:
+    return [place for place, _ in zip(places, range(count), strict=False)]
+
+
+def _fragments(document: Document, place: Place, width: int) -> StyleAndTextTuples:
+    """Return one row, with a blank behind the text where the cursor may stand."""
+    line, row = place
+    rows = typed_rows(document.lines[line], width)
+    begin, text = rows.row(row)
+    tail: StyleAndTextTuples = [("", " ")] if row == rows.count - 1 else []
+    chosen = document.selection_range_at_line(line)
+    pieces = [Piece("", text)]
+    if chosen is not None:
+        if not document.lines[line]:
+            return [("class:selected", " ")]
+        first, last = (
+            min(max(rows.to_shown(column) - begin, 0), len(text)) for column in chosen
+        )
+        pieces = [
+            Piece("", text[:first]),
+            Piece("class:selected", text[first:last]),
+            Piece("", text[last:]),
+        ]
+    return [*((piece.style, piece.text) for piece in tagged(pieces)), *tail]

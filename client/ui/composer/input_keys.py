@@ -1,0 +1,104 @@
+"""The keys of writing: what Enter and Tab mean just now, and what typing needs."""
+
+from collections.abc import Callable
+
+from prompt_toolkit.application.current import get_app
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.key_binding import (
+    KeyBindings,
+    KeyBindingsBase,
+    KeyPressEvent,
+    merge_key_bindings,
+)
+from prompt_toolkit.keys import Keys
+
+from client.ui.composer.completion_menu import Menu
+from client.ui.composer.graphemes import cluster_after, cluster_bindings
+from client.ui.composer.paste_burst import Burst
+
+MAX_UNDONE = 1_000
+MAX_UNDO_CHARACTERS = 4_000_000
+"""So many steps, and so much text in all of them, can be undone; always one step."""
+
+
+class WritingBuffer(Buffer):
+    """A buffer in which no key does harm, and whose undoing does not fill memory."""
+
+    def save_to_undo_stack(self, clear_redo_stack: bool = True) -> None:
+        """Save the text as it is, and forget what is too long ago."""
+        super().save_to_undo_stack(clear_redo_stack)
+        steps = MAX_UNDO_CHARACTERS // (len(self.text) + 1)
+        del self._undo_stack[: -max(1, min(steps, MAX_UNDONE))]
+
+    def validate_and_handle(self) -> None:
+        """Do nothing: some keys of shells send, which here only Enter does.
+
+        What they would send is emptied otherwise.
+        """
+
+    def delete(self, count: int = 1) -> str:
+        """Delete behind the cursor; a single character as people see it, whole."""
+        if count == 1:
+            count = cluster_after(self.text, self.cursor_position)
+        return super().delete(count)
+
+
+class WritingKeys:
+    """The keys of one composer.
+
+    Args:
+        buffer: What is typed.
+        menu: Its menu.
+        clock: Any steady clock, in seconds.
+        submit: Sends what is typed.
+        paste: Takes in a bracketed paste.
+    """
+
+    def __init__(
+        self,
+        buffer: Buffer,
+        menu: Menu,
+        clock: Callable[[], float],
+        submit: Callable[[], None],
+        paste: Callable[[str], None],
+    ) -> None:
+        self._buffer = buffer
+        self._menu = menu
+        self._burst = Burst(clock)
+        self._submit = submit
+        self._paste = paste
+        buffer.on_text_insert += self._inserted
+
+    def bindings(self) -> KeyBindingsBase:
+        """Return the keys that are not actions: nobody gives them another meaning."""
+        keys = KeyBindings()
+        is_open = Condition(lambda: self._menu.is_open)
+        is_burst = Condition(self._burst.is_on)
+        keys.add(Keys.BracketedPaste)(lambda event: self._paste(event.data))
+        keys.add(Keys.Any, filter=is_burst)(self._take)
+        keys.add("up", filter=is_open)(lambda event: self._menu.advance(-1))
+        keys.add("down", filter=is_open)(lambda event: self._menu.advance(1))
+        return merge_key_bindings([keys, cluster_bindings()])
+
+    def enter(self, event: KeyPressEvent) -> None:
+        """Take the chosen word, go on with a paste that comes as keys, or send."""
+        if self._menu.is_chosen:
+            self._menu.accept()
+        elif self._burst.is_on() or self._burst.begins(event):
+            self._take(event)
+        else:
+            self._submit()
+
+    def tab(self, event: KeyPressEvent) -> None:
+        """Complete, unless it is a part of a paste."""
+        if self._burst.is_on() or self._burst.begins(event):
+            self._take(event)
+        else:
+            self._menu.advance(1)
+
+    def _inserted(self, _: Buffer) -> None:
+        self._burst.typed(len(get_app().key_processor.input_queue))
+
+    def _take(self, event: KeyPressEvent) -> None:
+        self._burst.take(event, self._buffer)

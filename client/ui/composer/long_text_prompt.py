@@ -1,0 +1,118 @@
+"""Texts that are too long to be just typed: what becomes of them is asked."""
+
+import asyncio
+import io
+from collections.abc import Callable
+from datetime import datetime
+
+from prompt_toolkit.buffer import Buffer
+
+from chatd.protocol.errors import ChatError
+from client.commands.workspace import Workspace
+from client.errors import LinkError
+from client.ui.composer import paste
+from client.ui.composer.choice_prompt import Choice
+
+
+class LongTexts:
+    """Asks about long pastes and long messages, and sends them as files.
+
+    Args:
+        ws: Whose server takes so much, and where files go.
+        choice: Asks.
+        focus: Gives the keys to whoever is to have them now.
+    """
+
+    def __init__(
+        self, ws: Workspace, choice: Choice, focus: Callable[[], None]
+    ) -> None:
+        self._ws = ws
+        self._choice = choice
+        self._focus = focus
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def max_bytes(self) -> int:
+        """How many bytes of UTF-8 a message may have."""
+        limits = self._ws.link.limits
+        return limits.text if limits else paste.MAX_MESSAGE_BYTES
+
+    def ask_about_paste(self, text: str, buffer: Buffer, address: str | None) -> None:
+        """Ask what a paste is to be.
+
+        Args:
+            text: The paste, normalised.
+            buffer: Where it goes, unless it becomes a file.
+            address: The open chat, if there is one.
+        """
+        document = buffer.document
+        before, after = document.text_before_cursor, document.text_after_cursor
+        options = paste.options_for(
+            text, before, after, self.max_bytes, self._max_file(address)
+        )
+        title = f"A paste of {paste.describe(text)}: what is it to be?"
+        if len(options) == 1:
+            self._ws.fail(f"{paste.describe(text)} are too much to paste here")
+            return
+
+        def chosen(way: paste.Way) -> None:
+            self._focus()
+            if way == "file" and address is not None:
+                self._send(address, text)
+            elif way in ("message", "code"):
+                is_code = way == "code"
+                buffer.save_to_undo_stack()
+                buffer.insert_text(
+                    paste.as_code(text, before, after)
+                    if is_code
+                    else paste.as_text(text)
+                )
+
+        self._choice.ask(title, paste.preview(text), options, chosen)
+        self._focus()
+
+    def ask_about_message(
+        self, text: str, address: str | None, sent: Callable[[], None]
+    ) -> None:
+        """Ask what to do with a message that is longer than messages may be.
+
+        Args:
+            text: What it says.
+            address: The open chat, if there is one.
+            sent: Called when it goes as a file.
+        """
+        size = f"{paste.describe(text)}, and a message holds {self.max_bytes:,} bytes"
+        options = paste.options_for(text, "", "", 0, self._max_file(address))
+        if len(options) == 1:
+            self._ws.fail(f"too long: {size}. Send it in parts")
+            return
+
+        def chosen(way: paste.Way) -> None:
+            self._focus()
+            if way == "file" and address is not None:
+                sent()
+                self._send(address, text)
+
+        self._choice.ask(f"Too long: {size}", paste.preview(text), options, chosen)
+        self._focus()
+
+    async def close(self) -> None:
+        """Wait until what is to be a file is on the disk."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _max_file(self, address: str | None) -> int | None:
+        limits = self._ws.link.limits
+        return limits.upload if limits and address else None
+
+    def _send(self, address: str, text: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._send_file(address, text))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_file(self, address: str, text: str) -> None:
+        name = paste.file_name(datetime.now().astimezone())
+        data = io.BytesIO(paste.normalise(text).encode())
+        try:
+            await self._ws.link.transfers.send_stream(address, data, name)
+        except (ChatError, LinkError, OSError) as error:
+            self._ws.fail(f"{name} was not sent: {error}")

@@ -1,0 +1,233 @@
+"""Finding messages: at once in what this device has, further back when asked to."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from chatd.protocol.errors import ChatError
+from chatd.text.safe import display, width
+from client.errors import LinkError
+from client.model.entries import Entry
+from client.text.entries import Look, gist
+from client.text.styles import Line, colour_of
+from client.text.times import format_time, local
+from client.ui.dialogs.dialogs import go_to_message
+from client.ui.dialogs.list_box import Item, ListBox
+
+if TYPE_CHECKING:
+    from client.ui.app import FullScreen
+
+MAX_FOUND = 200
+PAGE = 200
+MAX_PAGES = 50
+"""How many pages one looks further back at a time."""
+
+_FURTHER = "further"
+_UNDER_WAY = "under way"
+# So much of a long message is looked at around what is searched for.
+_BEFORE, _AFTER = 100, 400
+
+
+def open_search(face: "FullScreen") -> None:
+    """Find messages of the open chat by what is in them."""
+    address = face.workspace.current
+    if address is None:
+        face.flash("no chat is open")
+    else:
+        Search(face, address).open()
+
+
+class Search:
+    """A search in one chat.
+
+    Args:
+        face: Where it is shown.
+        address: Of the chat.
+    """
+
+    def __init__(self, face: "FullScreen", address: str) -> None:
+        self._face = face
+        self._address = address
+        self._wanted = ""
+        # What is found for that: in the cache, and further back.
+        self._found: list[Entry] = []
+        self._older: list[Entry] = []
+        self._is_looking = False
+        # Whether all that this device has was searched, and whether a thread does so.
+        self._is_whole = True
+        self._is_searching = False
+        self._box = ListBox(
+            f"Search in {address}",
+            "type to find   Enter goes there   Esc closes",
+            self._find,
+            self._open,
+            empty="not found in what this device has seen of this chat",
+            unasked="type what to look for",
+        )
+
+    def open(self) -> None:
+        """Show the box."""
+        self._face.open_box(self._box)
+
+    def _find(self, typed: str) -> list[Item]:
+        wanted = typed.strip().casefold()
+        is_longer = bool(self._wanted) and wanted.startswith(self._wanted)
+        self._wanted = wanted
+        if is_longer and self._is_whole and not self._is_cut():
+            # The whole cache took its time already: the rest is at once.
+            self._found = [entry for entry in self._found if _holds(entry, wanted)]
+            self._older = [entry for entry in self._older if _holds(entry, wanted)]
+        else:
+            link = self._face.workspace.link
+            self._found = link.search_cached(self._address, wanted, MAX_FOUND)
+            self._older = []
+            self._search_rest()
+        by_seq = {entry.seq: entry for entry in (*self._older, *self._found)}
+        newest_first = sorted(by_seq.values(), key=lambda each: each.seq, reverse=True)
+        look = self._face.box_look
+        items = [Item(result_row(e, wanted, look), e.seq) for e in newest_first]
+        if wanted and not self._is_whole:
+            text = "looking through what is older …"
+            items.append(Item([("class:overlay.hint", text)], _UNDER_WAY))
+        elif wanted and not self._is_cut() and self._has_older():
+            text = "look further back"
+            if not items:
+                text = "not found in what this device has seen: look further"
+            items.append(Item([("class:overlay.hint", text)], _FURTHER))
+        return items
+
+    def _search_rest(self) -> None:
+        """Have a thread search what was not looked at, if there is any."""
+        link = self._face.workspace.link
+        self._is_whole = (
+            not self._wanted
+            or self._is_cut()
+            or not link.has_more_to_search(self._address)
+        )
+        if not self._is_whole and not self._is_searching:
+            self._is_searching = True
+            self._face.spawn(self._search_all())
+
+    async def _search_all(self) -> None:
+        """Search for what is typed, until that is not changed meanwhile."""
+        link = self._face.workspace.link
+        while not self._is_whole and self._face.box is self._box:
+            wanted = self._wanted
+            found = await link.search_all_cached(self._address, wanted, MAX_FOUND)
+            if wanted == self._wanted:
+                self._found, self._is_whole = found, True
+        self._is_searching = False
+        self._box.refresh()
+        self._face.paint()
+
+    def _is_cut(self) -> bool:
+        """Whether the cache may have more than was asked for."""
+        return len(self._found) >= MAX_FOUND
+
+    def _has_older(self) -> bool:
+        chat = self._face.workspace.model.chats.get(self._address)
+        return chat is not None and chat.older() is not None
+
+    def _open(self, value: Any) -> None:
+        if value == _UNDER_WAY:
+            return
+        if value != _FURTHER:
+            self._face.timeline.highlight = self._box.buffer.text.strip() or None
+            self._face.close_box()
+            go_to_message(self._face, self._address, value)
+        elif not self._is_looking:
+            self._face.spawn(self._look_further(self._wanted))
+
+    async def _look_further(self, wanted: str) -> None:
+        """Load older pages until something is found that is not in the list yet."""
+        listed = {item.value for item in self._box.items}
+        self._is_looking = True
+        self._face.flash("looking further back …")
+        found: list[Entry] = []
+        said = "not found so far: Enter looks further"
+        try:
+            for _ in range(MAX_PAGES):
+                page = await self._load_page()
+                # Else what comes from the cache would hold up keys and painting.
+                await asyncio.sleep(0)
+                if not self._is_asked(wanted):
+                    return
+                found = [e for e in page if e.seq not in listed and _holds(e, wanted)]
+                if found:
+                    break
+                if not page:
+                    said = "nothing was found further back"
+                    break
+        except (ChatError, LinkError):
+            said = "what is older cannot be had just now"
+        finally:
+            self._is_looking = False
+        self._show(found, said)
+
+    async def _load_page(self) -> Sequence[Entry]:
+        """Load the page before the oldest entry of the model, and return it."""
+        link = self._face.workspace.link
+        chat = link.model.chats.get(self._address)
+        oldest = chat.entries[0].seq if chat is not None and chat.entries else None
+        if not await link.load_older(self._address, PAGE):
+            return ()
+        chat = link.model.chats.get(self._address)
+        if chat is None:
+            return ()
+        return chat.entries[: None if oldest is None else chat.index(oldest)]
+
+    def _is_asked(self, wanted: str) -> bool:
+        return self._face.box is self._box and self._wanted == wanted
+
+    def _show(self, found: Sequence[Entry], said: str) -> None:
+        self._older += found
+        self._box.refresh()
+        if found:
+            self._box.choose(found[-1].seq)
+        self._face.flash("" if found else said)
+
+
+def result_row(entry: Entry, wanted: str, look: Look) -> Line:
+    """Return a message that was found, in one line that shows what was searched for.
+
+    Args:
+        entry: The message.
+        wanted: What was searched for, in small letters.
+        look: How wide the line may be, and how times look.
+    """
+    day = local(entry.time_ms).date().isoformat()
+    when = f"{day} {format_time(entry.time_ms, look.time_format)} "
+    who = display(entry.sender)
+    room = look.columns - width(when) - width(who) - 1
+    before, found, after = _excerpt(entry, wanted, room)
+    return [
+        ("class:time", when),
+        (colour_of(entry.sender), who),
+        ("", f" {before}"),
+        ("class:overlay.match", found),
+        ("", after),
+    ]
+
+
+def _excerpt(entry: Entry, wanted: str, room: int) -> tuple[str, str, str]:
+    """Return what a message says before, at, and after the first place that fits."""
+    name = entry.file.name if entry.file is not None and entry.text else ""
+    said = f"{name} {gist(entry)}" if name else gist(entry)
+    begin = max(0, said.casefold().find(wanted) - _BEFORE)
+    text = " ".join(display(said[begin : begin + _BEFORE + _AFTER]).split())
+    at = max(0, text.casefold().find(wanted))
+    start = 0
+    if begin or width(text[: at + len(wanted)]) > room:
+        start = max(0, at - max(0, room // 3))
+        blank = text.find(" ", start, at)
+        start = blank + 1 if blank >= 0 else start
+    sign = "…" if begin or start else ""
+    end = at + len(wanted)
+    return sign + text[start:at], text[at:end], text[end:]
+
+
+def _holds(entry: Entry, wanted: str) -> bool:
+    if not entry.is_talk or entry.is_deleted:
+        return False
+    name = entry.file.name if entry.file is not None else ""
+    return wanted in entry.text.casefold() or wanted in name.casefold()

@@ -1,0 +1,126 @@
+"""What is done with messages that were chosen: copied, replied to, unfolded, saved."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from chatd.text.safe import clean
+from client.model.entries import Entry
+from client.terminal.screen_output import copy_by_tmux, copy_sequence
+from client.text.entries import gist
+from client.text.times import format_time
+from client.ui.dialogs.dialogs import go_to_message
+
+if TYPE_CHECKING:
+    from client.keys.actions import Handler
+    from client.ui.app import FullScreen
+
+MAX_COPIED_BYTES = 74_994
+"""What terminals take of a copied text; more they may drop as a whole."""
+
+
+class Choosing:
+    """The handlers of the actions on chosen messages.
+
+    Args:
+        face: Where they are chosen.
+
+    Attributes:
+        handlers: By name of the action.
+    """
+
+    def __init__(self, face: "FullScreen") -> None:
+        self._face = face
+        timeline = face.timeline
+        self.handlers: dict[str, Handler] = {
+            "select": lambda _: self._begin(),
+            "select-up": lambda _: timeline.select_move(-1),
+            "select-down": lambda _: timeline.select_move(1),
+            "select-page-up": lambda _: timeline.select_move(-10),
+            "select-page-down": lambda _: timeline.select_move(10),
+            "select-mark": lambda _: timeline.select_toggle(),
+            "select-copy": lambda _: self._copy(),
+            "select-reply": lambda _: self._reply(),
+            "select-fold": lambda _: self._fold(),
+            "select-origin": lambda _: self._go_to_origin(),
+            "select-save": lambda _: self._save(),
+            "select-end": lambda _: self._end(),
+        }
+
+    def _begin(self) -> None:
+        if not self._face.timeline.select_start():
+            self._face.flash("there is no message to choose")
+
+    def _end(self) -> None:
+        self._face.timeline.select_clear()
+        # At once: what is typed right after Esc is to be written.
+        self._face.place_focus()
+
+    def _copy(self) -> None:
+        face = self._face
+        entries = face.timeline.selected
+        text = copied_text(entries, face.workspace.look.time_format)
+        if len(text.encode()) > MAX_COPIED_BYTES:
+            face.flash("that is too much for the terminal: mark less")
+            return
+        face.timeline.select_clear()
+        count = len(entries)
+        said = "copied" if count == 1 else f"{count} messages copied"
+        if face.environment.get("TMUX"):
+            face.spawn(self._copy_in_tmux(text, said))
+        else:
+            face.write_raw(copy_sequence(text, face.environment))
+            face.flash(said)
+
+    async def _copy_in_tmux(self, text: str, said: str) -> None:
+        face = self._face
+        if not await copy_by_tmux(text, face.environment):
+            face.write_raw(copy_sequence(text, face.environment))
+        face.flash(said)
+
+    def _reply(self) -> None:
+        face = self._face
+        entries = [entry for entry in face.timeline.selected if entry.is_talk]
+        if not entries:
+            face.flash("to that nobody can reply")
+            return
+        face.composer.reply_to = entries[-1]
+        face.timeline.select_clear()
+
+    def _fold(self) -> None:
+        for entry in self._face.timeline.selected:
+            self._face.timeline.fold_toggle(entry.seq)
+
+    def _go_to_origin(self) -> None:
+        face = self._face
+        entries = face.timeline.selected
+        address = face.workspace.current
+        if not entries or entries[-1].reply_to is None or address is None:
+            face.flash("that replies to nothing")
+            return
+        face.timeline.select_clear()
+        go_to_message(face, address, entries[-1].reply_to)
+
+    def _save(self) -> None:
+        face = self._face
+        files = [entry for entry in face.timeline.selected if entry.file is not None]
+        if not files:
+            face.flash("that is no file")
+            return
+        face.timeline.select_clear()
+        for entry in files:
+            face.enter(f"/get {entry.seq}")
+
+
+def copied_text(entries: Sequence[Entry], time_format: str) -> str:
+    """Return messages as they are copied: one is its text, several name who wrote.
+
+    Nothing in it acts on a terminal into which it is pasted.
+    """
+    texts = [clean(gist(entry), is_multiline=True) for entry in entries]
+    if len(texts) == 1:
+        return texts[0]
+    lines = []
+    for entry, text in zip(entries, texts, strict=True):
+        when = format_time(entry.time_ms, time_format)
+        lines.append(f"{when} {clean(entry.sender)}: {text}\n")
+    return "".join(lines)

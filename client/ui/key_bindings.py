@@ -1,0 +1,76 @@
+"""Which keys act where: those of the table of actions, and those of the terminal."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from prompt_toolkit.filters import Condition, FilterOrBool
+from prompt_toolkit.key_binding import KeyBindings, KeyBindingsBase, merge_key_bindings
+from prompt_toolkit.keys import Keys
+
+from client.keys.actions import ACTIONS, Action, Place, bind
+from client.terminal.focus_events import FOCUS_IN, FOCUS_OUT
+
+if TYPE_CHECKING:
+    from client.keys.actions import Handler
+    from client.ui.app import FullScreen
+
+ESCAPE = Keys.Escape
+
+
+def make_bindings(
+    face: "FullScreen", handlers: Mapping[str, "Handler"]
+) -> KeyBindingsBase:
+    """Return the keys of the full screen.
+
+    Args:
+        face: Where they are pressed.
+        handlers: By name of the action, what does it; those of writing are the
+            composer's.
+    """
+    is_box = Condition(lambda: face.box is not None)
+    is_select = Condition(lambda: face.timeline.is_selecting) & ~is_box
+    is_bare = Condition(lambda: face.timeline.is_bare) & ~is_box & ~is_select
+    is_chat = Condition(lambda: not face.composer.is_choosing) & ~is_box & ~is_select
+    is_empty = Condition(lambda: face.composer.is_empty)
+    places: dict[Place, FilterOrBool] = {
+        "always": True,
+        "chat": is_chat,
+        "empty": is_chat & is_empty,
+        "select": is_select,
+        "list": is_box,
+    }
+    # Nothing is written where the composer is not seen.
+    writing: dict[Place, FilterOrBool] = {**places, "chat": is_chat & ~is_bare}
+    wishes = face.wishes.keys
+    is_writing = {action.name: _is_writing(action, face) for action in ACTIONS}
+    terminal = KeyBindings()
+    terminal.add(FOCUS_IN)(lambda _: face.focus_changed(True))
+    terminal.add(FOCUS_OUT)(lambda _: face.focus_changed(False))
+    terminal.add("c-d", filter=is_chat & ~is_bare & is_empty)(lambda _: face.quit())
+    for key in ("<any>", "c-c", "escape", "enter"):
+        terminal.add(key, filter=is_bare)(lambda _: face.set_bare(False))
+    terminal.add("<any>", filter=is_select)(lambda _: None)
+    terminal.add("c-c", filter=is_select)(lambda _: face.timeline.select_clear())
+    # Else Alt and a letter would be Esc, and then a letter that is typed.
+    terminal.add("escape", "<any>", filter=is_select | is_box)(lambda _: None)
+    return merge_key_bindings(
+        [
+            terminal,
+            bind(
+                [action for action in ACTIONS if is_writing[action.name]],
+                {**face.composer.handlers, **handlers},
+                wishes,
+                writing,
+            ),
+            bind(
+                [action for action in ACTIONS if not is_writing[action.name]],
+                handlers,
+                wishes,
+                places,
+            ),
+        ]
+    )
+
+
+def _is_writing(action: Action, face: "FullScreen") -> bool:
+    return action.name in face.composer.handlers or action.name == "interrupt"

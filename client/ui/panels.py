@@ -1,0 +1,346 @@
+"""How the screen is arranged: which panels there are, and where they go away first."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.layout import (
+    ConditionalContainer,
+    DynamicContainer,
+    Float,
+    FloatContainer,
+    Layout,
+    Window,
+)
+from prompt_toolkit.layout.containers import AnyContainer
+from prompt_toolkit.layout.controls import FormattedTextControl
+
+from client.keys.actions import ACTIONS, shown_keys
+from client.model.changes import (
+    Change,
+    ChatAdded,
+    ChatRemoved,
+    ChatUpdated,
+    ItemChanged,
+    LoggedIn,
+    MembersChanged,
+    PresenceChanged,
+    Reset,
+)
+from client.model.chat import Chat
+from client.text.styles import Line
+from client.ui.bars import Status, about, header_row, status_row
+from client.ui.dialogs.list_box import MAX_CELLS, MAX_ROWS
+from client.ui.member_list import (
+    Person,
+    count_present,
+    people_cells,
+    people_of,
+    people_rows,
+)
+from client.ui.sidebar import (
+    Kept,
+    Place,
+    chat_list,
+    place_of,
+    rank_of,
+    sidebar_cells,
+    sidebar_rows,
+    visible_chats,
+)
+from client.ui.timeline.painting import TimelineWindow
+from client.ui.toolkit.rows_control import RowsControl
+from client.ui.toolkit.screen_layout import Arrangement, Parts, RowsWindow, Widths
+
+if TYPE_CHECKING:
+    from client.ui.app import FullScreen
+
+CHATS_FROM = 80
+"""From so many columns on the list of chats is shown by itself."""
+
+PEOPLE_FROM = 120
+MIN_TIMELINE = 30
+HINT = (("help", "help"),)
+SELECT_HINT = (
+    ("select-copy", "copy"),
+    ("select-reply", "reply"),
+    ("select-mark", "mark"),
+    ("select-end", "back"),
+)
+"""Actions whose keys the status line tells, and in which words."""
+
+_ACTIONS = {action.name: action for action in ACTIONS}
+
+_OF_PEOPLE = (LoggedIn, MembersChanged, PresenceChanged, Reset)
+_OF_CHATS = (ChatAdded, ChatRemoved, LoggedIn, Reset)
+
+
+class _Rows(NamedTuple):
+    """The rows of a panel, and for which size they were made."""
+
+    cells: int
+    height: int
+    rows: list[Line]
+
+
+class Screen:
+    """The arrangement of a full screen.
+
+    What it says of chats and people is worked out once after each change of the model,
+    not in each frame.
+
+    Args:
+        face: Whose it is.
+
+    Attributes:
+        layout: For the application.
+        shown_chats: The part of the list of chats that was painted last.
+        rest: What has the keys while nothing is to be typed into.
+        wants_chats: Whether the list of chats is wanted; None leaves it to the width.
+        wants_people: Likewise for who is here.
+    """
+
+    def __init__(self, face: "FullScreen") -> None:
+        self._face = face
+        self.wants_chats: bool | None = None
+        self.wants_people: bool | None = None
+        self.rest = Window(FormattedTextControl(focusable=True), height=0)
+        self.shown_chats: Sequence[Chat] = ()
+        self._kept: Kept | None = None
+        self._chats: list[Chat] | None = None
+        self._places: dict[str, Place] = {}
+        self._chats_cells: int | None = None
+        self._chats_rows: _Rows | None = None
+        self._people: list[Person] | None = None
+        self._people_cells = 0
+        self._people_rows: _Rows | None = None
+        self._none = Window()
+        self.layout = self._make_layout()
+
+    # What is told ---------------------------------------------------------------------
+
+    def changed(self, change: Change) -> None:
+        """Take in a change of the model; this costs next to nothing."""
+        if isinstance(change, _OF_PEOPLE):
+            self._people = self._people_rows = None
+        if isinstance(change, _OF_CHATS):
+            self._chats = self._chats_cells = self._chats_rows = None
+        elif isinstance(change, ChatUpdated):
+            self._chat_changed(change.chat)
+        elif isinstance(change, ItemChanged):
+            self._chat_changed(change.item.chat)
+
+    def _chat_changed(self, address: str) -> None:
+        self._chats_rows = None
+        chat = self._face.workspace.model.chats.get(address)
+        # Nearly always it stays in its place; then there is nothing to sort.
+        if chat is None or self._place(chat) != self._places.get(address):
+            self._chats = None
+
+    def opened(self, address: str | None) -> None:
+        """Take in that another chat is open, which is not marked as read yet."""
+        chat = self._face.workspace.model.chats.get(address or "")
+        if chat is None:
+            self._kept = None
+        else:
+            self._kept = Kept(chat.address, rank_of(chat, self.is_quiet))
+        self._chats = self._chats_rows = self._people = self._people_rows = None
+
+    # What fits ------------------------------------------------------------------------
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether only text is shown."""
+        return self._face.timeline.is_bare
+
+    @property
+    def has_chats(self) -> bool:
+        """Whether the list of chats is shown now."""
+        columns = self._columns
+        if self.is_bare or columns < self.chats_cells + 1 + MIN_TIMELINE:
+            return False
+        if self.wants_chats is None:
+            return columns >= CHATS_FROM and bool(self.chats)
+        return self.wants_chats
+
+    @property
+    def has_people(self) -> bool:
+        """Whether the list of people is shown now."""
+        columns = self._columns
+        if self.is_bare or not self.people:
+            return False
+        left = self.chats_cells + 1 if self.has_chats else 0
+        if columns - left < self.people_cells + 1 + MIN_TIMELINE:
+            return False
+        wants = self.wants_people
+        return columns >= PEOPLE_FROM if wants is None else wants
+
+    @property
+    def chats(self) -> list[Chat]:
+        """The chats in the order of the list."""
+        if self._chats is None:
+            model = self._face.workspace.model
+            self._chats = chat_list(model, self.is_quiet, self._kept)
+            self._places = {chat.address: self._place(chat) for chat in self._chats}
+        return self._chats
+
+    @property
+    def chats_cells(self) -> int:
+        """How wide the list of chats is."""
+        if self._chats_cells is None:
+            self._chats_cells = sidebar_cells(self.chats)
+        return self._chats_cells
+
+    @property
+    def people(self) -> list[Person]:
+        """Who is in the open room."""
+        if self._people is None:
+            ws = self._face.workspace
+            self._people = people_of(ws.model, ws.chat)
+            self._people_cells = people_cells(self._people)
+        return self._people
+
+    @property
+    def people_cells(self) -> int:
+        """How wide the list of people is."""
+        return self._people_cells if self.people else 0
+
+    @property
+    def timeline_columns(self) -> int:
+        """How many cells a line of the timeline may have."""
+        columns = self._columns
+        if self.has_chats:
+            columns -= self.chats_cells + 1
+        if self.has_people:
+            columns -= self.people_cells + 1
+        return max(10, columns)
+
+    @property
+    def timeline_rows(self) -> int:
+        """How many lines the timeline has."""
+        return max(3, self._face.app.output.get_size().rows - 3)
+
+    @property
+    def box_cells(self) -> int:
+        """How wide a box over the chat is, its frame included."""
+        return min(MAX_CELLS, max(10, self._columns - 2))
+
+    def is_quiet(self, chat: str) -> bool:
+        """Whether a chat is never to notify."""
+        return self._face.wishes.rule_of(chat) == "nothing"
+
+    def _place(self, chat: Chat) -> Place:
+        return place_of(chat, self.is_quiet, self._kept)
+
+    @property
+    def _columns(self) -> int:
+        return self._face.app.output.get_size().columns
+
+    # Windows --------------------------------------------------------------------------
+
+    def _make_layout(self) -> Layout:
+        face = self._face
+        chats = RowsControl(self._sidebar, on_click=self._clicked_chat)
+        parts = Parts(
+            header=RowsWindow(RowsControl(self._header)),
+            chats=RowsWindow(chats, "class:sidebar"),
+            timeline=TimelineWindow(face.timeline),
+            people=RowsWindow(RowsControl(self._members), "class:people"),
+            status=RowsWindow(RowsControl(self._status)),
+            composer=face.composer.container,
+            rest=self.rest,
+        )
+        body = Arrangement(
+            parts,
+            is_bare=lambda: self.is_bare,
+            is_asking=lambda: face.composer.is_choosing,
+            widths=self._widths,
+        )
+        is_over = Condition(lambda: face.box is not None)
+        box = ConditionalContainer(DynamicContainer(self._box), filter=is_over)
+        place = Float(box, width=lambda: self.box_cells, height=self._box_height)
+        return Layout(
+            FloatContainer(body, [*face.composer.floats, place]),
+            focused_element=face.composer.window,
+        )
+
+    def _widths(self) -> Widths:
+        return Widths(
+            self.chats_cells if self.has_chats else 0,
+            self.people_cells if self.has_people else 0,
+        )
+
+    def _box(self) -> AnyContainer:
+        # Always the same where there is none: else all keys would be bound anew.
+        return self._face.box.container if self._face.box is not None else self._none
+
+    def _box_height(self) -> int:
+        rows = self._face.app.output.get_size().rows
+        return min(MAX_ROWS, max(5, rows - 3))
+
+    # Rows -----------------------------------------------------------------------------
+
+    def _header(self, cells: int, _: int) -> list[Line]:
+        ws = self._face.workspace
+        hello = ws.link.hello
+        people = self.people
+        present = count_present(people) if people else None
+        server = hello.name if hello is not None else ws.server.partition("://")[2]
+        about_it = about(ws.model, ws.current)
+        return [header_row(ws.current, about_it, present, server, cells)]
+
+    def _status(self, cells: int, _: int) -> list[Line]:
+        face = self._face
+        ws = face.workspace
+        items = ws.link.outbox_items()
+        typing = ws.chat.typing(face.now()) if ws.chat is not None else []
+        status = Status(
+            state=face.state,
+            server=ws.server,
+            waiting=sum(item.state == "waiting" for item in items),
+            refused=sum(item.state == "refused" for item in items),
+            typing=typing,
+            transfers=ws.link.transfers.items,
+            below=face.timeline.new_below,
+            below_key=self._below_key(),
+            said=face.flashed,
+            hint=self._hint(SELECT_HINT if face.timeline.is_selecting else HINT),
+        )
+        return [status_row(status, cells)]
+
+    def _below_key(self) -> str:
+        """Return the key that goes to the bottom now, as one has it."""
+        face = self._face
+        if face.timeline.is_selecting:
+            return ""
+        return (face.composer.is_empty and self._key("end")) or self._key("bottom")
+
+    def _hint(self, actions: Iterable[tuple[str, str]]) -> str:
+        keys = [(self._key(name), said) for name, said in actions]
+        return "  ".join(f"{key} {said}" for key, said in keys if key)
+
+    def _key(self, name: str) -> str:
+        """Return the first key of an action, as one has it; "" if it has none."""
+        return shown_keys(_ACTIONS[name], self._face.wishes.keys).partition(", ")[0]
+
+    def _sidebar(self, cells: int, height: int) -> list[Line]:
+        kept = self._chats_rows
+        if kept is None or (kept.cells, kept.height) != (cells, height):
+            current = self._face.workspace.current
+            shown = visible_chats(self.chats, current, height, self.is_quiet)
+            self.shown_chats = shown
+            rows = sidebar_rows(shown, current, cells, self.is_quiet)
+            self._chats_rows = kept = _Rows(cells, height, rows)
+        return kept.rows
+
+    def _members(self, cells: int, height: int) -> list[Line]:
+        kept = self._people_rows
+        if kept is None or (kept.cells, kept.height) != (cells, height):
+            rows = people_rows(self.people, cells, height)
+            self._people_rows = kept = _Rows(cells, height, rows)
+        return kept.rows
+
+    def _clicked_chat(self, row: int) -> None:
+        if row < len(self.shown_chats):
+            self._face.close_box()
+            self._face.workspace.switch(self.shown_chats[row].address)

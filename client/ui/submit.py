@@ -1,0 +1,142 @@
+"""What was entered, on its way: in order, and to the chat where Enter was pressed."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from chatd.protocol.errors import ChatError
+from client.commands import Registry, run
+from client.commands.registry import plain_text, split_command
+from client.commands.workspace import Workspace
+from client.errors import LinkError
+
+logger = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 5.0
+"""For so long the end of the program waits for messages to be written down."""
+
+
+class _Message(NamedTuple):
+    chat: str
+    text: str
+    kind: Literal["text", "action"]
+    reply_to: int | None
+
+
+class EnteredAt(Workspace):
+    """A workspace as it was when a command was entered.
+
+    The command may have to wait for another one, and somebody may go to another chat
+    meanwhile: the command is about the chat that was open.
+
+    Args:
+        whole: The workspace itself; all but the open chat is shared.
+    """
+
+    _whole: Workspace
+
+    def __init__(self, whole: Workspace) -> None:
+        vars(self).update(vars(whole))
+        vars(self)["_whole"] = whole
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        vars(self)[name] = value
+        if name != "current":
+            setattr(self._whole, name, value)
+
+    def switch(self, address: str) -> None:
+        """Make a chat the open one."""
+        self.current = address
+        self._whole.switch(address)
+
+
+class Outgoing:
+    """Sends messages and carries out commands, each kind one after the other.
+
+    Args:
+        ws: Where they are entered.
+        registry: The commands.
+        on_refused: Told chat, text and reason of a message that could not even be
+            written down.
+    """
+
+    def __init__(
+        self,
+        ws: Workspace,
+        registry: Registry,
+        on_refused: Callable[[str, str, str], None],
+    ) -> None:
+        self._ws = ws
+        self._registry = registry
+        self._on_refused = on_refused
+        self._commands: asyncio.Queue[tuple[Workspace, str]] = asyncio.Queue()
+        self._messages: asyncio.Queue[_Message] = asyncio.Queue()
+
+    def submit(self, text: str, reply_to: int | None = None) -> None:
+        """Take what was entered in the open chat: a message, or a command."""
+        message = self._message(text, reply_to)
+        if message is not None:
+            self._messages.put_nowait(message)
+        elif self._is_end(text):
+            # It does not wait for a server that does not answer.
+            self._ws.face.quit()
+        else:
+            self._commands.put_nowait((EnteredAt(self._ws), text))
+
+    async def send(self) -> None:
+        """Send messages, until cancelled."""
+        while True:
+            message = await self._messages.get()
+            try:
+                await self._send(message)
+            finally:
+                self._messages.task_done()
+
+    async def carry_out(self) -> None:
+        """Carry out commands, until cancelled."""
+        while True:
+            ws, text = await self._commands.get()
+            try:
+                await run(ws, self._registry, text)
+            except Exception as error:
+                logger.exception("a command failed")
+                self._ws.fail(f"that went wrong inside: {error!r}")
+
+    async def drain(self) -> None:
+        """Wait until all messages are written down; while ``send`` is running."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._messages.join()
+
+    def _message(self, text: str, reply_to: int | None) -> _Message | None:
+        chat, command = self._ws.current, split_command(text)
+        if chat is None:
+            return None
+        if command is None:
+            said = plain_text(text).strip("\n").rstrip()
+            if self._ws.address_alone(text) is not None:
+                return None
+            return _Message(chat, said, "text", reply_to)
+        name, said = command
+        if name.lower() == "me" and said:
+            return _Message(chat, said, "action", reply_to)
+        return None
+
+    def _is_end(self, text: str) -> bool:
+        command = split_command(text)
+        found = self._registry.get(command[0]) if command is not None else None
+        return found is not None and found.name == "quit"
+
+    async def _send(self, message: _Message) -> None:
+        chat, text, kind, reply_to = message
+        try:
+            await self._ws.link.send(chat, text, kind, reply_to=reply_to)
+        except ChatError as error:
+            self._on_refused(chat, text, error.reason)
+        except LinkError as error:
+            self._on_refused(chat, text, str(error))
+        except Exception as error:
+            logger.exception("a message was not sent")
+            self._on_refused(chat, text, f"it went wrong inside: {error!r}")

@@ -1,0 +1,140 @@
+"""What there is to be seen of a chat: taken over from the model, kept as rows.
+
+``refresh`` just notes that something changed; it is taken over when it is to be seen.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from client.commands.workspace import Workspace
+from client.model.chat import Chat
+from client.model.entries import Transfer
+from client.text.styles import Line
+from client.text.times import local
+from client.ui.messages.head import head_rows
+from client.ui.messages.rowstyle import FOLD_HINT, RowStyle, no_emoji
+from client.ui.timeline.items import Feed, tail_of
+from client.ui.timeline.notices import Notices
+from client.ui.timeline.row_cache import Blocks
+from client.ui.timeline.unread_marker import NewMark
+
+
+class Contents:
+    """The messages of the open chat and what stands between them, as rows.
+
+    Args:
+        workspace: Whose chat is shown.
+
+    Attributes:
+        osc8: Whether links carry their target for a ``HyperlinkOutput``.
+        emoji: Returns the emoji of a shortcode; must not take long.
+        fold_hint: Which keys show all of a folded message.
+        welcome: What is shown while no chat is open; None for the usual.
+        address: Of the open chat.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.osc8 = False
+        self.emoji: Callable[[str], str | None] = no_emoji
+        self.fold_hint = FOLD_HINT
+        self.welcome: Sequence[Line] | None = None
+        self.address: str | None = None
+        self._workspace = workspace
+        self._highlight: str | None = None
+        self._is_bare = False
+        self._width = 80
+        self._notices = Notices()
+        self._new = NewMark()
+        self._blocks = Blocks(self._style())
+        self._feed = Feed()
+        self._feed_address: str | None = None
+        self._is_stale = True
+
+    def refresh(self) -> None:
+        """Note that the model has changed; this costs next to nothing."""
+        self._is_stale = True
+
+    def notice(self, lines: Iterable[Line]) -> None:
+        """Show what the program says, below what is in the open chat now."""
+        self._notices.add(self.address, self._chat, lines)
+        self._is_stale = True
+
+    def clear_notices(self) -> None:
+        """Forget what the program said in the open chat."""
+        self._notices.clear(self.address)
+        self._is_stale = True
+
+    @property
+    def highlight(self) -> str | None:
+        """The word that is highlighted wherever it stands."""
+        return self._highlight
+
+    @highlight.setter
+    def highlight(self, word: str | None) -> None:
+        self._highlight = word
+        self._is_stale = True
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether only text is shown: no names, no times, no colours."""
+        return self._is_bare
+
+    @is_bare.setter
+    def is_bare(self, is_bare: bool) -> None:
+        self._is_bare = is_bare
+        self._is_stale = True
+
+    @property
+    def formatted(self) -> int:
+        """How many messages and other things were made into rows so far."""
+        return self._blocks.formatted
+
+    # Inside ---------------------------------------------------------------------------
+
+    @property
+    def _chat(self) -> Chat | None:
+        return self._workspace.model.chats.get(self.address or "")
+
+    @property
+    def _is_another(self) -> bool:
+        """Whether the open chat is another by the same address, of another log."""
+        is_same_address = self._feed_address == self.address
+        return is_same_address and self._chat is not self._feed.chat
+
+    def _take_over(self) -> None:
+        """Take over all that there is now; what has not changed is not made anew."""
+        model, chat, new = self._workspace.model, self._chat, self._new
+        if chat is not None:
+            new.update(chat, model.me, model.is_synced)
+        transfers = self._transfers()
+        notices = self._notices.of(self.address)
+        self._feed_address = self.address
+        self._feed = Feed(chat, notices, tail_of(chat, transfers))
+        style = self._style()
+        blocks = self._blocks
+        blocks.restyle(style)
+        blocks.head = head_rows(chat, self.address, style, self.welcome)
+        blocks.new_seq, blocks.new_count = new.seq, new.count
+        blocks.transfers = {
+            transfer.seq: transfer
+            for transfer in transfers
+            if transfer.direction == "down" and transfer.seq is not None
+        }
+        blocks.refresh(self._feed)
+
+    def _transfers(self) -> list[Transfer]:
+        """Return the files of the open chat that are on their way, or were."""
+        items = self._workspace.link.transfers.items
+        return [transfer for transfer in items if transfer.chat == self.address]
+
+    def _style(self) -> RowStyle:
+        return RowStyle(
+            width=self._width,
+            time_format=self._workspace.preferences.time_format,
+            me=self._workspace.model.me,
+            is_bare=self._is_bare,
+            osc8=self.osc8,
+            highlight=self._highlight or "",
+            emoji=self.emoji,
+            fold_hint=self.fold_hint,
+            today=local(self._workspace.now_ms).date(),
+        )

@@ -1,0 +1,151 @@
+"""Fetches what is about to be seen: older pages, gaps, members, the past of a search.
+
+One of each kind is under way at a time, and nothing waits for it: what arrives changes
+the model, which is then drawn. What fails is not tried again by itself before the next
+login, or before the chat is opened anew: it would be asked for in each frame.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import date
+from typing import Any, Literal
+
+from chatd.protocol.errors import ChatError
+from chatd.protocol.messages import History
+from client.errors import LinkError
+from client.link.link import Link
+from client.model.entries import Gap
+from client.ui.timeline.items import SeenGap, day_of
+
+PAGE = 100
+MAX_PAGES = 200
+"""How many pages back one goes for a day."""
+
+_Key = tuple[Literal["older", "gap", "members"], str]
+_Work = Callable[[], Coroutine[Any, Any, bool]]
+
+
+class Loader:
+    """Loads in the background, for one face.
+
+    Args:
+        link: Where from; it looks into the cache first.
+        on_loaded: Called when something may have come.
+    """
+
+    def __init__(self, link: Link, on_loaded: Callable[[], None]) -> None:
+        self._link = link
+        self._on_loaded = on_loaded
+        self._tasks: dict[_Key, asyncio.Task[None]] = {}
+        # What there is no more of, or could not be had just now.
+        self._exhausted: set[_Key] = set()
+        self._open: str | None = None
+
+    def older(self, chat: str) -> None:
+        """Load a page above what is loaded, unless there is none."""
+        self._start(("older", chat), lambda: self._link.load_older(chat, PAGE))
+
+    def fill(self, gap: Gap) -> None:
+        """Load what is missing in between."""
+        if self._link.state.name == "online":
+            self._start(("gap", gap.chat), lambda: self._fill(gap))
+
+    def members(self, chat: str) -> None:
+        """Fetch who is in a room."""
+        if self._link.state.name == "online":
+            self._start(("members", chat), lambda: self._load_members(chat))
+
+    def came_online(self) -> None:
+        """Try again what could not be had without a connection."""
+        self._exhausted.clear()
+
+    def opened(self, chat: str) -> None:
+        """Try again what could not be had of a chat, which is open now.
+
+        What was loaded far back in the one before leaves memory again.
+        """
+        if self._open is not None and self._open != chat:
+            self._link.model.shrink(self._open)
+        self._open = chat
+        self._exhausted = {key for key in self._exhausted if key[1] != chat}
+
+    async def until_day(
+        self, chat: str, day: date, is_wanted: Callable[[], bool]
+    ) -> None:
+        """Load older pages until a day is reached, or there are no more.
+
+        Args:
+            chat: Of which.
+            day: The first one that is wanted.
+            is_wanted: Asked before each page.
+        """
+        for _ in range(MAX_PAGES):
+            found = self._link.model.chats.get(chat)
+            entries = found.entries if found is not None else []
+            if entries and day_of(entries[0]) < day:
+                return
+            if not is_wanted():
+                return
+            if not await _succeeds(self._link.load_older(chat, PAGE)):
+                return
+
+    async def around(self, chat: str, seq: int) -> bool:
+        """Load a message and what is around it; whether it is there now.
+
+        What follows it may come only when it is seen.
+        """
+        await _succeeds(self._link.load_around(chat, seq))
+        found = self._link.model.chats.get(chat)
+        return found is not None and found.entry(seq) is not None
+
+    async def close(self) -> None:
+        """Stop loading."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Inside ---------------------------------------------------------------------------
+
+    async def _fill(self, gap: Gap) -> bool:
+        # A gap without anything in it is closed by that; it is not to be asked again.
+        link = self._link
+        chat = link.model.chats.get(gap.chat)
+        if chat is None:
+            return True
+        # Else the next message that comes would drop the oldest of it again.
+        link.model.expect_older(gap.chat, PAGE)
+        if not isinstance(gap, SeenGap) or not gap.is_from_above:
+            await link.fill(gap)
+            return True
+        count = len(chat.entries)
+        await link.request(History(chat=gap.chat, after=gap.after, limit=PAGE))
+        if len(chat.entries) == count:
+            link.model.sever(gap.chat, gap.before)
+        return True
+
+    async def _load_members(self, chat: str) -> bool:
+        await self._link.load_members(chat)
+        return True
+
+    def _start(self, key: _Key, work: _Work) -> None:
+        if key not in self._tasks and key not in self._exhausted:
+            load = self._load(key, work)
+            self._tasks[key] = asyncio.get_running_loop().create_task(load)
+
+    async def _load(self, key: _Key, work: _Work) -> None:
+        try:
+            if not await _succeeds(work()):
+                self._exhausted.add(key)
+        finally:
+            # Before anything is drawn: the frame may be what asks for the next page.
+            del self._tasks[key]
+            self._on_loaded()
+
+
+async def _succeeds(work: Coroutine[Any, Any, bool]) -> bool:
+    try:
+        return await work
+    except (ChatError, LinkError):
+        # The status line says what is wrong.
+        return False

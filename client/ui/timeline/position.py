@@ -1,0 +1,297 @@
+"""Reading a chat: which of its messages are seen, and what that means.
+
+The model is the truth; here is only a place in it, and what is chosen. Rows are made
+when they are painted, or when somebody asks for them.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from datetime import date
+from itertools import islice
+from typing import Literal
+
+from client.commands.workspace import Workspace
+from client.model.entries import Gap
+from client.ui.timeline.content import Contents
+from client.ui.timeline.items import SeenGap, day_of, index_of_day, is_entry
+from client.ui.timeline.selection import Selection
+from client.ui.timeline.viewport import Placed, Viewport
+from client.ui.timeline.visible_rows import (
+    Seen,
+    middle_of,
+    name_sender,
+    near_gap,
+    newest_whole,
+    see,
+    see_chosen,
+    see_target,
+)
+
+MAX_NEW_BELOW = 1_000
+PAGES_AHEAD = 2
+
+MAX_HELD = 20_000
+"""While no more come below, what somebody reads further up stays in memory."""
+
+_AT_ONCE = 1_000  # so many may come before it is noticed
+
+
+class Reading(Contents):
+    """What somebody sees of the open chat.
+
+    Args:
+        workspace: Whose chat is shown.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self._known = 0  # the newest that was there while the bottom was seen
+        self._held = 0  # for so many below it there is room in memory
+        self._target: int | None = None
+        # Where one wants to go, although it is not loaded yet.
+        self._sought: Literal["new", "top"] | None = None
+        self._selection = Selection()
+        self._viewport = Viewport(lambda: self._feed, self._blocks.block)
+        self._seen: list[Seen] | None = None
+
+    def open(self, address: str | None) -> None:
+        """Show a chat, at its bottom; None for the welcome.
+
+        The chat that is open already stays as it is, with its "new" line.
+        """
+        if address != self.address:
+            self.address = address
+            self._begin()
+        self.refresh()
+
+    # Moving ---------------------------------------------------------------------------
+
+    def scroll(self, rows: int) -> None:
+        """Move down by some rows, or up if that is negative."""
+        with self._moving():
+            self._viewport.scroll(rows)
+
+    def page(self, pages: float) -> None:
+        """Move by so many windows; one row of before stays in view."""
+        height = self._viewport.height
+        rows = round(pages * max(1, height - 1))
+        self.scroll(rows or (1 if pages > 0 else -1))
+
+    def to_top(self) -> None:
+        """Go to the oldest that is loaded, and on to the beginning when that comes."""
+        with self._moving():
+            self._viewport.show_first()
+        chat = self._chat
+        if chat is not None and chat.older() is not None:
+            self._sought = "top"
+
+    def to_bottom(self) -> None:
+        """Go to the newest, and stay there; nothing is chosen any more."""
+        with self._moving():
+            self._selection.clear()
+            self._viewport.release()
+            self._viewport.follow()
+
+    def to_first_unread(self) -> bool:
+        """Go to the line that says "new"; whether there is something unread.
+
+        If what is before it is loaded only now, the line moves, and one goes along.
+        """
+        self._update()
+        chat = self._feed.chat
+        unread = chat.first_unread() if chat is not None else None
+        seq = self._new.seq or (unread.seq if unread is not None else None)
+        if seq is None or not self._show(seq):
+            return False
+        self._sought = "new" if self._new.missing is not None else None
+        return True
+
+    def to_seq(self, seq: int) -> bool:
+        """Go to a message and point at it; False if it is not loaded."""
+        self._update()
+        if not self._show(seq):
+            return False
+        self._target = seq
+        return True
+
+    def to_date(self, day: date) -> bool:
+        """Go to the first entry of a day, or after it; False if it is not loaded.
+
+        What is loaded begins with its oldest entry before which something is missing.
+        """
+        self._update()
+        chat = self._feed.chat
+        if chat is None or not chat.entries:
+            return False
+        index = index_of_day(chat.entries, day)
+        is_before = index == 0 and chat.begins_after_gap(0)
+        if index == len(chat.entries) or (is_before and day_of(chat.entries[0]) > day):
+            return False
+        return self._show(chat.entries[index].seq)
+
+    # Where it is ----------------------------------------------------------------------
+
+    @property
+    def is_at_bottom(self) -> bool:
+        """Whether the newest is seen, and what comes will be."""
+        return self._viewport.is_following
+
+    @property
+    def new_below(self) -> int:
+        """How many messages came while the bottom was not seen.
+
+        1,000 may mean more.
+        """
+        chat, newest = self._chat, self.newest_visible_seq
+        if self.is_at_bottom or chat is None:
+            return 0
+        me, entries = self._workspace.model.me, chat.entries
+        begin = chat.index(max(newest or 0, self._known) + 1)
+        below = (entries[index] for index in range(begin, len(entries)))
+        talk = (entry for entry in below if entry.is_talk and entry.sender != me)
+        return sum(1 for _ in islice(talk, MAX_NEW_BELOW))
+
+    @property
+    def newest_visible_seq(self) -> int | None:
+        """The newest entry that is seen to its end; None if there is none."""
+        chat = self._chat
+        if self.is_at_bottom:
+            return chat.newest.seq if chat is not None and chat.newest else None
+        return newest_whole(self._rows)
+
+    @property
+    def middle_seq(self) -> int | None:
+        """Where somebody reads: what is before it was read, what is after it not yet.
+
+        It is the message that is pointed at, if it is seen; else in the middle, or
+        behind the newest at the bottom.
+        """
+        return middle_of(self._rows, self._target, self.is_at_bottom)
+
+    @property
+    def needs_older(self) -> bool:
+        """Whether the oldest that is loaded is near, and something is before it."""
+        chat = self._chat
+        if chat is None or chat.older() is None:
+            return False
+        rows = self._rows
+        if self._sought == "new":
+            return True
+        index = chat.index(rows[0].placed.key[0]) if rows else 0
+        return index < PAGES_AHEAD * self._viewport.height
+
+    @property
+    def visible_gap(self) -> Gap | None:
+        """What is missing of what somebody looks at, or wants to look at."""
+        chat = self._chat
+        if chat is None:
+            return None
+        rows, missing, older = self._rows, self._new.missing, chat.older()
+        if self._sought == "new" and missing is not None:
+            return SeenGap(chat.address, *missing, is_from_above=True)
+        if self._sought == "top" and older is not None:
+            return SeenGap(chat.address, older.after, older.before, is_from_above=True)
+        ahead = PAGES_AHEAD * self._viewport.height
+        return near_gap(rows, chat, self._viewport.kept, ahead)
+
+    # Inside ---------------------------------------------------------------------------
+
+    @property
+    def _rows(self) -> list[Seen]:
+        """The rows that are seen, as things are now."""
+        self._update()
+        if self._seen is None:
+            places = self._viewport.rows()
+            self._seen = [self._see(placed) for placed in places]
+            self._seen[0] = name_sender(self._seen[0], self._blocks.style)
+            self._note_bottom()
+        return self._seen
+
+    @contextlib.contextmanager
+    def _moving(self) -> Iterator[None]:
+        """Go elsewhere; what was pointed at is so no more."""
+        self._update()
+        self._note_bottom()
+        yield
+        self._target = None
+        self._sought = None
+        self._seen = None
+        self._note_bottom()
+        self._hold()
+
+    def _note_bottom(self) -> None:
+        """Note what is known to somebody who sees the bottom."""
+        if self.is_at_bottom and self._feed.entries:
+            self._known = self._feed.entries[-1].seq
+
+    def _hold(self) -> None:
+        """Keep in memory what somebody reads, whatever comes below it."""
+        chat, model = self._chat, self._workspace.model
+        if chat is None:
+            return
+        if self.is_at_bottom:
+            if self._held:
+                model.shrink(chat.address)
+                self._held = 0
+                self._is_stale = True
+            return
+        below = len(chat.entries) - chat.index(self._known + 1)
+        wanted = min(MAX_HELD, below + _AT_ONCE)
+        if wanted > self._held:
+            model.expect_older(chat.address, wanted - self._held)
+            self._held = wanted
+
+    def _see(self, placed: Placed) -> Seen:
+        """Return a row as it is drawn; that of a chosen message says so."""
+        style, seq = self._blocks.style, placed.key[0]
+        if not is_entry(placed.key):
+            return see(placed)
+        if sign := self._selection.sign(seq):
+            return see_chosen(placed, sign, style)
+        return see_target(placed, style) if seq == self._target else see(placed)
+
+    def _begin(self) -> None:
+        """Forget what belongs to the chat that was open before."""
+        chat = self._chat
+        self._new.open(chat, self._workspace.model.is_synced)
+        self._selection.clear()
+        self._target = None
+        self._sought = None
+        self._known = self._held = 0
+        self._blocks.unfolded.clear()
+        self._viewport.release()
+        self._viewport.follow()
+
+    def _update(self) -> None:
+        """Take over what has changed, if anything has."""
+        if not self._is_stale:
+            return
+        self._is_stale = False
+        self._seen = None
+        if self._is_another:
+            self._begin()
+        self._take_over()
+        self._viewport.changed()
+        if self._sought == "new" and self._new.seq is not None:
+            self._viewport.show((self._new.seq, 0), self._viewport.height // 3)
+            self._sought = "new" if self._new.missing is not None else None
+        self._hold()
+
+    def _show(self, seq: int) -> bool:
+        """Bring a message into view, with some of what is above; False if not here."""
+        if self._feed.item((seq, 0)) is None:
+            return False
+        with self._moving():
+            self._viewport.show((seq, 0), self._viewport.height // 3)
+        return True
+
+    def _show_whole(self, seq: int, is_up: bool) -> None:
+        """Bring all rows of a message into view, if they are not; move little."""
+        key, height = (seq, 0), self._viewport.height
+        block = self._blocks.block(key)
+        count = min(len(block.rows) - block.start, height)
+        seen = [s for s in self._rows if s.placed.key == key]
+        whole = [s for s in seen if s.placed.number >= block.start]
+        if len(whole) < count:
+            self._viewport.show(key, 0 if is_up else height - count)
+        self._seen = None

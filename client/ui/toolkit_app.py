@@ -1,0 +1,69 @@
+"""The application of prompt_toolkit: its style, its keys, and how long Esc waits."""
+
+from typing import TYPE_CHECKING
+
+from prompt_toolkit.application import Application
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.input import Input
+from prompt_toolkit.output import Output
+
+from client.terminal.themes import make_theme
+from client.ui.action_handlers import Moves
+from client.ui.key_bindings import ESCAPE, make_bindings
+from client.ui.toolkit.renderer import use_row_renderer
+
+if TYPE_CHECKING:
+    from client.ui.app import FullScreen
+
+CHORD_SECONDS = 1.0
+"""So long after the first key of several the next one may come."""
+
+
+def make_application(
+    face: "FullScreen", input: Input, output: Output
+) -> Application[None]:
+    """Return what paints the screen of a face, and passes on its keys.
+
+    Args:
+        face: The full screen; it is told of each frame and of each key.
+        input: Where keys come from.
+        output: Where to draw.
+    """
+    general = face.wishes.general
+    theme = make_theme(general.theme, face.environment, face.wishes.colors)
+    app: Application[None] = Application(
+        layout=face.screen.layout,
+        key_bindings=make_bindings(face, Moves(face).handlers),
+        style=theme.to_style(),
+        include_default_pygments_style=False,
+        color_depth=theme.to_depth(),
+        full_screen=True,
+        erase_when_done=True,
+        # In the bare mode it is the terminal that is to select.
+        mouse_support=Condition(lambda: face.is_mouse_on and not face.timeline.is_bare),
+        before_render=lambda _: face.before_paint(),
+        after_render=lambda _: face.painted(),
+        input=input,
+        output=output,
+    )
+    use_row_renderer(app)
+    app.ttimeoutlen = general.escape_ms / 1_000
+
+    def key_pressed() -> None:
+        face.key_pressed()
+        buffer = app.key_processor.key_buffer
+        is_escape = len(buffer) == 1 and buffer[0].key == ESCAPE
+        is_meant = is_escape and _escape_does_something(face)
+        app.timeoutlen = app.ttimeoutlen if is_meant else CHORD_SECONDS
+
+    app.key_processor.before_key_press += lambda _: face.watching.key_begins()
+    app.key_processor.after_key_press += lambda _: key_pressed()
+    return app
+
+
+def _escape_does_something(face: "FullScreen") -> bool:
+    """Whether Esc alone is to act at once; else it may be the Alt of a next key."""
+    composer = face.composer
+    is_writing = composer.menu.is_open or composer.reply_to is not None
+    is_over = face.box is not None or face.is_resting or composer.is_choosing
+    return is_over or is_writing
