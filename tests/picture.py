@@ -137,8 +137,8 @@ async def _look(alice: Person, people: dict[str, RawClient]) -> str:
     people["dave"].send("typing", chat="#ops")
     await alice.shows("dave is typing")
     # How fast the connection is depends on what else the machine does.
-    state = msgspec.structs.replace(alice.face.state, round_trip_ms=12.0)
-    alice.face.state = state
+    state = msgspec.structs.replace(alice.ui.state, round_trip_ms=12.0)
+    alice.ui.state = state
     await alice.type(ctrl("l"))
     await alice.shows("online 12 ms")
     await alice.idle()

@@ -11,7 +11,7 @@ from chatd.protocol.names import parse_room_address
 from chatd.text.safe import clean
 from client.cli import run_chat, run_files
 from client.cli.file_io import Source, is_stream
-from client.cli.first_run import Login, Setup, Wishes
+from client.cli.first_run import Login, Options, Setup
 from client.cli.options import CHAT, SINCE, TIMEOUT, for_pipes, password_source
 from client.cli.questions import TerminalQuestions
 from client.commands.local_paths import check_source
@@ -246,11 +246,11 @@ def login_for(
     paths: Paths, server: ServerAddress | None, user: str | None, command: str | None
 ) -> Login:
     """Return the login that a script uses: remembered, or with a password given."""
-    wishes = Wishes(address=server, user=user, password=password_source(command))
-    setup = Setup(paths, wishes, TerminalQuestions())
+    options = Options(address=server, user=user, password=password_source(command))
+    setup = Setup(paths, options, TerminalQuestions())
     found = setup.remembered()
     if found is not None:
         return found
-    if user is None and wishes.password is not None:
+    if user is None and options.password is not None:
         raise click.UsageError("with a password a name is needed too: --user NAME")
     return setup.run()

@@ -62,7 +62,7 @@ class Login(Struct, frozen=True, kw_only=True):
     password: str | None = None
 
 
-class Wishes(Struct, frozen=True, kw_only=True):
+class Options(Struct, frozen=True, kw_only=True):
     """What was given when the program was started; None is asked for, or remembered.
 
     Attributes:
@@ -85,21 +85,21 @@ class Setup:
 
     Args:
         paths: Where keys and logins are remembered.
-        wishes: What was given already.
+        options: What was given already.
         questions: Who is asked for the rest.
     """
 
-    def __init__(self, paths: Paths, wishes: Wishes, questions: Questions) -> None:
-        self._wishes = wishes
+    def __init__(self, paths: Paths, options: Options, questions: Questions) -> None:
+        self._options = options
         self.questions = questions
         self._pins = PinStore(paths.pins)
         self._logins = SavedLogins(paths.logins)
 
     def remembered(self) -> Login | None:
         """Return the login that was wished for, if it can be used without questions."""
-        wishes = self._wishes
-        address, user = wishes.address, wishes.user
-        if wishes.is_new:
+        options = self._options
+        address, user = options.address, options.user
+        if options.is_new:
             return None
         if address is None:
             last = self._logins.last()
@@ -115,13 +115,13 @@ class Setup:
         user = parse_user_name(user)
         if self._logins.token(server, user):
             return Login(address=address, user=user)
-        if wishes.password is not None and self._pins.find(server):
-            return Login(address=address, user=user, password=wishes.password())
+        if options.password is not None and self._pins.find(server):
+            return Login(address=address, user=user, password=options.password())
         return None
 
     def _can(self, server: str, user: str) -> bool:
         has_token = self._logins.token(server, user) is not None
-        return has_token or self._wishes.password is not None
+        return has_token or self._options.password is not None
 
     def run(self) -> Login:
         """Ask for what is missing, log in once, and remember it.
@@ -140,8 +140,8 @@ class Setup:
     # The server -----------------------------------------------------------------------
 
     def _find_server(self) -> tuple[ServerAddress, Hello]:
-        if self._wishes.address is not None:
-            return self._wishes.address, self._meet(self._wishes.address)
+        if self._options.address is not None:
+            return self._options.address, self._meet(self._options.address)
         for _ in range(MAX_TRIES):
             address = self._ask_address()
             try:
@@ -190,13 +190,13 @@ class Setup:
     # The person -----------------------------------------------------------------------
 
     def _is_new(self, address: ServerAddress, hello: Hello) -> bool:
-        if self._wishes.is_new:
+        if self._options.is_new:
             return True
-        known, user = self._logins.users(str(address)), self._wishes.user
-        if hello.registration == "closed" or (user and self._wishes.password):
+        known, user = self._logins.users(str(address)), self._options.user
+        if hello.registration == "closed" or (user and self._options.password):
             return False
         question = "Do you want to make a new account?"
-        if self._wishes.invite or address.invite:
+        if self._options.invite or address.invite:
             question = f"You were invited. {question}"
         elif user is not None and parse_user_name(user) not in known:
             question = f"{user} is not known on this device. {question}"
@@ -205,8 +205,8 @@ class Setup:
         return ask_yes_or_no(self.questions, question)
 
     def _register(self, address: ServerAddress, hello: Hello) -> Login:
-        user = self._wishes.user or self._ask_user("Which name do you want?")
-        invite = self._wishes.invite or address.invite
+        user = self._options.user or self._ask_user("Which name do you want?")
+        invite = self._options.invite or address.invite
         if hello.registration == "invite" and invite is None:
             invite = self.questions.ask("The invite code that you were given")
         password = self._new_password()
@@ -219,7 +219,7 @@ class Setup:
                 self.questions.say(f"{error.reason}.")
                 user = self._ask_user("Which other name do you want?")
             except WeakPasswordError as error:
-                if self._wishes.password is not None:
+                if self._options.password is not None:
                     raise
                 self.questions.say(f"{error.reason}.")
                 password = self._new_password()
@@ -233,17 +233,17 @@ class Setup:
 
     def _log_in(self, address: ServerAddress) -> Login:
         known = self._logins.users(str(address))
-        user = self._wishes.user
+        user = self._options.user
         if user is None:
             user = self._ask_user("Your name", known[0] if known else "")
         for _ in range(MAX_TRIES):
             try:
                 return self._enter(address, user, self._password())
             except AuthFailedError as error:
-                if self._wishes.password is not None:
+                if self._options.password is not None:
                     raise
                 self.questions.say(f"{error.reason}.")
-                if self._wishes.user is None:
+                if self._options.user is None:
                     user = self._ask_user("Your name", user)
             except TemporaryError as error:
                 self.questions.say(f"{error.reason}.")
@@ -285,13 +285,13 @@ class Setup:
         return ask_until(self.questions, question, parse_user_name, default)
 
     def _password(self) -> str:
-        if self._wishes.password is not None:
-            return self._wishes.password()
+        if self._options.password is not None:
+            return self._options.password()
         return self.questions.ask_secret("Password")
 
     def _new_password(self) -> str:
-        if self._wishes.password is not None:
-            return self._wishes.password()
+        if self._options.password is not None:
+            return self._options.password()
         for _ in range(MAX_TRIES):
             first = self.questions.ask_secret(
                 f"Password (at least {MIN_PASSWORD} characters)"

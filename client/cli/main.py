@@ -16,7 +16,7 @@ import click
 from chatd import __version__
 from chatd.text.safe import clean
 from client.cli import chat_commands, config_command, file_commands, gc_tuning
-from client.cli.first_run import Setup, Wishes
+from client.cli.first_run import Options, Setup
 from client.cli.options import ADDRESS, identity, password_source, plainly, sentence
 from client.cli.questions import TerminalQuestions
 from client.net.address import ServerAddress
@@ -80,22 +80,22 @@ def main() -> None:
 @click.argument("address", type=ADDRESS, required=False)
 @click.option(
     "--line",
-    "face",
+    "frontend",
     flag_value="line",
     help="A prompt, and lines above it, in the terminal's own scrollback.",
 )
 @click.option(
     "--plain",
-    "face",
+    "frontend",
     flag_value="plain",
     help="Nothing but lines, for screen readers and for pipes.",
 )
-@click.option("--full", "face", flag_value="full", hidden=True)
+@click.option("--full", "frontend", flag_value="full", hidden=True)
 @identity
 @plainly
 def open_chat(
     address: ServerAddress | None,
-    face: Literal["full", "line", "plain"] | None,
+    frontend: Literal["full", "line", "plain"] | None,
     user: str | None,
     password_command: str | None,
 ) -> None:
@@ -105,10 +105,10 @@ def open_chat(
     """
     from client.cli.open_chat import chat
 
-    wishes = Wishes(
+    options = Options(
         address=address, user=user, password=password_source(password_command)
     )
-    chat(Paths.from_environment(), wishes, face)
+    chat(Paths.from_environment(), options, frontend)
 
 
 @main.command(short_help="Make an account.")
@@ -123,14 +123,14 @@ def register(
     password_command: str | None,
 ) -> None:
     """Make an account at ADDRESS (or by a join link), and remember the login."""
-    wishes = Wishes(
+    options = Options(
         address=address,
         user=user,
         password=password_source(password_command),
         is_new=True,
         invite=invite,
     )
-    login = Setup(Paths.from_environment(), wishes, TerminalQuestions()).run()
+    login = Setup(Paths.from_environment(), options, TerminalQuestions()).run()
     click.echo(f"registered as {login.user} at {login.address}")
 
 

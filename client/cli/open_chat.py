@@ -12,22 +12,22 @@ from msgspec import Struct
 
 from chatd.protocol.errors import AuthFailedError
 from client.cli import gc_tuning
-from client.cli.first_run import PROGRAM, Login, Setup, Wishes
+from client.cli.first_run import PROGRAM, Login, Options, Setup
 from client.cli.questions import NobodyToAskError, TerminalQuestions
-from client.config.config_file import ClientSettings, client_file, load_client_file
+from client.config.config_file import ClientConfig, client_file, load_client_file
 from client.errors import NoLoginError, UnknownKeyError
 from client.link.link import Link, MakeLink
 from client.link.reconnect import LinkState
 from client.model.changes import Change
-from client.notify.notifier import Rung
+from client.notify.notifier import Notified
 from client.storage.paths import Paths
 from client.storage.preferences import Preferences
 from client.storage.saved_logins import SavedLogins
 
-FaceName = Literal["full", "line", "plain"]
+FrontendName = Literal["full", "line", "plain"]
 
 
-class RunningFace(Protocol):
+class RunningFrontend(Protocol):
     """A face that can be run, from the first line to the end of the program."""
 
     async def run(self) -> Exception | None:
@@ -44,7 +44,7 @@ class Start(Struct, frozen=True, kw_only=True):
         room: A room to be entered once online, as a join link asks for.
         paths: Where things are kept.
         preferences: What the client remembers of how a person likes it.
-        wishes: What ``client.toml`` says.
+        config: What ``client.toml`` says.
     """
 
     make_link: MakeLink
@@ -53,20 +53,20 @@ class Start(Struct, frozen=True, kw_only=True):
     room: str | None
     paths: Paths
     preferences: Preferences
-    wishes: ClientSettings
+    config: ClientConfig
 
-    def rung(self) -> Rung:
+    def notified(self) -> Notified:
         """Return what one was notified of before."""
-        return Rung(self.paths.state / "rung.json", self.server, self.user)
+        return Notified(self.paths.state / "rung.json", self.server, self.user)
 
 
-def chat(paths: Paths, wishes: Wishes, face: FaceName | None = None) -> None:
+def chat(paths: Paths, options: Options, frontend: FrontendName | None = None) -> None:
     """Chat until the person quits.
 
     Args:
         paths: Where things are kept.
-        wishes: What the person said already.
-        face: Which face; None for the one that suits the terminal.
+        options: What the person said already.
+        frontend: Which face; None for the one that suits the terminal.
 
     Raises:
         NobodyToAskError: There is no terminal, or a question was not answered.
@@ -74,29 +74,29 @@ def chat(paths: Paths, wishes: Wishes, face: FaceName | None = None) -> None:
             ``client.toml`` has a mistake in it.
         ChatError: The server refused the login.
     """
-    if face != "plain" and not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if frontend != "plain" and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise NobodyToAskError(
             "chatting needs a terminal; for scripts there are chat send, chat tail and "
             "more: chat --help"
         )
-    face = face or usual_face(os.environ)
-    client_settings = load_client_file(client_file(paths))
-    setup = Setup(paths, wishes, TerminalQuestions())
+    frontend = frontend or usual_face(os.environ)
+    config = load_client_file(client_file(paths))
+    setup = Setup(paths, options, TerminalQuestions())
     login = setup.remembered() or setup.run()
-    error = _chat_as(paths, login, wishes, client_settings, face)
+    error = _chat_as(paths, login, options, config, frontend)
     has_token = SavedLogins(paths.logins).token(str(login.address), login.user)
     is_over = isinstance(error, AuthFailedError | NoLoginError) and not has_token
     if is_over or isinstance(error, UnknownKeyError):
         # The remembered login is not valid any more: ask, and go on where one was.
         setup.questions.say(f"{error}.")
-        again = msgspec.structs.replace(wishes, address=login.address, user=login.user)
+        again = msgspec.structs.replace(options, address=login.address, user=login.user)
         login = Setup(paths, again, setup.questions).run()
-        error = _chat_as(paths, login, wishes, client_settings, face)
+        error = _chat_as(paths, login, options, config, frontend)
     if error is not None:
         raise error
 
 
-def usual_face(environment: Mapping[str, str]) -> FaceName:
+def usual_face(environment: Mapping[str, str]) -> FrontendName:
     """Return the face for who asked for none: not every terminal can be drawn on."""
     is_dumb = environment.get("TERM", "") in ("", "dumb", "unknown")
     return "plain" if is_dumb else "full"
@@ -105,9 +105,9 @@ def usual_face(environment: Mapping[str, str]) -> FaceName:
 def _chat_as(
     paths: Paths,
     login: Login,
-    wishes: Wishes,
-    client_settings: ClientSettings,
-    face: FaceName,
+    options: Options,
+    config: ClientConfig,
+    frontend: FrontendName,
 ) -> Exception | None:
     server = str(login.address)
 
@@ -130,34 +130,34 @@ def _chat_as(
         make_link=make_link,
         server=server,
         user=login.user,
-        room=wishes.address.room if wishes.address is not None else None,
+        room=options.address.room if options.address is not None else None,
         paths=paths,
-        preferences=make_preferences(paths, client_settings),
-        wishes=client_settings,
+        preferences=make_preferences(paths, config),
+        config=config,
     )
     gc_tuning.put_off()
     try:
-        return asyncio.run(_run(make_face(face, start)))
+        return asyncio.run(_run(make_frontend(frontend, start)))
     finally:
         gc_tuning.begin()
 
 
-async def _run(face: RunningFace) -> Exception | None:
+async def _run(frontend: RunningFrontend) -> Exception | None:
     asyncio.get_running_loop().call_later(gc_tuning.START_SECONDS, gc_tuning.begin)
-    return await face.run()
+    return await frontend.run()
 
 
-def make_preferences(paths: Paths, client_settings: ClientSettings) -> Preferences:
+def make_preferences(paths: Paths, config: ClientConfig) -> Preferences:
     """Return what the client remembers, with what ``client.toml`` says of it."""
     preferences = Preferences(paths)
-    form = client_settings.general.time_format
+    form = config.general.time_format
     if form and form != preferences.time_format:
         # What is written in the file counts at each start; /time changes it until then.
         preferences.time_format = form
     return preferences
 
 
-def make_face(name: FaceName, start: Start) -> RunningFace:
+def make_frontend(name: FrontendName, start: Start) -> RunningFrontend:
     """Return a face; only the one that is wanted is imported."""
     match name:
         case "full":
@@ -169,8 +169,8 @@ def make_face(name: FaceName, start: Start) -> RunningFace:
                 start.preferences,
                 room=start.room,
                 paths=start.paths,
-                wishes=start.wishes,
-                rung=start.rung(),
+                config=start.config,
+                notified=start.notified(),
                 environment=os.environ,
             )
         case "line":
@@ -181,8 +181,8 @@ def make_face(name: FaceName, start: Start) -> RunningFace:
                 start.server,
                 start.preferences,
                 room=start.room,
-                wishes=start.wishes,
-                rung=start.rung(),
+                config=start.config,
+                notified=start.notified(),
                 environment=os.environ,
             )
         case "plain":
@@ -193,6 +193,6 @@ def make_face(name: FaceName, start: Start) -> RunningFace:
                 start.server,
                 start.preferences,
                 room=start.room,
-                wishes=start.wishes,
-                rung=start.rung(),
+                config=start.config,
+                notified=start.notified(),
             )

@@ -16,7 +16,7 @@ from typing import Any, TextIO, TypeVar
 from chatd.text.safe import clean, pad, width
 from client.cli import chat_io
 from client.cli.first_run import PROGRAM, Login
-from client.cli.script_status import Stderr
+from client.cli.script_status import ScriptStatus
 from client.link.link import Link
 from client.model.changes import Change
 from client.storage.paths import Paths
@@ -138,7 +138,7 @@ async def with_link(
     *,
     is_waiting: bool = True,
     on_change: Callable[[Change], None] | None = None,
-    stderr: Stderr | None = None,
+    stderr: ScriptStatus | None = None,
     **options: Any,
 ) -> None:
     """Do something over a link, which is closed at the end.
@@ -156,7 +156,7 @@ async def with_link(
         ChatError: The login was refused, or what ``work`` raises.
         LinkError: See ``client.errors``.
     """
-    said = stderr or Stderr()
+    said = stderr or ScriptStatus()
     server = str(login.address)
 
     def changed(change: Change) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from client.cli import file_io
 from client.cli.first_run import Login
 from client.cli.run_chat import printer_for, while_linked, with_link
-from client.cli.script_status import Stderr
+from client.cli.script_status import ScriptStatus
 from client.commands.local_paths import Target, expand, find_target, is_folder_name
 from client.link.link import Link
 from client.storage.paths import Paths
@@ -41,7 +41,7 @@ def run_send_files(
         sending = file_io.send_files(link, chat, sources, text, timeout_seconds)
         await while_linked(link, sending)
 
-    stderr = Stderr()
+    stderr = ScriptStatus()
     stderr.watch("up", chat)
     asyncio.run(with_link(paths, login, work, is_waiting=False, stderr=stderr))
 
@@ -108,7 +108,7 @@ async def _fetch(
     async def work(link: Link) -> None:
         found.append(await while_linked(link, getting(link)))
 
-    stderr = Stderr()
+    stderr = ScriptStatus()
     stderr.watch("down", chat)
     await with_link(paths, login, work, is_waiting=False, stderr=stderr)
     return found[0]

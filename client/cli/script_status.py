@@ -22,7 +22,7 @@ FAILURES = 2
 _ERASE = "\r\x1b[K"
 
 
-class Stderr:
+class ScriptStatus:
     """Says things on stderr; each kind of trouble once.
 
     Args:

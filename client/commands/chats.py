@@ -27,71 +27,77 @@ MAX_ROOMS = 1_000
 MAX_HISTORY = 1_000
 
 
-async def _join(ws: Workspace, args: str) -> None:
-    room = ws.find_room(args.split()[0]) if args else _invited(ws)
-    if room not in ws.model.chats:
+async def _join(workspace: Workspace, args: str) -> None:
+    room = workspace.find_room(args.split()[0]) if args else _invited(workspace)
+    if room not in workspace.model.chats:
         try:
-            await _gain(ws, Join(room=room))
+            await _gain(workspace, Join(room=room))
         except NoSuchRoomError:
             raise CommandError(
                 f"there is no room {room}: /create {room} makes it"
             ) from None
-    ws.switch(room)
+    workspace.switch(room)
 
 
-async def _leave(ws: Workspace, args: str) -> None:
-    room = ws.here(args)
-    await ws.link.request(Leave(room=room))
-    ws.say(f"you left {room}")
+async def _leave(workspace: Workspace, args: str) -> None:
+    room = workspace.here(args)
+    await workspace.link.request(Leave(room=room))
+    workspace.say(f"you left {room}")
 
 
-async def _msg(ws: Workspace, args: str) -> None:
+async def _msg(workspace: Workspace, args: str) -> None:
     words = args.split(None, 1)
     if len(words) < 2:
         raise CommandError("say to whom and what: /msg @bob see you at ten")
-    await ws.send(ws.find_chat(words[0]), words[1])
+    await workspace.send(workspace.find_chat(words[0]), words[1])
 
 
-async def _query(ws: Workspace, args: str) -> None:
+async def _query(workspace: Workspace, args: str) -> None:
     if not args:
         raise CommandError("say with whom: /query @bob")
-    ws.switch(f"@{ws.find_user(args.split()[0])}")
+    workspace.switch(f"@{workspace.find_user(args.split()[0])}")
 
 
-async def _switch(ws: Workspace, args: str) -> None:
+async def _switch(workspace: Workspace, args: str) -> None:
     if args:
-        address = ws.find_chat(args)
+        address = workspace.find_chat(args)
     else:
-        others = [chat.address for chat in ws.unread() if chat.address != ws.current]
+        others = [
+            chat.address
+            for chat in workspace.unread()
+            if chat.address != workspace.current
+        ]
         if not others:
             raise CommandError("nothing is unread elsewhere: name a chat to go to")
         address = others[0]
-    go_to(ws, address)
+    go_to(workspace, address)
 
 
-def go_to(ws: Workspace, address: str) -> None:
+def go_to(workspace: Workspace, address: str) -> None:
     """Open a chat that one has, or could have with a person.
 
     Raises:
         CommandError: It is a room that one is not in.
     """
-    if address.startswith("#") and address not in ws.model.chats:
+    if address.startswith("#") and address not in workspace.model.chats:
         raise CommandError(f"you are not in {address}: /join {address} enters it")
-    ws.switch(address)
+    workspace.switch(address)
 
 
-async def _chats(ws: Workspace, _: str) -> None:
-    chats = sorted(ws.model.chats.values(), key=lambda c: (c.is_direct, c.address))
+async def _chats(workspace: Workspace, _: str) -> None:
+    chats = sorted(
+        workspace.model.chats.values(), key=lambda c: (c.is_direct, c.address)
+    )
     if not chats:
-        ws.say("no chats yet: /join #room, or /query @user to talk to a person")
+        workspace.say("no chats yet: /join #room, or /query @user to talk to a person")
         return
     size = max(width(clean(chat.address)) for chat in chats)
-    ws.face.show([_chat_line(ws, chat, size) for chat in chats])
-    _say_invites(ws)
+    workspace.frontend.show([_chat_line(workspace, chat, size) for chat in chats])
+    _say_invites(workspace)
 
 
-def _chat_line(ws: Workspace, chat: Chat, size: int) -> Line:
-    mark = ">" if chat.address == ws.current else " "
+def _chat_line(workspace: Workspace, chat: Chat, size: int) -> Line:
+    mark = ">" if chat.address == workspace.current else " "
     line: Line = [
         ("class:mark", f" {mark} "),
         ("class:address", pad(clean(chat.address), size)),
@@ -110,21 +116,25 @@ def _count(chat: Chat) -> str:
     return f"{number} unread{mentions}"
 
 
-async def _unread(ws: Workspace, _: str) -> None:
-    say_unread(ws)
+async def _unread(workspace: Workspace, _: str) -> None:
+    say_unread(workspace)
 
 
-def say_unread(ws: Workspace, is_elsewhere: bool = False) -> None:
+def say_unread(workspace: Workspace, is_elsewhere: bool = False) -> None:
     """Show which chats have something unread, and which invitations are open.
 
     Args:
-        ws: Where it is shown.
+        workspace: Where it is shown.
         is_elsewhere: Whether to leave out the open chat, and not to say that there is
             nothing.
     """
-    chats = [c for c in ws.unread() if not is_elsewhere or c.address != ws.current]
+    chats = [
+        c
+        for c in workspace.unread()
+        if not is_elsewhere or c.address != workspace.current
+    ]
     if not chats and not is_elsewhere:
-        ws.say("nothing is unread")
+        workspace.say("nothing is unread")
     elif chats:
         heading: Line = [("class:heading", "-- unread: ")]
         for index, chat in enumerate(chats):
@@ -134,79 +144,83 @@ def say_unread(ws: Workspace, is_elsewhere: bool = False) -> None:
             comma = ", " if index else ""
             heading.append(("", comma))
             heading.append((style, f"{clean(chat.address)} {number}{mentions}"))
-        ws.face.show([heading])
-    _say_invites(ws)
+        workspace.frontend.show([heading])
+    _say_invites(workspace)
 
 
-def _say_invites(ws: Workspace) -> None:
-    for room, by in sorted(ws.model.invites.items()):
-        ws.say(f"{by} invites you to {room}: /join {room} or /decline {room}")
+def _say_invites(workspace: Workspace) -> None:
+    for room, by in sorted(workspace.model.invites.items()):
+        workspace.say(f"{by} invites you to {room}: /join {room} or /decline {room}")
 
 
-async def _read(ws: Workspace, args: str) -> None:
+async def _read(workspace: Workspace, args: str) -> None:
     if args == "all":
-        for chat in ws.unread():
-            ws.link.mark_read(chat.address, chat.last)
-        ws.say("everything is marked as read")
+        for chat in workspace.unread():
+            workspace.link.mark_read(chat.address, chat.last)
+        workspace.say("everything is marked as read")
         return
-    address = ws.find_chat(args) if args else ws.opened()
-    found = ws.model.chats.get(address)
+    address = workspace.find_chat(args) if args else workspace.opened()
+    found = workspace.model.chats.get(address)
     if found is None:
         raise CommandError(f"{address} is none of your chats")
-    ws.link.mark_read(address, found.last)
-    ws.say(f"{address} is marked as read")
+    workspace.link.mark_read(address, found.last)
+    workspace.say(f"{address} is marked as read")
 
 
-async def _history(ws: Workspace, args: str) -> None:
+async def _history(workspace: Workspace, args: str) -> None:
     count = 20
     if args:
         if not (args.isascii() and args.isdigit() and 0 < int(args[:9]) <= MAX_HISTORY):
             raise CommandError(f"say how many, from 1 to {MAX_HISTORY:,}: /history 50")
         count = int(args)
-    address = ws.opened()
-    chat = ws.model.chats.get(address)
+    address = workspace.opened()
+    chat = workspace.model.chats.get(address)
     while chat is not None and len(chat.entries) < count and chat.older():
-        if not await ws.link.load_older(address, min(200, count - len(chat.entries))):
+        if not await workspace.link.load_older(
+            address, min(200, count - len(chat.entries))
+        ):
             break
     entries: list[Entry] = chat.entries[-count:] if chat else []
     if not entries:
-        ws.say(f"nothing was written in {address} so far")
+        workspace.say(f"nothing was written in {address} so far")
         return
-    ws.say(f"the last {len(entries)} of {address}:")
-    ws.show_entries(entries)
+    workspace.say(f"the last {len(entries)} of {address}:")
+    workspace.show_entries(entries)
 
 
-async def _clear(ws: Workspace, _: str) -> None:
-    ws.face.clear()
+async def _clear(workspace: Workspace, _: str) -> None:
+    workspace.frontend.clear()
 
 
-async def _me(ws: Workspace, args: str) -> None:
+async def _me(workspace: Workspace, args: str) -> None:
     if not args:
         raise CommandError("say what you do: /me waves")
-    await ws.send(ws.opened(), args, "action")
+    await workspace.send(workspace.opened(), args, "action")
 
 
-async def _rooms(ws: Workspace, args: str) -> None:
+async def _rooms(workspace: Workspace, args: str) -> None:
     wanted = args.lower().removeprefix("#")
     rooms: list[RoomInfo] = []
     after: str | None = None
     while len(rooms) < MAX_ROOMS:
-        page = await ws.link.request(Rooms(after=after))
+        page = await workspace.link.request(Rooms(after=after))
         if not isinstance(page, RoomsPage):
             break
         rooms += page.rooms
         if not page.more or not page.rooms:
             break
         after = page.rooms[-1].room
-    ws.listed = [room.room for room in rooms]
+    workspace.listed = [room.room for room in rooms]
     rooms = [room for room in rooms if wanted in room.room]
     if not rooms:
-        ws.say("no such public room" if wanted else "no public rooms yet: /create #one")
+        workspace.say(
+            "no such public room" if wanted else "no public rooms yet: /create #one"
+        )
         return
     size = max(width(clean(room.room)) for room in rooms)
     lines: list[Line] = []
     for room in rooms:
-        mark = "*" if room.room in ws.model.chats else " "
+        mark = "*" if room.room in workspace.model.chats else " "
         people = "1 member" if room.members == 1 else f"{room.members} members"
         line: Line = [
             ("class:mark", f" {mark} "),
@@ -215,65 +229,69 @@ async def _rooms(ws: Workspace, args: str) -> None:
             ("class:notice", f"  {excerpt(room.topic, 60)}".rstrip()),
         ]
         lines.append(line)
-    ws.face.show(lines)
-    ws.say("* you are in these; /join #room for another")
+    workspace.frontend.show(lines)
+    workspace.say("* you are in these; /join #room for another")
 
 
-async def _topic(ws: Workspace, args: str) -> None:
-    room = ws.here()
+async def _topic(workspace: Workspace, args: str) -> None:
+    room = workspace.here()
     if args:
-        await ws.link.request(Topic(room=room, topic="" if args == "-" else args))
+        await workspace.link.request(
+            Topic(room=room, topic="" if args == "-" else args)
+        )
         return
-    chat = ws.model.chats.get(room)
+    chat = workspace.model.chats.get(room)
     topic = chat.topic if chat else ""
-    ws.say(
+    workspace.say(
         f"{room}: {topic}" if topic else f"{room} has no topic: /topic TEXT sets one"
     )
 
 
-async def _create(ws: Workspace, args: str) -> None:
+async def _create(workspace: Workspace, args: str) -> None:
     name, _, rest = args.partition(" ")
     if not name:
         raise CommandError("name the room: /create #ops, or /create #ops private")
-    room = ws.find_room(name)
+    room = workspace.find_room(name)
     word, _, topic = rest.strip().partition(" ")
     is_private = word == "private"
     if word not in ("private", "public"):
         topic = rest
     visibility: Visibility = "private" if is_private else "public"
-    await _gain(ws, Create(room=room, topic=topic.strip(), visibility=visibility))
-    ws.switch(room)
-    ws.say(f"{room} is there: /invite @user asks people in")
+    await _gain(
+        workspace, Create(room=room, topic=topic.strip(), visibility=visibility)
+    )
+    workspace.switch(room)
+    workspace.say(f"{room} is there: /invite @user asks people in")
 
 
-async def _gain(ws: Workspace, request: Request) -> None:
+async def _gain(workspace: Workspace, request: Request) -> None:
     # The reply also goes to the model, so that the chat is there when this returns.
-    reply = await ws.link.request(request)
+    reply = await workspace.link.request(request)
     assert isinstance(reply, Joined)
 
 
-async def _invite(ws: Workspace, args: str) -> None:
+async def _invite(workspace: Workspace, args: str) -> None:
     words = args.split()
     if not words:
         raise CommandError("say whom: /invite @bob, or /invite @bob #ops")
     room = next((word for word in words if word.startswith("#")), "")
-    room = ws.here(room)
-    users = [ws.find_user(word) for word in words if not word.startswith("#")]
+    room = workspace.here(room)
+    users = [workspace.find_user(word) for word in words if not word.startswith("#")]
     for user in users:
-        await ws.link.request(Invite(room=room, user=user))
-        ws.say(f"{user} is invited to {room}")
+        await workspace.link.request(Invite(room=room, user=user))
+        workspace.say(f"{user} is invited to {room}")
 
 
-async def _decline(ws: Workspace, args: str) -> None:
-    room = ws.find_room(args.split()[0]) if args else _invited(ws)
-    await ws.link.request(Decline(room=room))
-    ws.model.remove_invite(room)
-    ws.say(f"the invitation to {room} is declined")
+async def _decline(workspace: Workspace, args: str) -> None:
+    room = workspace.find_room(args.split()[0]) if args else _invited(workspace)
+    await workspace.link.request(Decline(room=room))
+    workspace.model.remove_invite(room)
+    workspace.say(f"the invitation to {room} is declined")
 
 
-def _invited(ws: Workspace) -> str:
-    if len(ws.model.invites) == 1:
-        return next(iter(ws.model.invites))
+def _invited(workspace: Workspace) -> str:
+    if len(workspace.model.invites) == 1:
+        return next(iter(workspace.model.invites))
     raise CommandError("name the room: #ops (/rooms lists the public ones)")
 
 

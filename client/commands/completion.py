@@ -40,26 +40,26 @@ class Candidates(Struct, frozen=True):
         return first[:size]
 
 
-def complete(ws: Workspace, registry: Registry, before: str) -> Candidates:
+def complete(workspace: Workspace, registry: Registry, before: str) -> Candidates:
     """Return what may stand where the cursor is, given the text before it."""
     word = before.rpartition("\n")[2].rpartition(" ")[2]
     if before.startswith("/") and not before.startswith("//"):
         if " " not in before:
             return _matching(word, (f"/{name}" for name in registry.names()))
-        return _complete_argument(ws, registry, before, word)
+        return _complete_argument(workspace, registry, before, word)
     if word.startswith("@"):
-        return _matching(word, (f"@{name}" for name in ws.people()))
+        return _matching(word, (f"@{name}" for name in workspace.people()))
     if word.startswith("#"):
-        return _matching(word, _rooms(ws))
+        return _matching(word, _rooms(workspace))
     if not word:
         return Candidates()
     # A bare name at the beginning addresses a person, as IRC's people are used to.
     suffix = ": " if word == before else " "
-    return _matching(word, ws.people(), suffix)
+    return _matching(word, workspace.people(), suffix)
 
 
 def _complete_argument(
-    ws: Workspace, registry: Registry, before: str, word: str
+    workspace: Workspace, registry: Registry, before: str, word: str
 ) -> Candidates:
     name, *rest = before[1:].split(" ")
     command = registry.get(name)
@@ -69,15 +69,15 @@ def _complete_argument(
     argument = command.argument(place)
     # Names of files may have blanks in them, so the text is looked at as a whole.
     if command.argument(0) == "path":
-        return _complete_source(ws, " ".join(rest))
+        return _complete_source(workspace, " ".join(rest))
     if command.argument(0) == "file":
-        return _complete_file(ws, " ".join(rest))
-    offers = _offers(ws, registry, argument, word) if argument else ()
+        return _complete_file(workspace, " ".join(rest))
+    offers = _offers(workspace, registry, argument, word) if argument else ()
     return _matching(word, [*command.words.get(place, ()), *offers])
 
 
 def _offers(
-    ws: Workspace, registry: Registry, argument: Argument, word: str
+    workspace: Workspace, registry: Registry, argument: Argument, word: str
 ) -> Iterable[str]:
     at = "@" if word.startswith("@") else ""
     match argument:
@@ -85,24 +85,26 @@ def _offers(
             slash = "/" if word.startswith("/") else ""
             return [f"{slash}{name}" for name in registry.names()]
         case "room":
-            return _rooms(ws)
+            return _rooms(workspace)
         case "new_room":
-            known = {*ws.model.invites, *ws.listed} - set(ws.model.chats)
-            return known or _rooms(ws)
+            known = {*workspace.model.invites, *workspace.listed} - set(
+                workspace.model.chats
+            )
+            return known or _rooms(workspace)
         case "user":
-            return [f"{at}{name}" for name in ws.people()]
+            return [f"{at}{name}" for name in workspace.people()]
         case "chat":
-            return _chats(ws)
+            return _chats(workspace)
         case "text" | "path" | "file":
             if word.startswith("#"):
-                return _rooms(ws)
-            return [f"{at}{name}" for name in ws.people()] if word else []
+                return _rooms(workspace)
+            return [f"{at}{name}" for name in workspace.people()] if word else []
 
 
-def _complete_source(ws: Workspace, text: str) -> Candidates:
+def _complete_source(workspace: Workspace, text: str) -> Candidates:
     """Complete a path, or the address behind it."""
     found, is_file = look_now(partial(_look_for_source, text), (Candidates(), False))
-    return _matching(text.rpartition(" ")[2], _chats(ws)) if is_file else found
+    return _matching(text.rpartition(" ")[2], _chats(workspace)) if is_file else found
 
 
 def _look_for_source(text: str) -> tuple[Candidates, bool]:
@@ -112,9 +114,9 @@ def _look_for_source(text: str) -> tuple[Candidates, bool]:
     return found, bool(head) and not found.words and typed_path(head).is_file()
 
 
-def _complete_file(ws: Workspace, text: str) -> Candidates:
+def _complete_file(workspace: Workspace, text: str) -> Candidates:
     """Complete the name of a file that was sent, or the path to save it at."""
-    names = known_names(ws)
+    names = known_names(workspace)
     low = text.lower()
     found = sorted(name for name in names if name.lower().startswith(low))
     if found:
@@ -139,13 +141,13 @@ def _paths(text: str) -> Candidates:
     return Candidates(len(prefix), tuple(words), "" if is_folder else f"{quote} ")
 
 
-def _chats(ws: Workspace) -> list[str]:
-    return [*ws.model.chats, *(f"@{name}" for name in ws.people())]
+def _chats(workspace: Workspace) -> list[str]:
+    return [*workspace.model.chats, *(f"@{name}" for name in workspace.people())]
 
 
-def _rooms(ws: Workspace) -> list[str]:
-    rooms = [address for address in ws.model.chats if address.startswith("#")]
-    return [*rooms, *ws.model.invites, *ws.listed]
+def _rooms(workspace: Workspace) -> list[str]:
+    rooms = [address for address in workspace.model.chats if address.startswith("#")]
+    return [*rooms, *workspace.model.invites, *workspace.listed]
 
 
 def _matching(word: str, offers: Iterable[str], suffix: str = " ") -> Candidates:

@@ -7,29 +7,31 @@ from client.commands.workspace import CommandError, Workspace
 from client.errors import LinkError, NotConnectedError
 
 
-async def run(ws: Workspace, registry: Registry, text: str) -> None:
+async def run(workspace: Workspace, registry: Registry, text: str) -> None:
     """Do what a line of input says; whatever goes wrong is said to the person."""
     text = text.strip("\n").rstrip()
     if not text.strip():
         return
     try:
-        await _run(ws, registry, text)
+        await _run(workspace, registry, text)
     except CommandError as error:
-        ws.fail(str(error))
+        workspace.fail(str(error))
     except ChatError as error:
-        ws.fail(error.reason)
+        workspace.fail(error.reason)
     except NotConnectedError:
-        ws.fail("this needs the server, and you are offline: try again when it is back")
+        workspace.fail(
+            "this needs the server, and you are offline: try again when it is back"
+        )
     except LinkError as error:
-        ws.fail(str(error))
+        workspace.fail(str(error))
 
 
-async def _run(ws: Workspace, registry: Registry, text: str) -> None:
+async def _run(workspace: Workspace, registry: Registry, text: str) -> None:
     command = split_command(text)
     if command is not None:
         name, arguments = command
-        await registry.find(name).handler(ws, arguments)
-    elif (address := ws.address_alone(text)) is not None:
-        go_to(ws, address)
+        await registry.find(name).handler(workspace, arguments)
+    elif (address := workspace.address_alone(text)) is not None:
+        go_to(workspace, address)
     else:
-        await ws.send(ws.opened(), plain_text(text))
+        await workspace.send(workspace.opened(), plain_text(text))

@@ -45,80 +45,84 @@ Found = tuple[str, int, FileInfo]
 # Sending ------------------------------------------------------------------------------
 
 
-async def _send(ws: Workspace, args: str) -> None:
+async def _send(workspace: Workspace, args: str) -> None:
     if not args:
         raise CommandError("say which file: /send ~/notes.txt, or /send a.txt @bob")
     path, to = split_source(args)
-    chat = ws.find_chat(to) if to else ws.opened()
-    transfer = await ws.link.transfers.send_file(chat, check_source(path))
-    ws.begun.add(transfer.id)
+    chat = workspace.find_chat(to) if to else workspace.opened()
+    transfer = await workspace.link.transfers.send_file(chat, check_source(path))
+    workspace.begun.add(transfer.id)
 
 
 # Listing ------------------------------------------------------------------------------
 
 
-async def _files(ws: Workspace, args: str) -> None:
+async def _files(workspace: Workspace, args: str) -> None:
     before: int | None = None
     if args == "more":
-        listed = ws.files_listed
+        listed = workspace.files_listed
         if listed is None or not listed.is_more or not listed.items:
             raise CommandError("there are no more files: /files lists the newest")
         chat, before = listed.chat, listed.items[-1].seq
     else:
-        chat = ws.find_chat(args) if args else ws.opened()
-    page = await page_of(ws.link.request, chat, before, PAGE)
+        chat = workspace.find_chat(args) if args else workspace.opened()
+    page = await page_of(workspace.link.request, chat, before, PAGE)
     if not page.files:
-        ws.files_listed = None
-        ws.say(f"no{' more' if before else ''} files in {chat}: /send PATH sends one")
+        workspace.files_listed = None
+        workspace.say(
+            f"no{' more' if before else ''} files in {chat}: /send PATH sends one"
+        )
         return
-    ws.files_listed = FilesListed(chat=chat, items=page.files, is_more=page.more)
-    ws.say(f"files in {chat}, {'further back' if before else 'the newest first'}:")
-    _show_files(ws, page.files)
+    workspace.files_listed = FilesListed(chat=chat, items=page.files, is_more=page.more)
+    workspace.say(
+        f"files in {chat}, {'further back' if before else 'the newest first'}:"
+    )
+    _show_files(workspace, page.files)
     more = ", /files more lists older ones" if page.more else ""
-    ws.say(f"/get and a number, or a name, fetches one{more}")
+    workspace.say(f"/get and a number, or a name, fetches one{more}")
 
 
-def _show_files(ws: Workspace, items: list[FileItem]) -> None:
-    rows = file_rows(items, [format_ago(item.time, ws.now_ms) for item in items])
-    ws.face.show([[("", f"   {row}")] for row in rows])
+def _show_files(workspace: Workspace, items: list[FileItem]) -> None:
+    rows = file_rows(items, [format_ago(item.time, workspace.now_ms) for item in items])
+    workspace.frontend.show([[("", f"   {row}")] for row in rows])
 
 
 # Fetching -----------------------------------------------------------------------------
 
 
-async def _get(ws: Workspace, args: str) -> None:
+async def _get(workspace: Workspace, args: str) -> None:
     (chat, seq, info), path = (
-        await _meant(ws, args) if args else (await _newest(ws), "")
+        await _meant(workspace, args) if args else (await _newest(workspace), "")
     )
     target = find_target(typed_path(path), is_folder_name(path)) if path else Target()
-    transfer = await ws.link.transfers.get_file(
+    transfer = await workspace.link.transfers.get_file(
         chat, seq, info, folder=target.folder, path=target.path
     )
-    ws.begun.add(transfer.id)
+    workspace.begun.add(transfer.id)
 
 
-async def _newest(ws: Workspace) -> Found:
-    chat = ws.opened()
-    for found, sender in _in_memory(ws, chat):
-        if is_for(ws.model.me, chat, sender):
+async def _newest(workspace: Workspace) -> Found:
+    chat = workspace.opened()
+    for found, sender in _in_memory(workspace, chat):
+        if is_for(workspace.model.me, chat, sender):
             return found
-    item = await find_file(ws.link.request, chat, None, ws.model.me)
+    item = await find_file(workspace.link.request, chat, None, workspace.model.me)
     return chat, item.seq, item.file
 
 
-async def _meant(ws: Workspace, args: str) -> tuple[Found, str]:
+async def _meant(workspace: Workspace, args: str) -> tuple[Found, str]:
     """Return the file that is meant, and the path behind it, "" if there is none."""
     number, _, path = args.partition(" ")
     seq = as_seq(number)
-    if seq is not None and (found := await _numbered(ws, seq)) is not None:
+    if seq is not None and (found := await _numbered(workspace, seq)) is not None:
         return found, path.strip()
     readings = list(_readings(args))
-    for found, _ in _known(ws):
+    for found, _ in _known(workspace):
         for name, path in readings:
             if has_name(found[2].name, name):
                 return found, path
-    chat = ws.opened()
-    async for item in files_of(ws.link.request, chat, MAX_SEARCHED):
+    chat = workspace.opened()
+    async for item in files_of(workspace.link.request, chat, MAX_SEARCHED):
         for name, path in readings:
             if has_name(item.file.name, name):
                 return (chat, item.seq, item.file), path
@@ -138,33 +142,33 @@ def _readings(args: str) -> Iterator[tuple[str, str]]:
             yield args[:at].rstrip(), args[at:].strip()
 
 
-async def _numbered(ws: Workspace, seq: int) -> Found | None:
+async def _numbered(workspace: Workspace, seq: int) -> Found | None:
     """Return the file of a seq: of the last list, the open chat, or any other chat."""
-    for found, _ in _known(ws):
+    for found, _ in _known(workspace):
         if found[1] == seq:
             return found
-    if ws.current is not None:
-        item = await find_seq(ws.link.request, ws.current, seq)
+    if workspace.current is not None:
+        item = await find_seq(workspace.link.request, workspace.current, seq)
         if item is not None:
-            return ws.current, seq, item.file
+            return workspace.current, seq, item.file
     return None
 
 
-def _known(ws: Workspace) -> Iterator[tuple[Found, str]]:
+def _known(workspace: Workspace) -> Iterator[tuple[Found, str]]:
     """Yield the files that are known here, with their senders.
 
     Those that one was shown last, and the newest, come first.
     """
-    listed = ws.files_listed
-    if listed is not None and listed.chat != ws.current:
+    listed = workspace.files_listed
+    if listed is not None and listed.chat != workspace.current:
         yield from _in_list(listed)
-    if ws.current is not None:
-        yield from _in_memory(ws, ws.current)
-    if listed is not None and listed.chat == ws.current:
+    if workspace.current is not None:
+        yield from _in_memory(workspace, workspace.current)
+    if listed is not None and listed.chat == workspace.current:
         yield from _in_list(listed)
-    for chat in ws.model.chats:
-        if chat != ws.current:
-            yield from _in_memory(ws, chat)
+    for chat in workspace.model.chats:
+        if chat != workspace.current:
+            yield from _in_memory(workspace, chat)
 
 
 def _in_list(listed: FilesListed) -> Iterator[tuple[Found, str]]:
@@ -172,43 +176,43 @@ def _in_list(listed: FilesListed) -> Iterator[tuple[Found, str]]:
         yield (listed.chat, item.seq, item.file), item.from_
 
 
-def _in_memory(ws: Workspace, address: str) -> Iterator[tuple[Found, str]]:
-    chat = ws.model.chats.get(address)
+def _in_memory(workspace: Workspace, address: str) -> Iterator[tuple[Found, str]]:
+    chat = workspace.model.chats.get(address)
     for entry in reversed(chat.entries if chat else []):
         if entry.file is not None and not entry.is_deleted:
             yield (address, entry.seq, entry.file), entry.sender
 
 
-def known_names(ws: Workspace) -> list[str]:
+def known_names(workspace: Workspace) -> list[str]:
     """Return the names of files as they are shown: of the last list, and of late.
 
     What it costs is bounded, as it is asked for with a key.
     """
-    listed = ws.files_listed
+    listed = workspace.files_listed
     infos = [item.file for item in listed.items] if listed else []
-    late = islice(_newest_entries(ws), MAX_LOOKED_AT)
+    late = islice(_newest_entries(workspace), MAX_LOOKED_AT)
     infos += [e.file for e in late if e.file is not None and not e.is_deleted]
     return list(dict.fromkeys(clean(info.name) for info in infos))
 
 
-def _newest_entries(ws: Workspace) -> Iterator[Entry]:
+def _newest_entries(workspace: Workspace) -> Iterator[Entry]:
     """Yield what is in memory, newest first: the open chat, then the others."""
-    if ws.chat is not None:
-        yield from reversed(ws.chat.entries)
-    for address, chat in ws.model.chats.items():
-        if address != ws.current:
+    if workspace.chat is not None:
+        yield from reversed(workspace.chat.entries)
+    for address, chat in workspace.model.chats.items():
+        if address != workspace.current:
             yield from reversed(chat.entries)
 
 
 # Transfers ----------------------------------------------------------------------------
 
 
-async def _transfers(ws: Workspace, _: str) -> None:
-    numbered = list(enumerate(ws.link.transfers.items, 1))
+async def _transfers(workspace: Workspace, _: str) -> None:
+    numbered = list(enumerate(workspace.link.transfers.items, 1))
     over = [number for number, transfer in numbered if transfer.is_over]
     hidden = set(over[:-MAX_OVER])
     if not numbered:
-        ws.say("no files are under way: /send PATH sends one, /get fetches one")
+        workspace.say("no files are under way: /send PATH sends one, /get fetches one")
         return
     lines: list[Line] = []
     for number, transfer in numbered:
@@ -216,18 +220,18 @@ async def _transfers(ws: Workspace, _: str) -> None:
             style = "class:error" if transfer.state == "failed" else ""
             mark = ("class:mark", f"{number:>3}. ")
             lines.append([mark, (style, transfer_text(transfer))])
-    ws.face.show(lines)
+    workspace.frontend.show(lines)
     if len(over) < len(numbered):
-        ws.say("/cancel and a number ends one of those under way")
+        workspace.say("/cancel and a number ends one of those under way")
 
 
-async def _cancel(ws: Workspace, args: str) -> None:
-    numbered = list(enumerate(ws.link.transfers.items, 1))
+async def _cancel(workspace: Workspace, args: str) -> None:
+    numbered = list(enumerate(workspace.link.transfers.items, 1))
     under_way = {n: transfer for n, transfer in numbered if not transfer.is_over}
     if not under_way:
         raise CommandError("no files are under way")
     for transfer in _chosen(under_way, args):
-        ws.link.transfers.cancel(transfer.id)
+        workspace.link.transfers.cancel(transfer.id)
 
 
 def _chosen(under_way: dict[int, Transfer], args: str) -> list[Transfer]:

@@ -8,41 +8,43 @@ from client.text.styles import Line
 from client.text.times import BadTimeError, check_time_format, format_time
 
 
-async def _outbox(ws: Workspace, _: str) -> None:
-    items = ws.link.outbox_items()
+async def _outbox(workspace: Workspace, _: str) -> None:
+    items = workspace.link.outbox_items()
     if not items:
-        ws.say("the outbox is empty: everything was sent")
+        workspace.say("the outbox is empty: everything was sent")
         return
-    ws.say(f"{len(items)} in the outbox:")
+    workspace.say(f"{len(items)} in the outbox:")
     lines: list[Line] = []
     for number, item in enumerate(items, 1):
-        shown = ws.lines_of_item(item)
+        shown = workspace.lines_of_item(item)
         shown[0].insert(0, ("class:mark", f"{number:>3}. "))
         lines += shown
-    ws.face.show(lines)
+    workspace.frontend.show(lines)
     if any(item.state == "refused" for item in items):
-        ws.say("/retry N sends again, /discard N throws away")
+        workspace.say("/retry N sends again, /discard N throws away")
 
 
-async def _retry(ws: Workspace, args: str) -> None:
-    refused = [item for item in _chosen(ws, args) if item.state == "refused"]
+async def _retry(workspace: Workspace, args: str) -> None:
+    refused = [item for item in _chosen(workspace, args) if item.state == "refused"]
     if not refused:
         raise CommandError("that was not refused: it waits, and is sent by itself")
     for item in refused:
-        await ws.link.retry(item.id)
+        await workspace.link.retry(item.id)
 
 
-async def _discard(ws: Workspace, args: str) -> None:
-    items = _chosen(ws, args)
+async def _discard(workspace: Workspace, args: str) -> None:
+    items = _chosen(workspace, args)
     for item in items:
-        ws.link.discard(item.id)
+        workspace.link.discard(item.id)
     one = len(items) == 1
-    ws.say("1 message thrown away" if one else f"{len(items)} messages thrown away")
+    workspace.say(
+        "1 message thrown away" if one else f"{len(items)} messages thrown away"
+    )
 
 
-def _chosen(ws: Workspace, args: str) -> list[OutboxItem]:
+def _chosen(workspace: Workspace, args: str) -> list[OutboxItem]:
     """Return the items that are meant: a number, ``all``, or alone the refused ones."""
-    items = list(ws.link.outbox_items())
+    items = list(workspace.link.outbox_items())
     if not items:
         raise CommandError("the outbox is empty: everything was sent")
     if args == "all":
@@ -57,63 +59,68 @@ def _chosen(ws: Workspace, args: str) -> list[OutboxItem]:
     return [items[int(args) - 1]]
 
 
-async def _time(ws: Workspace, args: str) -> None:
-    now_ms = ws.now_ms
+async def _time(workspace: Workspace, args: str) -> None:
+    now_ms = workspace.now_ms
     if args:
         try:
-            ws.preferences.time_format = check_time_format(args)
+            workspace.preferences.time_format = check_time_format(args)
         except BadTimeError as error:
             raise CommandError(str(error)) from error
-        ws.say(f"times look like this from now on: {ws_time(ws, now_ms)}")
+        workspace.say(
+            f"times look like this from now on: {as_shown(workspace, now_ms)}"
+        )
         return
-    ws.say(f"it is {format_time(now_ms, '%A, %d %B %Y, %H:%M:%S')}")
-    ws.say(
-        f"times are shown as {ws.preferences.time_format}, now {ws_time(ws, now_ms)}"
-    )
+    workspace.say(f"it is {format_time(now_ms, '%A, %d %B %Y, %H:%M:%S')}")
+    form, now = workspace.preferences.time_format, as_shown(workspace, now_ms)
+    workspace.say(f"times are shown as {form}, now {now}")
 
 
-def ws_time(ws: Workspace, time_ms: int) -> str:
+def as_shown(workspace: Workspace, time_ms: int) -> str:
     """Return a time as the person wants times to be shown."""
-    return format_time(time_ms, ws.preferences.time_format)
+    return format_time(time_ms, workspace.preferences.time_format)
 
 
-async def _server(ws: Workspace, _: str) -> None:
-    state, hello = ws.link.state, ws.link.hello
+async def _server(workspace: Workspace, _: str) -> None:
+    state, hello = workspace.link.state, workspace.link.hello
     name = f"{hello.name} ({hello.server})" if hello else "the server"
     if state.name == "online":
         ms = state.round_trip_ms
         trip = "" if ms is None else f", round trip {max(1.0, ms):.0f} ms"
-        ws.say(f"online as {ws.model.me} at {name}, {ws.server}{trip}")
+        workspace.say(
+            f"online as {workspace.model.me} at {name}, {workspace.server}{trip}"
+        )
         return
-    reason = "" if ws.server in state.reason else f" to {ws.server}"
+    reason = "" if workspace.server in state.reason else f" to {workspace.server}"
     if state.reason:
         reason += f": {state.reason}"
-    ws.say(f"not connected{reason}")
+    workspace.say(f"not connected{reason}")
 
 
-async def _reconnect(ws: Workspace, _: str) -> None:
-    if ws.is_online:
+async def _reconnect(workspace: Workspace, _: str) -> None:
+    if workspace.is_online:
         raise CommandError("you are online")
-    ws.link.reconnect_now()
+    workspace.link.reconnect_now()
 
 
-async def _quit(ws: Workspace, _: str) -> None:
-    ws.face.quit()
+async def _quit(workspace: Workspace, _: str) -> None:
+    workspace.frontend.quit()
 
 
 def _help_of(registry: Registry, keys: Rows) -> Handler:
-    async def show_help(ws: Workspace, args: str) -> None:
+    async def show_help(workspace: Workspace, args: str) -> None:
         if args:
             name = args.split()[0].removeprefix("/")
             if (command := registry.get(name)) is None:
                 raise CommandError(registry.missing(name))
-            ws.say(f"{command.title}  {command.help}")
+            workspace.say(f"{command.title}  {command.help}")
             if command.aliases:
-                ws.say("also " + ", ".join(f"/{name}" for name in command.aliases))
+                workspace.say(
+                    "also " + ", ".join(f"/{name}" for name in command.aliases)
+                )
             if command.more:
-                ws.say(command.more)
+                workspace.say(command.more)
             return
-        ws.face.show(help_lines(registry, ws.look, keys))
+        workspace.frontend.show(help_lines(registry, workspace.look, keys))
 
     return show_help
 

@@ -17,36 +17,36 @@ Person = tuple[str, str, str]
 """A name, a status, and what else there is to say."""
 
 
-async def _names(ws: Workspace, args: str) -> None:
-    room = ws.here(args)
-    await ws.link.load_members(room)
-    chat = ws.model.chats.get(room)
+async def _names(workspace: Workspace, args: str) -> None:
+    room = workspace.here(args)
+    await workspace.link.load_members(room)
+    chat = workspace.model.chats.get(room)
     members = list((chat.members or {}).values()) if chat else []
     people: list[Person] = []
     for member in members:
-        seen = ws.model.presence.get(member.user)
+        seen = workspace.model.presence.get(member.user)
         role = member.role if member.role != "member" else ""
         detail = " ".join(filter(None, [role, excerpt(seen.text) if seen else ""]))
         people.append((member.user, seen.status if seen else member.status, detail))
     online = sum(1 for _, status, _ in people if status != "offline")
-    ws.say(f"{room}: {_count(len(people))}, {online} of them here")
-    ws.face.show(people_lines(people))
+    workspace.say(f"{room}: {_count(len(people))}, {online} of them here")
+    workspace.frontend.show(people_lines(people))
 
 
-async def _who(ws: Workspace, args: str) -> None:
+async def _who(workspace: Workspace, args: str) -> None:
     if args:
-        await _names(ws, args)
+        await _names(workspace, args)
         return
     people = [
         (name, seen.status, excerpt(seen.text))
-        for name, seen in ws.model.presence.items()
-        if seen.status != "offline" and name != ws.model.me
+        for name, seen in workspace.model.presence.items()
+        if seen.status != "offline" and name != workspace.model.me
     ]
     if not people:
-        ws.say("nobody else whom you share a chat with is here")
+        workspace.say("nobody else whom you share a chat with is here")
         return
-    ws.say(f"{_count(len(people))} here, of those you share a chat with:")
-    ws.face.show(people_lines(people))
+    workspace.say(f"{_count(len(people))} here, of those you share a chat with:")
+    workspace.frontend.show(people_lines(people))
 
 
 def people_lines(people: Iterable[Person]) -> list[Line]:
@@ -71,12 +71,12 @@ def people_lines(people: Iterable[Person]) -> list[Line]:
     return lines
 
 
-async def _whois(ws: Workspace, args: str) -> None:
-    if not args and ws.current and ws.current.startswith("@"):
-        args = ws.current
+async def _whois(workspace: Workspace, args: str) -> None:
+    if not args and workspace.current and workspace.current.startswith("@"):
+        args = workspace.current
     if not args:
         raise CommandError("say who: /whois @bob")
-    reply = await ws.link.request(Whois(user=ws.find_user(args)))
+    reply = await workspace.link.request(Whois(user=workspace.find_user(args)))
     if not isinstance(reply, WhoisReply):
         raise CommandError("the server gave no answer that can be understood")
     said = [f"{reply.user}: {reply.status}"]
@@ -85,32 +85,32 @@ async def _whois(ws: Workspace, args: str) -> None:
     if reply.role != "member":
         said.append(f"{reply.role} of this server")
     if reply.seen is not None and reply.status == "offline":
-        said.append(f"last here {format_ago(reply.seen, ws.now_ms)}")
+        said.append(f"last here {format_ago(reply.seen, workspace.now_ms)}")
     if reply.since is not None:
         said.append(f"joined the server on {format_time(reply.since, '%Y-%m-%d')}")
-    ws.say(", ".join(said))
+    workspace.say(", ".join(said))
 
 
-async def _away(ws: Workspace, args: str) -> None:
-    await _set_status(ws, "away", args)
+async def _away(workspace: Workspace, args: str) -> None:
+    await _set_status(workspace, "away", args)
 
 
-async def _back(ws: Workspace, _: str) -> None:
-    await _set_status(ws, "online", "")
+async def _back(workspace: Workspace, _: str) -> None:
+    await _set_status(workspace, "online", "")
 
 
-async def _status(ws: Workspace, args: str) -> None:
+async def _status(workspace: Workspace, args: str) -> None:
     word, _, text = args.partition(" ")
     if word not in _STATUSES:
         raise CommandError("say how you are: /status online, away or busy, and a text")
-    await _set_status(ws, _STATUSES[word], text.strip())
+    await _set_status(workspace, _STATUSES[word], text.strip())
 
 
-async def _set_status(ws: Workspace, status: Status, text: str) -> None:
+async def _set_status(workspace: Workspace, status: Status, text: str) -> None:
     if len(text) > 256:
         raise CommandError("the text of a status has at most 256 characters")
-    await ws.link.request(SetStatus(status=status, text=text))
-    ws.say(f"others see you as {status}" + (f": {text}" if text else ""))
+    await workspace.link.request(SetStatus(status=status, text=text))
+    workspace.say(f"others see you as {status}" + (f": {text}" if text else ""))
 
 
 def _count(number: int) -> str:

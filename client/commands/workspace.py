@@ -40,7 +40,7 @@ class FilesListed(Struct, frozen=True):
     is_more: bool
 
 
-class Face(Protocol):
+class Frontend(Protocol):
     """What a workspace needs of the face that shows it."""
 
     @property
@@ -71,7 +71,7 @@ class Workspace:
         link: To the server; need not be started yet.
         server: The server's address as preferences know it.
         preferences: Of this device.
-        face: Shows what is said here.
+        frontend: Shows what is said here.
         clock: The wall clock, in seconds; it says which day is today.
 
     Attributes:
@@ -86,13 +86,13 @@ class Workspace:
         link: Link,
         server: str,
         preferences: Preferences,
-        face: Face,
+        frontend: Frontend,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.link = link
         self.server = server
         self.preferences = preferences
-        self.face = face
+        self.frontend = frontend
         self._clock = clock
         self.current: str | None = None
         self.listed: list[str] = []
@@ -113,7 +113,7 @@ class Workspace:
     def look(self) -> Look:
         """How lines are to look now."""
         return Look(
-            columns=self.face.columns,
+            columns=self.frontend.columns,
             time_format=self.preferences.time_format,
             me=self.model.me,
         )
@@ -133,18 +133,18 @@ class Workspace:
     def say(self, *texts: str) -> None:
         """Show what the program has to say, a line for each text."""
         for text in texts:
-            self.face.show(notice_lines(text, self.look))
+            self.frontend.show(notice_lines(text, self.look))
 
     def fail(self, text: str) -> None:
         """Show what went wrong."""
-        self.face.show(notice_lines(text, self.look, "class:error"))
+        self.frontend.show(notice_lines(text, self.look, "class:error"))
 
     def show_entries(self, entries: Iterable[Entry], is_named: bool = False) -> None:
         """Show entries; ``is_named`` says with each which chat it is from."""
         lines: list[Line] = []
         for entry in entries:
             lines += self.lines_of(entry, is_named=is_named)
-        self.face.show(lines)
+        self.frontend.show(lines)
 
     def lines_of(
         self, entry: Entry, *, is_named: bool = False, mark: str = ""
@@ -281,7 +281,7 @@ class Workspace:
         self.files_listed = None
         self.preferences.remember_chat(self.server, self.model.me, address)
         self.link.load_cached(address)
-        self.face.opened(address)
+        self.frontend.opened(address)
 
     def mark_read(self, address: str | None = None) -> None:
         """Move the cursor of a chat (the open one) to the newest entry that is here."""

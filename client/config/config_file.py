@@ -39,7 +39,7 @@ PLACES = ("title", "text", "chat", "sender")
 """What is replaced in the arguments of the command, in braces."""
 
 
-class GeneralSettings(Struct, frozen=True):
+class GeneralConfig(Struct, frozen=True):
     """The section ``[general]``."""
 
     theme: ThemeName = "auto"
@@ -49,7 +49,7 @@ class GeneralSettings(Struct, frozen=True):
     escape_ms: Annotated[int, Meta(ge=10, le=1_000)] = 50
 
 
-class NotifySettings(Struct, frozen=True):
+class NotifyConfig(Struct, frozen=True):
     """The section ``[notify]``."""
 
     bell: bool = True
@@ -58,7 +58,7 @@ class NotifySettings(Struct, frozen=True):
     title: bool = True
 
 
-class ClientSettings(Struct, frozen=True):
+class ClientConfig(Struct, frozen=True):
     """The whole file, checked.
 
     Attributes:
@@ -69,8 +69,8 @@ class ClientSettings(Struct, frozen=True):
         colors: Section ``[colors]``: by class of style, how it looks.
     """
 
-    general: GeneralSettings = GeneralSettings()
-    notify: NotifySettings = NotifySettings()
+    general: GeneralConfig = GeneralConfig()
+    notify: NotifyConfig = NotifyConfig()
     chats: dict[str, Rule] = field(default_factory=dict)
     keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
     colors: dict[str, str] = field(default_factory=dict)
@@ -88,7 +88,7 @@ def client_file(paths: Paths) -> Path:
     return paths.config / FILE_NAME
 
 
-def load_client_file(path: Path) -> ClientSettings:
+def load_client_file(path: Path) -> ClientConfig:
     """Read and check the file; without one the defaults are returned.
 
     Raises:
@@ -97,7 +97,7 @@ def load_client_file(path: Path) -> ClientSettings:
     try:
         text = path.read_text("utf-8-sig")
     except FileNotFoundError:
-        return ClientSettings()
+        return ClientConfig()
     except OSError as error:
         raise ClientFileError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -105,7 +105,7 @@ def load_client_file(path: Path) -> ClientSettings:
     return parse_client_file(text, str(path))
 
 
-def parse_client_file(text: str, source: str) -> ClientSettings:
+def parse_client_file(text: str, source: str) -> ClientConfig:
     """Return what the text of a file says; ``source`` names it in errors.
 
     Raises:
@@ -120,7 +120,7 @@ def parse_client_file(text: str, source: str) -> ClientSettings:
         ) from error
     reader = _Reader(source, text)
     reader.check_sections(document)
-    return ClientSettings(
+    return ClientConfig(
         general=reader.general(document.get("general", {})),
         notify=reader.notify(document.get("notify", {})),
         chats=reader.chats(document.get("chats", {})),
@@ -149,8 +149,8 @@ class _Reader:
                 reason += "another heading"
             raise self._error("", name, reason)
 
-    def general(self, members: Mapping[str, Any]) -> GeneralSettings:
-        settings = self.struct("general", members, GeneralSettings)
+    def general(self, members: Mapping[str, Any]) -> GeneralConfig:
+        settings = self.struct("general", members, GeneralConfig)
         try:
             if settings.time_format:
                 check_time_format(settings.time_format)
@@ -158,7 +158,7 @@ class _Reader:
             raise self._error("general", "time_format", str(error)) from error
         return settings
 
-    def notify(self, members: Mapping[str, Any]) -> NotifySettings:
+    def notify(self, members: Mapping[str, Any]) -> NotifyConfig:
         command = members.get("command", [])
         is_program = isinstance(command, list) and (not command or command[0])
         if not is_program or not all(isinstance(each, str) for each in command):
@@ -169,7 +169,7 @@ class _Reader:
             if close and name not in PLACES:
                 reason = f"{{{name}}} stands for nothing: did you mean {{{close[0]}}}?"
                 raise self._error("notify", "command", reason)
-        return self.struct("notify", members, NotifySettings)
+        return self.struct("notify", members, NotifyConfig)
 
     def struct(self, section: str, members: Mapping[str, Any], type_: type[S]) -> S:
         known = [field.name for field in msgspec.structs.fields(type_)]

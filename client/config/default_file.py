@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from client.config.config_file import ClientFileError, GeneralSettings, NotifySettings
+from client.config.config_file import ClientFileError, GeneralConfig, NotifyConfig
 from client.keys.actions import ACTIONS
 from client.keys.key_names import format_keys
 from client.storage.paths import make_private_folder
@@ -82,8 +82,8 @@ def default_text() -> str:
     return "\n".join(
         (
             _HEAD,
-            *_section("general", GeneralSettings(), _GENERAL),
-            *_section("notify", NotifySettings(), _NOTIFY),
+            *_section("general", GeneralConfig(), _GENERAL),
+            *_section("notify", NotifyConfig(), _NOTIFY),
             f"[chats]\n{_CHATS}",
             f"[keys]\n{_KEYS}",
             *_keys(),

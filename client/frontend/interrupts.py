@@ -14,14 +14,14 @@ class Interrupts:
     """Counts how often Ctrl+C is pressed, and for what.
 
     Args:
-        ws: Where it is pressed.
+        workspace: Where it is pressed.
         clock: Any steady clock, in seconds.
     """
 
     def __init__(
-        self, ws: Workspace, clock: Callable[[], float] = time.monotonic
+        self, workspace: Workspace, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._ws = ws
+        self._workspace = workspace
         self._clock = clock
         self._pressed_at = -AGAIN_SECONDS
         self._meant: int | None = None
@@ -39,13 +39,13 @@ class Interrupts:
         self._pressed_at, self._meant = now, meant
         if not is_again:
             does = f"cancels {clean(newest.name)}" if newest else "quits"
-            self._ws.say(f"Ctrl+C again {does}")
+            self._workspace.say(f"Ctrl+C again {does}")
         elif newest is None:
-            self._ws.face.quit()
+            self._workspace.frontend.quit()
         else:
             self._pressed_at = -AGAIN_SECONDS
-            self._ws.link.transfers.cancel(newest.id)
+            self._workspace.link.transfers.cancel(newest.id)
 
     def _newest(self) -> Transfer | None:
-        items = self._ws.link.transfers.items
+        items = self._workspace.link.transfers.items
         return next((each for each in reversed(items) if not each.is_over), None)

@@ -27,16 +27,16 @@ Later = Callable[[float, Callable[[], None]], Timer]
 """Calls something after some seconds, as ``loop.call_later`` does."""
 
 
-class Echo:
+class SendFeedback:
     """Shows one's own messages as they go out.
 
     Args:
-        ws: Where they are shown.
+        workspace: Where they are shown.
         later: The clock.
     """
 
-    def __init__(self, ws: Workspace, later: Later) -> None:
-        self._ws = ws
+    def __init__(self, workspace: Workspace, later: Later) -> None:
+        self._workspace = workspace
         self._later = later
         # Not shown yet: hoped to be confirmed within a moment.
         self._hoped: dict[int, tuple[OutboxItem, Timer]] = {}
@@ -77,7 +77,7 @@ class Echo:
         if place in self._shown:
             self._shown.discard(place)
             return True
-        if entry.sender != self._ws.model.me or not entry.is_talk:
+        if entry.sender != self._workspace.model.me or not entry.is_talk:
             return False
         for item_id, (item, _) in self._hoped.items():
             if _is_same(item, entry):
@@ -88,12 +88,12 @@ class Echo:
     def _wait(self, item: OutboxItem) -> None:
         if item.id in self._waiting:
             if item.reason and item.reason != self._waiting[item.id].reason:
-                self._ws.say(f'"{excerpt(item.text)}" waits: {item.reason}')
+                self._workspace.say(f'"{excerpt(item.text)}" waits: {item.reason}')
             self._waiting[item.id] = item
         elif item.id in self._hoped:
             if item.reason:
                 self._show_waiting(item)
-        elif self._ws.is_online:
+        elif self._workspace.is_online:
             timer = self._later(PATIENCE_SECONDS, lambda: self._lose_patience(item.id))
             self._hoped[item.id] = (item, timer)
         else:
@@ -106,7 +106,7 @@ class Echo:
     def _show_waiting(self, item: OutboxItem) -> None:
         self._take(item.id)
         self._waiting[item.id] = item
-        self._ws.face.show(self._ws.lines_of_item(item))
+        self._workspace.frontend.show(self._workspace.lines_of_item(item))
 
     def _confirm(self, item: OutboxItem) -> None:
         place = (item.chat, item.seq or 0)
@@ -117,25 +117,25 @@ class Echo:
             self._confirmed.append(item)
         elif item.id in self._hoped:
             self._shown.add(place)
-            self._ws.face.show(self._ws.lines_of_item(item))
+            self._workspace.frontend.show(self._workspace.lines_of_item(item))
         self._take(item.id)
 
     def _say_confirmed(self) -> None:
         items, self._confirmed = self._confirmed, []
         if len(items) == 1:
-            self._ws.say(f'sent: "{excerpt(items[0].text)}"')
+            self._workspace.say(f'sent: "{excerpt(items[0].text)}"')
         else:
-            self._ws.say(f"sent: {len(items)} messages that were waiting")
+            self._workspace.say(f"sent: {len(items)} messages that were waiting")
 
     def _refuse(self, item: OutboxItem) -> None:
         was_shown = item.id in self._waiting
         self._take(item.id)
         if not was_shown:
-            self._ws.face.show(self._ws.lines_of_item(item))
+            self._workspace.frontend.show(self._workspace.lines_of_item(item))
         else:
             reason = item.reason or "the server refused it"
-            self._ws.fail(f'"{excerpt(item.text)}" was not sent: {reason}')
-        self._ws.say("/retry sends it again, /discard throws it away")
+            self._workspace.fail(f'"{excerpt(item.text)}" was not sent: {reason}')
+        self._workspace.say("/retry sends it again, /discard throws it away")
 
     def _take(self, item_id: int) -> None:
         _, timer = self._hoped.pop(item_id, (None, None))

@@ -13,7 +13,7 @@ from chatd.text.safe import clean
 from client.commands.chats import say_unread
 from client.commands.workspace import Workspace
 from client.errors import LinkError
-from client.frontend.send_feedback import Echo, Later
+from client.frontend.send_feedback import Later, SendFeedback
 from client.link.reconnect import LinkState
 from client.model.changes import (
     Change,
@@ -41,17 +41,17 @@ MAX_OPENED = 100
 ANNOUNCE_SECONDS = 0.3
 
 
-class Narrator:
+class Transcript:
     """Tells what happens, in lines.
 
     Args:
-        ws: Where it is told.
+        workspace: Where it is told.
         later: The clock.
     """
 
-    def __init__(self, ws: Workspace, later: Later) -> None:
-        self._ws = ws
-        self._echo = Echo(ws, later)
+    def __init__(self, workspace: Workspace, later: Later) -> None:
+        self._workspace = workspace
+        self._feedback = SendFeedback(workspace, later)
         self._statuses: dict[str, str] = {}
         self._later = later
         # Transfers: those that were met, were not announced yet, were said to be over.
@@ -68,7 +68,7 @@ class Narrator:
 
     def begin(self) -> None:
         """Take in what is under way already; the link was just started."""
-        for transfer in self._ws.link.transfers.items:
+        for transfer in self._workspace.link.transfers.items:
             if not transfer.is_over:
                 self._transfer(transfer)
 
@@ -79,7 +79,9 @@ class Narrator:
         if state.name == "waiting" and (self._was_online or not self._is_outage_told):
             reason = f" ({state.reason})" if state.reason else ""
             lost = "connection lost" if self._was_online else "no connection"
-            self._ws.say(f"{lost}{reason}, retrying in {max(1, state.seconds):.0f} s")
+            self._workspace.say(
+                f"{lost}{reason}, retrying in {max(1, state.seconds):.0f} s"
+            )
             self._is_outage_told = True
             self._was_online = False
         elif state.name == "online" and not self._was_online:
@@ -89,13 +91,13 @@ class Narrator:
 
     def _say_online(self) -> None:
         if not self._is_first_sync:
-            self._ws.say("back online")
+            self._workspace.say("back online")
             return
-        hello = self._ws.link.hello
-        name = hello.name if hello else self._ws.server
-        self._ws.say(f"online as {self._ws.model.me} at {name}")
+        hello = self._workspace.link.hello
+        name = hello.name if hello else self._workspace.server
+        self._workspace.say(f"online as {self._workspace.model.me} at {name}")
         if hello is not None and hello.motd:
-            self._ws.say(hello.motd)
+            self._workspace.say(hello.motd)
 
     # The model ------------------------------------------------------------------------
 
@@ -105,7 +107,7 @@ class Narrator:
             case EntriesAdded():
                 self._add(change)
             case ItemChanged():
-                self._echo.item_changed(change.item, change.is_discarded)
+                self._feedback.item_changed(change.item, change.is_discarded)
             case ChatRemoved():
                 self._removed(change)
             case InvitesChanged():
@@ -117,24 +119,24 @@ class Narrator:
             case SyncDone():
                 self._synced()
             case Reset():
-                self._ws.say(
+                self._workspace.say(
                     "the server has begun anew, so what was kept of it here is dropped"
                 )
             case Notice():
-                self._ws.say(change.text)
+                self._workspace.say(change.text)
             case _:
                 pass
 
     def _add(self, change: EntriesAdded) -> None:
         if change.origin in ("history", "cache"):
             return
-        entries = [entry for entry in change.entries if not self._echo.takes(entry)]
-        if change.chat == self._ws.current:
+        entries = [entry for entry in change.entries if not self._feedback.takes(entry)]
+        if change.chat == self._workspace.current:
             if change.chat == self._on_screen:
                 self._tell(entries)
         elif change.origin == "live":
             talk = [entry for entry in entries if entry.is_talk]
-            self._ws.show_entries(talk, is_named=True)
+            self._workspace.show_entries(talk, is_named=True)
         else:
             self._has_news = self._has_news or any(e.is_talk for e in entries)
 
@@ -142,39 +144,46 @@ class Narrator:
         lines: list[Line] = []
         for entry in entries:
             lines += self._lines(entry)
-        self._ws.face.show(lines)
+        self._workspace.frontend.show(lines)
 
     def _lines(self, entry: Entry) -> list[Line]:
         day = local(entry.time_ms).date()
         head: list[Line] = []
-        if day != (self._day or local(self._ws.now_ms).date()):
-            head.append(day_divider(entry.time_ms, self._ws.look))
+        if day != (self._day or local(self._workspace.now_ms).date()):
+            head.append(day_divider(entry.time_ms, self._workspace.look))
         self._day = day
-        return head + self._ws.lines_of(entry)
+        return head + self._workspace.lines_of(entry)
 
     def _removed(self, change: ChatRemoved) -> None:
         if change.code == "discarded":
             return  # it may be open all the same, to be written to
         if change.code != "left":
-            self._ws.say(f"you are not in {change.chat} any more ({change.code})")
-        if change.chat == self._ws.current:
-            self._ws.current = self._on_screen = None
+            self._workspace.say(
+                f"you are not in {change.chat} any more ({change.code})"
+            )
+        if change.chat == self._workspace.current:
+            self._workspace.current = self._on_screen = None
 
     def _invited(self, room: str) -> None:
-        by = self._ws.model.invites.get(room)
-        if by is not None and self._ws.model.is_synced:
-            self._ws.say(f"{by} invites you to {room}: /join {room} or /decline {room}")
+        by = self._workspace.model.invites.get(room)
+        if by is not None and self._workspace.model.is_synced:
+            self._workspace.say(
+                f"{by} invites you to {room}: /join {room} or /decline {room}"
+            )
 
     def _presence(self, users: Sequence[str]) -> None:
         for user in users:
-            seen = self._ws.model.presence.get(user)
+            seen = self._workspace.model.presence.get(user)
             if seen is None:
                 continue
             before = self._statuses.get(user)
             self._statuses[user] = seen.status
-            if before not in (None, seen.status) and self._ws.current == f"@{user}":
+            if (
+                before not in (None, seen.status)
+                and self._workspace.current == f"@{user}"
+            ):
                 text = f": {seen.text}" if seen.text else ""
-                self._ws.say(f"{user} is {seen.status}{text}")
+                self._workspace.say(f"{user} is {seen.status}{text}")
 
     def _transfer(self, transfer: Transfer) -> None:
         if transfer.id not in self._met:
@@ -186,39 +195,45 @@ class Narrator:
             return
         self._over.add(transfer.id)
         if transfer.state == "failed":
-            self._ws.fail(outcome_text(transfer))
+            self._workspace.fail(outcome_text(transfer))
         else:
-            self._ws.say(outcome_text(transfer))
+            self._workspace.say(outcome_text(transfer))
 
     def _announce(self) -> None:
         """Say what goes on from an earlier run: what nobody has asked for in this."""
         met, self._unannounced = self._unannounced, {}
-        left = [met[n] for n in met if n not in self._over and n not in self._ws.begun]
+        left = [
+            met[n]
+            for n in met
+            if n not in self._over and n not in self._workspace.begun
+        ]
         if len(left) == 1:
-            self._ws.say(f"going on with {transfer_title(left[0])}")
+            self._workspace.say(f"going on with {transfer_title(left[0])}")
         elif left:
-            self._ws.say(f"going on with {len(left)} files: /transfers lists them")
+            self._workspace.say(
+                f"going on with {len(left)} files: /transfers lists them"
+            )
 
     def _synced(self) -> None:
         if self._is_first_sync:
             self._is_first_sync = False
-            for item in self._ws.link.outbox_items():
-                self._echo.adopt(item)
-            if self._ws.current is not None and self._on_screen is None:
-                self._ws.face.opened(self._ws.current)
+            for item in self._workspace.link.outbox_items():
+                self._feedback.adopt(item)
+            if self._workspace.current is not None and self._on_screen is None:
+                self._workspace.frontend.opened(self._workspace.current)
         elif not self._has_news:
             return
         self._has_news = False
         self._summary()
 
     def _summary(self) -> None:
-        ws = self._ws
-        waiting = len(ws.link.outbox_items())
+        workspace = self._workspace
+        waiting = len(workspace.link.outbox_items())
         if waiting:
-            ws.say(f"{waiting} in the outbox: /outbox lists them")
-        say_unread(ws, is_elsewhere=True)
-        if ws.current is None:
-            ws.say(
+            workspace.say(f"{waiting} in the outbox: /outbox lists them")
+        say_unread(workspace, is_elsewhere=True)
+        if workspace.current is None:
+            workspace.say(
                 "no chat is open: /join #room enters one, /rooms lists them, /query "
                 "@user talks to a person, /help says the rest"
             )
@@ -233,27 +248,27 @@ class Narrator:
             is_read: Whether somebody reads it now, so that the cursor may follow.
         """
         self._on_screen = None
-        chat = self._ws.model.chats.get(address)
-        if chat is not None and self._ws.is_online:
+        chat = self._workspace.model.chats.get(address)
+        if chat is not None and self._workspace.is_online:
             await self._load(chat)
-        if self._ws.current != address:
+        if self._workspace.current != address:
             return
         self._day = None
         title = clean(address)
         if chat is not None and chat.topic:
             title += f"  {clean(chat.topic)}"
-        self._ws.face.show([divider(title, self._ws.look)])
+        self._workspace.frontend.show([divider(title, self._workspace.look)])
         if chat is not None:
             self._show_chat(chat)
         self._on_screen = address
         if is_read:
-            self._ws.mark_read(address)
+            self._workspace.mark_read(address)
 
     async def _load(self, chat: Chat) -> None:
         wanted = min(MAX_OPENED, max(CONTEXT, chat.unread + 3))
         try:
             while len(chat.entries) < wanted and chat.older():
-                if not await self._ws.link.load_older(chat.address, wanted):
+                if not await self._workspace.link.load_older(chat.address, wanted):
                     break
         except (ChatError, LinkError):
             pass  # what is here is shown; the link itself says what is wrong
@@ -267,21 +282,21 @@ class Narrator:
         lines: list[Line] = []
         for entry in chat.entries[begin:]:
             if first is not None and entry.seq == first.seq:
-                lines.append(divider("new", self._ws.look))
+                lines.append(divider("new", self._workspace.look))
             lines += self._lines(entry)
         if not chat.entries:
             lines.append([("class:notice", "-- nothing was written here so far")])
         for item in chat.outbox:
-            lines += self._ws.lines_of_item(item)
-            self._echo.shown(item)
-        self._ws.face.show(lines)
+            lines += self._workspace.lines_of_item(item)
+            self._feedback.shown(item)
+        self._workspace.frontend.show(lines)
 
     @property
     def _context(self) -> int:
-        return max(5, min(CONTEXT, self._ws.face.rows - 6))
+        return max(5, min(CONTEXT, self._workspace.frontend.rows - 6))
 
     def seen(self) -> None:
         """Note that somebody is there: what the open chat shows has been read."""
-        chat = self._ws.chat
+        chat = self._workspace.chat
         if chat is not None and chat.unread and self._on_screen == chat.address:
-            self._ws.mark_read()
+            self._workspace.mark_read()

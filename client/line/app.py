@@ -27,10 +27,10 @@ from chatd.text.safe import display, pad, width
 from client.commands import Registry, complete, make_registry, run
 from client.commands.registry import Rows
 from client.commands.workspace import Workspace
-from client.config.config_file import ClientSettings
+from client.config.config_file import ClientConfig
 from client.frontend.interrupts import Interrupts
 from client.frontend.shutdown import handling, left_for_next_time
-from client.frontend.transcript import Narrator
+from client.frontend.transcript import Transcript
 from client.line.printer import Printer
 from client.line.progress_area import ProgressArea
 from client.line.resize import follow_resizes, is_reflowing
@@ -38,8 +38,8 @@ from client.link.link import MakeLink
 from client.link.reconnect import LinkState
 from client.model.changes import Change, TransferChanged, TypingSeen
 from client.model.chat import TYPING_SECONDS
-from client.notify.delivery import Ringer
-from client.notify.notifier import Notifier, Rung
+from client.notify.delivery import AlertDelivery
+from client.notify.notifier import Notified, Notifier
 from client.storage.preferences import Preferences
 from client.terminal.output import make_output
 from client.terminal.themes import Theme, make_theme
@@ -67,8 +67,8 @@ class LineMode:
         server: The server's address as preferences know it.
         preferences: Of this device.
         room: A room to be entered once online, as a join link asks for.
-        wishes: What ``client.toml`` says.
-        rung: What one was notified of before; None notifies of nothing.
+        config: What ``client.toml`` says.
+        notified: What one was notified of before; None notifies of nothing.
         input: Where keys come from.
         output: Where to draw.
         environment: Says which colours the terminal takes.
@@ -85,20 +85,20 @@ class LineMode:
         preferences: Preferences,
         *,
         room: str | None = None,
-        wishes: ClientSettings | None = None,
-        rung: Rung | None = None,
+        config: ClientConfig | None = None,
+        notified: Notified | None = None,
         input: Input | None = None,
         output: Output | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         environment = os.environ if environment is None else environment
-        wishes = wishes or ClientSettings()
-        theme = _theme(wishes, environment)
+        config = config or ClientConfig()
+        theme = _theme(config, environment)
         self._link = make_link(self._changed, self._state_changed)
         self._room = room
         self.workspace = Workspace(self._link, server, preferences, self)
         self._registry: Registry = make_registry(LINE_KEYS)
-        self._narrator = Narrator(self.workspace, _later)
+        self._transcript = Transcript(self.workspace, _later)
         session: PromptSession[None] = PromptSession(
             self._prompt,
             multiline=True,
@@ -130,17 +130,17 @@ class LineMode:
         self._interrupts = Interrupts(self.workspace)
         self._error: Exception | None = None
         self._state = ""
-        self._ringer = Ringer(
-            wishes.notify, self._write_raw, environment, self.workspace.fail
+        self._delivery = AlertDelivery(
+            config.notify, self._write_raw, environment, self.workspace.fail
         )
         self._notifier: Notifier | None = None
-        if rung is not None:
+        if notified is not None:
             self._notifier = Notifier(
                 self._link.model,
-                wishes,
-                self._ringer.ring,
+                config,
+                self._delivery.ring,
                 front=lambda: self.workspace.current,
-                rung=rung,
+                notified=notified,
             )
 
     # What a workspace needs of its face -----------------------------------------------
@@ -180,7 +180,7 @@ class LineMode:
         """Run until the person quits; return what stopped the link, if that was why."""
         self._open_last()
         self._link.start()
-        self._narrator.begin()
+        self._transcript.begin()
         worker = asyncio.create_task(self._work())
         try:
             # Else the terminal would be left as it is while one types.
@@ -192,7 +192,7 @@ class LineMode:
             await asyncio.gather(worker, *self._opening, return_exceptions=True)
             if self._notifier is not None:
                 await self._notifier.close()
-            await self._ringer.close()
+            await self._delivery.close()
             await self._link.close()
             await self._printer.drain()
         return self._error
@@ -210,14 +210,14 @@ class LineMode:
 
     def _open(self, address: str, is_read: bool) -> None:
         task = asyncio.get_running_loop().create_task(
-            self._narrator.open(address, is_read)
+            self._transcript.open(address, is_read)
         )
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
         self._app.invalidate()
 
     def _changed(self, change: Change) -> None:
-        self._narrator.changed(change)
+        self._transcript.changed(change)
         if self._notifier is not None:
             self._notifier.changed(change)
         if isinstance(change, TypingSeen) and change.chat == self.workspace.current:
@@ -232,7 +232,7 @@ class LineMode:
             # A round trip that was measured is no news: nothing is drawn while idle.
             self._state = state.name
             self._app.invalidate()
-        self._narrator.state_changed(state)
+        self._transcript.state_changed(state)
         if state.name == "stopped" and state.error is not None:
             self._error = state.error
             self.quit()
@@ -277,7 +277,7 @@ class LineMode:
         return False
 
     def _typed(self, buffer: Buffer) -> None:
-        self._narrator.seen()
+        self._transcript.seen()
         if self._notifier is not None:
             self._notifier.active()
         text, current = buffer.text, self.workspace.current
@@ -318,15 +318,15 @@ class LineMode:
             self.show(_in_columns(found.words, self.columns))
 
 
-def _theme(wishes: ClientSettings, environment: Mapping[str, str]) -> Theme:
+def _theme(config: ClientConfig, environment: Mapping[str, str]) -> Theme:
     """Return how everything looks.
 
     Where nobody says whether the background is dark or light, it can be read on both.
     """
-    wanted = wishes.general.theme
-    theme = make_theme(wanted, environment, wishes.colors)
+    wanted = config.general.theme
+    theme = make_theme(wanted, environment, config.colors)
     if wanted == "auto" and theme.name == "dark":
-        styles = {**theme.styles, **THEME, **wishes.colors}
+        styles = {**theme.styles, **THEME, **config.colors}
         return structs.replace(theme, styles=styles)
     return theme
 

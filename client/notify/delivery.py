@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from chatd.text.safe import clean
-from client.config.config_file import PLACES, NotifySettings
+from client.config.config_file import PLACES, NotifyConfig
 from client.notify.notifier import Alert
 from client.terminal.multiplexers import multiplexer, pass_through
 
@@ -32,11 +32,11 @@ _is_command = re.compile(r"\d+(?:;|$)").match
 _places = re.compile(rf"\{{({'|'.join(PLACES)})\}}")
 
 
-class Ringer:
+class AlertDelivery:
     """Rings in all ways that are wanted.
 
     Args:
-        settings: Which ways are wanted.
+        config: Which ways are wanted.
         write: Writes to the terminal at once, as it is; None if there is none.
         environment: Says which terminal it is.
         on_trouble: Told, once, why one's own program cannot be run.
@@ -44,16 +44,16 @@ class Ringer:
 
     def __init__(
         self,
-        settings: NotifySettings,
+        config: NotifyConfig,
         write: Callable[[str], None] | None,
         environment: Mapping[str, str],
         on_trouble: Callable[[str], None],
     ) -> None:
         self._write = write
-        self._has_bell = settings.bell
-        self._way = osc_way(settings.osc, environment)
+        self._has_bell = config.bell
+        self._way = osc_way(config.osc, environment)
         self._environment = environment
-        self._program = Program(settings.command, on_trouble)
+        self._program = Program(config.command, on_trouble)
 
     def ring(self, alert: Alert) -> None:
         """Ring, without waiting for anything."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from chatd.text.safe import clean
-from client.config.config_file import ClientSettings, Rule
+from client.config.config_file import ClientConfig, Rule
 from client.errors import LinkError
 from client.model.changes import Change, CursorMoved, EntriesAdded, Reset, SyncDone
 from client.model.chat import Chat
@@ -85,20 +85,20 @@ def make_alert(entries: Sequence[Entry]) -> Alert:
     )
 
 
-def title_text(model: Model, settings: ClientSettings, current: str | None) -> str:
+def title_text(model: Model, config: ClientConfig, current: str | None) -> str:
     """Return what the terminal's title should be: ``(3) #ops - chat``.
 
     The number is of what one is notified of and has not read; a star stands for things
     unread that are not for oneself. "" if no title is wanted.
     """
-    if not settings.notify.title:
+    if not config.notify.title:
         return ""
     count = 0
     has_more = False
     for chat in model.chats.values():
         if not chat.unread:
             continue
-        rule = settings.rule_of(chat.address)
+        rule = config.rule_of(chat.address)
         if rule == "nothing":
             continue
         wanted = _wanted_unread(chat, rule)
@@ -124,7 +124,7 @@ class _File(Struct):
     logs: dict[str, dict[str, _Log]] = field(default_factory=dict)
 
 
-class Rung:
+class Notified:
     """The highest seq that rang in each chat of one user, for all processes.
 
     Args:
@@ -178,10 +178,10 @@ class Notifier:
 
     Args:
         model: What is known of chats and people.
-        settings: Of which chats one wants to know.
+        config: Of which chats one wants to know.
         ring: Called with each notification.
         front: Returns the address of the chat that is in front, if one is.
-        rung: What rang before.
+        notified: What rang before.
         now: A steady clock, in seconds.
         gather_seconds: For how long messages are gathered into one notification.
     """
@@ -189,19 +189,19 @@ class Notifier:
     def __init__(
         self,
         model: Model,
-        settings: ClientSettings,
+        config: ClientConfig,
         ring: Callable[[Alert], None],
         *,
         front: Callable[[], str | None],
-        rung: Rung,
+        notified: Notified,
         now: Callable[[], float] = time.monotonic,
         gather_seconds: float = GATHER_SECONDS,
     ) -> None:
         self._model = model
-        self._settings = settings
+        self._config = config
         self._ring = ring
         self._front = front
-        self._rung = rung
+        self._notified = notified
         self._now = now
         self._gather_seconds = gather_seconds
         self._pending: list[Entry] = []
@@ -261,7 +261,7 @@ class Notifier:
     # Inside ---------------------------------------------------------------------------
 
     def _take(self, entry: Entry) -> None:
-        rule = self._settings.rule_of(entry.chat)
+        rule = self._config.rule_of(entry.chat)
         is_mention = self._model.mentions_me(entry)
         if not is_wanted(entry, rule, self._model.me, is_mention):
             return
@@ -298,7 +298,7 @@ class Notifier:
         read = {chat.address: chat.read for chat in self._model.chats.values()}
         try:
             fresh = await asyncio.to_thread(
-                self._rung.claim, self._model.log, seqs, read
+                self._notified.claim, self._model.log, seqs, read
             )
         except (LinkError, OSError):
             # Better twice than never.

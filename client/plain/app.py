@@ -17,15 +17,15 @@ import msgspec
 
 from chatd.text.safe import clean
 from client.commands import Registry, make_registry, run
-from client.config.config_file import ClientSettings
+from client.config.config_file import ClientConfig
 from client.frontend.interrupts import Interrupts
 from client.frontend.shutdown import handling, left_for_next_time
-from client.frontend.transcript import Narrator
+from client.frontend.transcript import Transcript
 from client.link.link import MakeLink
 from client.link.reconnect import LinkState
 from client.model.changes import Change, SyncDone
-from client.notify.delivery import Ringer
-from client.notify.notifier import Notifier, Rung
+from client.notify.delivery import AlertDelivery
+from client.notify.notifier import Notified, Notifier
 from client.plain.input import BadLineError, LineInput
 from client.plain.lines import PlainWorkspace, shown_text
 from client.storage.preferences import Preferences
@@ -45,8 +45,8 @@ class PlainMode:
         server: The server's address as preferences know it.
         preferences: Of this device.
         room: A room to be entered once online, as a join link asks for.
-        wishes: What ``client.toml`` says.
-        rung: What one was notified of before; None notifies of nothing.
+        config: What ``client.toml`` says.
+        notified: What one was notified of before; None notifies of nothing.
         input: Where lines come from.
         write: Writes text at once.
         is_terminal: Whether somebody hears the bell, and presses Ctrl+C by mistake.
@@ -65,8 +65,8 @@ class PlainMode:
         preferences: Preferences,
         *,
         room: str | None = None,
-        wishes: ClientSettings | None = None,
-        rung: Rung | None = None,
+        config: ClientConfig | None = None,
+        notified: Notified | None = None,
         input: LineInput | None = None,
         write: Callable[[str], None] | None = None,
         is_terminal: bool | None = None,
@@ -79,7 +79,7 @@ class PlainMode:
         self._is_terminal = is_terminal
         self.workspace = PlainWorkspace(self._link, server, preferences, self)
         self._registry: Registry = make_registry()
-        self._narrator = Narrator(
+        self._transcript = Transcript(
             self.workspace, lambda s, f: asyncio.get_running_loop().call_later(s, f)
         )
         self._interrupts = Interrupts(self.workspace)
@@ -89,22 +89,22 @@ class PlainMode:
         self._settled = asyncio.Event()
         self._moved = asyncio.Event()
         self._error: Exception | None = None
-        wishes = wishes or ClientSettings()
-        self._ringer = Ringer(
+        config = config or ClientConfig()
+        self._delivery = AlertDelivery(
             # Of all that a terminal can do, it only rings here.
-            msgspec.structs.replace(wishes.notify, osc="off"),
+            msgspec.structs.replace(config.notify, osc="off"),
             self._put if is_terminal else None,
             {},
             self.workspace.fail,
         )
         self._notifier: Notifier | None = None
-        if rung is not None:
+        if notified is not None:
             self._notifier = Notifier(
                 self._link.model,
-                wishes,
-                self._ringer.ring,
+                config,
+                self._delivery.ring,
                 front=lambda: self.workspace.current,
-                rung=rung,
+                notified=notified,
             )
 
     # What a workspace needs of its face -----------------------------------------------
@@ -135,7 +135,7 @@ class PlainMode:
         """Run until the person quits; return what stopped the link, if that was why."""
         self._open_last()
         self._link.start()
-        self._narrator.begin()
+        self._transcript.begin()
         self._input.start()
         worker = asyncio.create_task(self._work())
         ending = asyncio.create_task(self._over.wait())
@@ -154,7 +154,7 @@ class PlainMode:
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._notifier is not None:
                 await self._notifier.close()
-            await self._ringer.close()
+            await self._delivery.close()
             await self._link.close()
         return self._error
 
@@ -175,7 +175,7 @@ class PlainMode:
                 continue
             if text is None:
                 break
-            self._narrator.seen()
+            self._transcript.seen()
             if self._notifier is not None:
                 self._notifier.active()
             await run(self.workspace, self._registry, text)
@@ -209,13 +209,13 @@ class PlainMode:
 
     def _open(self, address: str, is_read: bool) -> None:
         task = asyncio.get_running_loop().create_task(
-            self._narrator.open(address, is_read)
+            self._transcript.open(address, is_read)
         )
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
     def _changed(self, change: Change) -> None:
-        self._narrator.changed(change)
+        self._transcript.changed(change)
         if self._notifier is not None:
             self._notifier.changed(change)
         self._moved.set()
@@ -223,7 +223,7 @@ class PlainMode:
             self._settle()
 
     def _state_changed(self, state: LinkState) -> None:
-        self._narrator.state_changed(state)
+        self._transcript.state_changed(state)
         self._moved.set()
         if state.name == "stopped" and state.error is not None:
             self._error = state.error

@@ -79,7 +79,7 @@ class PlainWorkspace(Workspace):
 
     def say(self, *texts: str) -> None:
         """Show what the program has to say, a line for each text."""
-        self.face.show([(_WRITTEN, one_line(text))] for text in texts)
+        self.frontend.show([(_WRITTEN, one_line(text))] for text in texts)
 
     def fail(self, text: str) -> None:
         """Show what went wrong."""

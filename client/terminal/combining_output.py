@@ -19,7 +19,7 @@ _RESTORE_CURSOR = "\x1b8"
 _TO_NEXT_CELL = "\x1b[C"
 
 
-class MarkOutput(Vt100_Output):
+class CombiningOutput(Vt100_Output):
     """A terminal for text in the display form."""
 
     def write(self, data: str) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
 from chatd.text.safe import clusters, has_stand_ins
-from client.terminal.combining_output import MarkOutput
+from client.terminal.combining_output import CombiningOutput
 from client.text.styles import Line
 from client.text.wrapping import Piece, cells, clip
 
@@ -120,7 +120,7 @@ def has_hyperlinks(environment: Mapping[str, str]) -> bool:
     return term.startswith(_TERMS) or any(environment.get(sign) for sign in _SIGNS)
 
 
-class HyperlinkOutput(MarkOutput):
+class HyperlinkOutput(CombiningOutput):
     """A terminal that opens and closes the links of the cells that are painted."""
 
     # What the next cell is to be, and its target; and the target that is open.

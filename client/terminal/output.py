@@ -7,7 +7,7 @@ from typing import TextIO
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.output import Output
 
-from client.terminal.combining_output import MarkOutput
+from client.terminal.combining_output import CombiningOutput
 
 
 def make_output(stdout: TextIO, environment: Mapping[str, str]) -> Output:
@@ -23,4 +23,4 @@ def make_output(stdout: TextIO, environment: Mapping[str, str]) -> Output:
             columns, rows = 80, 24
         return Size(rows=rows or 24, columns=columns or 80)
 
-    return MarkOutput(stdout, size, term=environment.get("TERM"), enable_cpr=False)
+    return CombiningOutput(stdout, size, term=environment.get("TERM"), enable_cpr=False)

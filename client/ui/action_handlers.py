@@ -18,7 +18,7 @@ from client.ui.dialogs.dialogs import (
 )
 from client.ui.dialogs.list_box import ListBox
 from client.ui.dialogs.search import open_search
-from client.ui.dialogs.selection_actions import Choosing
+from client.ui.dialogs.selection_actions import SelectionActions
 from client.ui.sidebar import neighbour, next_activity
 
 if TYPE_CHECKING:
@@ -29,24 +29,24 @@ Handler = Callable[[KeyPressEvent], object]
 _FEW = 3
 
 
-class Moves:
+class ActionHandlers:
     """The handlers of the actions that are not the composer's.
 
     Args:
-        face: Where keys are pressed.
+        ui: Where keys are pressed.
 
     Attributes:
         handlers: By name of the action.
     """
 
-    def __init__(self, face: "FullScreen") -> None:
-        self._face = face
-        timeline = face.timeline
+    def __init__(self, ui: "FullScreen") -> None:
+        self._ui = ui
+        timeline = ui.timeline
         self.handlers: dict[str, Handler] = {
             "interrupt": lambda _: self._interrupt(),
             # Chats.
             "next-activity": lambda _: self._next_activity(),
-            "switcher": lambda _: open_switcher(face),
+            "switcher": lambda _: open_switcher(ui),
             "next-chat": lambda _: self._step(1),
             "previous-chat": lambda _: self._step(-1),
             "last-chat": lambda _: self._go_back(),
@@ -62,52 +62,52 @@ class Moves:
             "first-unread": lambda _: self._first_unread(),
             "next-mention": lambda _: self._mention(1),
             "previous-mention": lambda _: self._mention(-1),
-            "date": lambda _: open_days(face),
-            "search": lambda _: open_search(face),
-            **Choosing(face).handlers,
+            "date": lambda _: open_days(ui),
+            "search": lambda _: open_search(ui),
+            **SelectionActions(ui).handlers,
             # Boxes.
             "list-up": lambda _: self._in_box(lambda box: box.move(-1)),
             "list-down": lambda _: self._in_box(lambda box: box.move(1)),
             "list-page-up": lambda _: self._in_box(lambda box: box.page(-1)),
             "list-page-down": lambda _: self._in_box(lambda box: box.page(1)),
             "list-open": lambda _: self._in_box(lambda box: box.open()),
-            "list-close": lambda _: face.close_box(),
+            "list-close": lambda _: ui.close_box(),
             # The screen.
-            "help": lambda _: toggle(face, HELP, lambda: open_help(face)),
+            "help": lambda _: toggle(ui, HELP, lambda: open_help(ui)),
             "chats-panel": lambda _: self._toggle_chats(),
             "people-panel": lambda _: self._toggle_people(),
             "mouse": lambda _: self._toggle_mouse(),
-            "transfers": lambda _: toggle(face, FILES, lambda: open_transfers(face)),
-            "bare": lambda _: face.set_bare(not timeline.is_bare),
-            "redraw": lambda _: face.redraw(),
-            "suspend": lambda _: face.app.suspend_to_background(),
-            "quit": lambda _: face.quit(),
+            "transfers": lambda _: toggle(ui, FILES, lambda: open_transfers(ui)),
+            "bare": lambda _: ui.set_bare(not timeline.is_bare),
+            "redraw": lambda _: ui.redraw(),
+            "suspend": lambda _: ui.app.suspend_to_background(),
+            "quit": lambda _: ui.quit(),
         }
 
     # Chats ----------------------------------------------------------------------------
 
     def _go_to(self, chat: Chat | None) -> None:
-        if chat is not None and chat.address != self._face.workspace.current:
-            self._face.workspace.switch(chat.address)
+        if chat is not None and chat.address != self._ui.workspace.current:
+            self._ui.workspace.switch(chat.address)
 
     def _go_back(self) -> None:
-        if self._face.previous is not None:
-            self._face.workspace.switch(self._face.previous)
+        if self._ui.previous is not None:
+            self._ui.workspace.switch(self._ui.previous)
 
     def _step(self, step: int) -> None:
-        face = self._face
-        self._go_to(neighbour(face.screen.chats, face.workspace.current, step))
+        ui = self._ui
+        self._go_to(neighbour(ui.panels.chats, ui.workspace.current, step))
 
     def _next_activity(self) -> None:
-        face = self._face
-        found = next_activity(face.screen.chats, face.workspace.current)
+        ui = self._ui
+        found = next_activity(ui.panels.chats, ui.workspace.current)
         if found is None:
-            face.flash("nothing is unread elsewhere")
+            ui.flash("nothing is unread elsewhere")
         self._go_to(found)
 
     def _nth(self, number: int) -> Handler:
         def go(_: KeyPressEvent) -> None:
-            screen = self._face.screen
+            screen = self._ui.panels
             chats = screen.shown_chats if screen.has_chats else screen.chats
             if number <= len(chats):
                 self._go_to(chats[number - 1])
@@ -117,17 +117,17 @@ class Moves:
     # Reading --------------------------------------------------------------------------
 
     def _to_bottom(self) -> None:
-        self._face.timeline.highlight = None
-        self._face.timeline.to_bottom()
+        self._ui.timeline.highlight = None
+        self._ui.timeline.to_bottom()
 
     def _first_unread(self) -> None:
-        if not self._face.timeline.to_first_unread():
-            self._face.flash("nothing is unread here")
+        if not self._ui.timeline.to_first_unread():
+            self._ui.flash("nothing is unread here")
 
     def _mention(self, step: int) -> None:
-        face = self._face
-        chat = face.workspace.chat
-        at = face.timeline.middle_seq
+        ui = self._ui
+        chat = ui.workspace.chat
+        at = ui.timeline.middle_seq
         if chat is None or at is None:
             return
         if step > 0:
@@ -136,45 +136,45 @@ class Moves:
             entries = islice(
                 reversed(chat.entries), len(chat.entries) - chat.index(at), None
             )
-        mentions = (e.seq for e in entries if face.workspace.model.mentions_me(e))
+        mentions = (e.seq for e in entries if ui.workspace.model.mentions_me(e))
         wanted = next(mentions, None)
         if wanted is None:
-            face.flash("no more messages with your name in what is loaded")
+            ui.flash("no more messages with your name in what is loaded")
         else:
-            face.timeline.to_seq(wanted)
+            ui.timeline.to_seq(wanted)
 
     # The screen -----------------------------------------------------------------------
 
     def _in_box(self, act: Callable[[ListBox], None]) -> None:
-        if self._face.box is not None:
-            act(self._face.box)
+        if self._ui.box is not None:
+            act(self._ui.box)
 
     def _toggle_chats(self) -> None:
-        screen = self._face.screen
+        screen = self._ui.panels
         screen.wants_chats = not screen.has_chats
         if screen.wants_chats and not screen.has_chats:
-            self._face.flash("the window is too narrow for the list of chats")
+            self._ui.flash("the window is too narrow for the list of chats")
 
     def _toggle_people(self) -> None:
-        screen = self._face.screen
+        screen = self._ui.panels
         screen.wants_people = not screen.has_people
         if screen.wants_people and not screen.has_people:
-            is_room = (self._face.workspace.current or "").startswith("#")
+            is_room = (self._ui.workspace.current or "").startswith("#")
             why = "the window is too narrow" if is_room else "that is for rooms"
-            self._face.flash(f"no list of people: {why}")
+            self._ui.flash(f"no list of people: {why}")
 
     def _toggle_mouse(self) -> None:
-        face = self._face
-        face.is_mouse_on = not face.is_mouse_on
-        face.flash(
+        ui = self._ui
+        ui.is_mouse_on = not ui.is_mouse_on
+        ui.flash(
             "the mouse scrolls and clicks; Shift+drag selects"
-            if face.is_mouse_on
+            if ui.is_mouse_on
             else "the mouse is the terminal's"
         )
 
     def _interrupt(self) -> None:
-        face = self._face
-        if not face.composer.is_empty or face.composer.reply_to is not None:
-            face.composer.clear()
+        ui = self._ui
+        if not ui.composer.is_empty or ui.composer.reply_to is not None:
+            ui.composer.clear()
         else:
-            face.interrupts.press()
+            ui.interrupts.press()

@@ -17,14 +17,14 @@ from prompt_toolkit.output import Output
 
 from client.commands import Registry
 from client.commands.workspace import Workspace
-from client.config.config_file import ClientSettings
+from client.config.config_file import ClientConfig
 from client.frontend.interrupts import Interrupts
 from client.frontend.shutdown import ENDS, handling, left_for_next_time
 from client.link.link import MakeLink
 from client.link.reconnect import LinkState
 from client.model.changes import Change
-from client.notify.delivery import Ringer, Title
-from client.notify.notifier import Notifier, Rung, title_text
+from client.notify.delivery import AlertDelivery, Title
+from client.notify.notifier import Notified, Notifier, title_text
 from client.storage.paths import Paths
 from client.storage.preferences import Preferences
 from client.terminal.focus_events import understand_focus
@@ -41,16 +41,16 @@ from client.ui.composer.composer import Composer
 from client.ui.dialogs.dialogs import make_full_registry
 from client.ui.dialogs.list_box import ListBox
 from client.ui.error_log import journal
-from client.ui.lazy_assets import Late
-from client.ui.link_events import Following
-from client.ui.navigation import Opening
-from client.ui.panels import Screen
-from client.ui.read_tracker import Watching
-from client.ui.status_messages import Flash, Teller, fold_hint, not_sent
-from client.ui.submit import Outgoing
+from client.ui.lazy_assets import LazyAssets
+from client.ui.link_events import LinkEvents
+from client.ui.navigation import Navigation
+from client.ui.panels import Panels
+from client.ui.read_tracker import ReadTracker
+from client.ui.status_messages import Flash, StatusMessages, fold_hint, not_sent
+from client.ui.submit import Submitter
 from client.ui.timeline.loader import Loader
 from client.ui.timeline.timeline import Timeline
-from client.ui.toolkit.repaint import Frames
+from client.ui.toolkit.repaint import Repaint
 from client.ui.toolkit_app import make_application
 
 
@@ -63,8 +63,8 @@ class FullScreen:
         preferences: What the client remembers of how a person likes it.
         room: A room to be entered once online, as a join link asks for.
         paths: Where drafts and what was typed are kept; None keeps them in memory.
-        wishes: What ``client.toml`` says.
-        rung: What one was notified of before.
+        config: What ``client.toml`` says.
+        notified: What one was notified of before.
         input: Where keys come from.
         output: Where to draw.
         environment: Says which terminal it is.
@@ -73,17 +73,17 @@ class FullScreen:
         workspace: What is in front of the person.
         timeline: The messages of the open chat.
         composer: Where one writes.
-        outgoing: Takes what was entered there.
+        submitter: Takes what was entered there.
         screen: How all of it is arranged.
         app: The application of prompt_toolkit.
         loader: Fetches what is about to be seen.
         interrupts: What Ctrl+C means.
         box: What lies over the chat, None if nothing does.
         state: How the link is, as the status line shows it.
-        opening: Knows which chat is open.
-        following: Takes in what the link tells.
-        watching: Knows who looks on, and what was seen.
-        teller: Says what no message in the timeline shows.
+        navigation: Knows which chat is open.
+        link_events: Takes in what the link tells.
+        read_tracker: Knows who looks on, and what was seen.
+        messages: Says what no message in the timeline shows.
         is_mouse_on: Whether the mouse acts, and is not left to the terminal.
         environment: Says which terminal it is.
     """
@@ -96,8 +96,8 @@ class FullScreen:
         *,
         room: str | None = None,
         paths: Paths | None = None,
-        wishes: ClientSettings | None = None,
-        rung: Rung | None = None,
+        config: ClientConfig | None = None,
+        notified: Notified | None = None,
         input: Input | None = None,
         output: Output | None = None,
         environment: Mapping[str, str] | None = None,
@@ -105,21 +105,21 @@ class FullScreen:
         understand_focus()
         environment = os.environ if environment is None else environment
         self.environment = environment
-        self.wishes = wishes or ClientSettings()
+        self.config = config or ClientConfig()
         self._output = output or make_screen_output(sys.stdout, environment)
         self._paths = paths
         self.state = LinkState(name="stopped")
-        self.following = Following(self, room)
+        self.link_events = LinkEvents(self, room)
         self._link = make_link(self._changed, self._state_changed)
         self._room = room
         self.box: ListBox | None = None
-        self.is_mouse_on = self.wishes.general.mouse
+        self.is_mouse_on = self.config.general.mouse
         self._flash = Flash(self.paint)
         self._tasks: set[asyncio.Task[None]] = set()
         self.workspace = Workspace(self._link, server, preferences, self)
         self.registry: Registry = make_full_registry(self)
         self.timeline = self._make_timeline()
-        self.outgoing = Outgoing(self.workspace, self.registry, self._not_sent)
+        self.submitter = Submitter(self.workspace, self.registry, self._not_sent)
         self.composer = Composer(
             self.workspace,
             self._submit,
@@ -129,34 +129,34 @@ class FullScreen:
         )
         self.loader = Loader(self._link, self.paint_soon)
         self.interrupts = Interrupts(self.workspace)
-        self.screen = Screen(self)
-        self.teller = Teller(self.workspace)
-        self._ringer = Ringer(
-            self.wishes.notify, self.write_raw, environment, self.workspace.fail
+        self.panels = Panels(self)
+        self.messages = StatusMessages(self.workspace)
+        self._delivery = AlertDelivery(
+            self.config.notify, self.write_raw, environment, self.workspace.fail
         )
         self._notifier = Notifier(
             self._link.model,
-            self.wishes,
-            self._ringer.ring,
+            self.config,
+            self._delivery.ring,
             front=lambda: self.workspace.current,
-            rung=rung or Rung(None, server, self._link.user),
+            notified=notified or Notified(None, server, self._link.user),
         )
         self._title = Title(self.write_raw, environment)
-        self.watching = Watching(
+        self.read_tracker = ReadTracker(
             self.workspace, self.timeline, self._notifier, lambda: self.box is not None
         )
-        self.opening = Opening(self)
-        self._late = Late(self.timeline, self.spawn, self.paint_soon)
+        self.navigation = Navigation(self)
+        self._assets = LazyAssets(self.timeline, self.spawn, self.paint_soon)
         self.app = make_application(
             self, input or create_input(sys.stdin), self._output
         )
-        self._frames = Frames(self.app, self.timeline)
+        self._frames = Repaint(self.app, self.timeline)
 
     def _make_timeline(self) -> Timeline:
         timeline = Timeline(self.workspace)
         is_linked = isinstance(self._output, HyperlinkOutput)
         timeline.osc8 = is_linked and has_hyperlinks(self.environment)
-        timeline.fold_hint = fold_hint(self.wishes.keys)
+        timeline.fold_hint = fold_hint(self.config.keys)
         timeline.on_link = self._follow
         return timeline
 
@@ -165,12 +165,12 @@ class FullScreen:
     @property
     def columns(self) -> int:
         """How many cells a line of the timeline may have."""
-        return self.screen.timeline_columns
+        return self.panels.timeline_columns
 
     @property
     def rows(self) -> int:
         """How many lines there are to see."""
-        return self.screen.timeline_rows
+        return self.panels.timeline_rows
 
     def show(self, lines: Iterable[Line]) -> None:
         """Show lines in the open chat, below what is there."""
@@ -179,8 +179,8 @@ class FullScreen:
 
     def opened(self, address: str) -> None:
         """Show the chat that is open now."""
-        self.opening.opened(address)
-        self.following.has_news = True
+        self.navigation.opened(address)
+        self.link_events.has_news = True
         self.paint()
 
     def clear(self) -> None:
@@ -200,19 +200,19 @@ class FullScreen:
         path = self._paths.state / "chat.log" if self._paths is not None else None
         ends = dict.fromkeys(ENDS, self.quit)
         with journal(path, self.flash), set_app(self.app), handling(ends):
-            self.opening.begin(self._room)
+            self.navigation.begin(self._room)
             self._link.start()
-            self.spawn(self.outgoing.send())
-            self.spawn(self.outgoing.carry_out())
+            self.spawn(self.submitter.send())
+            self.spawn(self.submitter.carry_out())
             try:
                 # OSError: the terminal is gone, and cannot be put in order any more.
                 with contextlib.suppress(EOFError, OSError):
                     await self.app.run_async(set_exception_handler=False)
             finally:
                 self._title.restore()
-                await self.outgoing.drain()
+                await self.submitter.drain()
                 await self._close()
-        return self.following.error
+        return self.link_events.error
 
     async def _close(self) -> None:
         self._frames.close()
@@ -223,7 +223,7 @@ class FullScreen:
         await self.loader.close()
         await self.composer.close()
         await self._notifier.close()
-        await self._ringer.close()
+        await self._delivery.close()
         for said in left_for_next_time(self._link):
             self.write_raw(f"{said}\r\n")  # on the terminal that is given back
         await self._link.close()
@@ -235,7 +235,7 @@ class FullScreen:
 
     def enter(self, text: str) -> None:
         """Carry out a command, as if it had been typed."""
-        self.outgoing.submit(text)
+        self.submitter.submit(text)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something that ends with the face at the latest."""
@@ -260,13 +260,13 @@ class FullScreen:
 
     def _submit(self, text: str, reply_to: int | None) -> None:
         self.timeline.to_bottom()
-        self.outgoing.submit(text, reply_to)
+        self.submitter.submit(text, reply_to)
 
     def _not_sent(self, chat: str, text: str, reason: str) -> None:
         where = "" if chat == self.workspace.current else chat
         if not where and self.composer.is_empty:
             self.composer.insert(text)
-        self.workspace.fail(not_sent(where, reason, self.wishes.keys))
+        self.workspace.fail(not_sent(where, reason, self.config.keys))
 
     # Boxes ----------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class FullScreen:
     def box_look(self) -> Look:
         """How lines in a box are to look."""
         return Look(
-            columns=self.screen.box_cells - 4,
+            columns=self.panels.box_cells - 4,
             time_format=self.workspace.preferences.time_format,
             me=self._link.model.me,
         )
@@ -303,8 +303,8 @@ class FullScreen:
             if not layout.has_focus(self.box.focus):
                 layout.focus(self.box.focus)
         elif self.is_resting:
-            if not layout.has_focus(self.screen.rest):
-                layout.focus(self.screen.rest)
+            if not layout.has_focus(self.panels.rest):
+                layout.focus(self.panels.rest)
         elif not layout.has_focus(self.composer.container):
             self.composer.focus()
 
@@ -330,45 +330,45 @@ class FullScreen:
 
     def before_paint(self) -> None:
         """Bring up to date what is about to be painted."""
-        if self.following.has_news and self.box is not None and self.box.is_live:
+        if self.link_events.has_news and self.box is not None and self.box.is_live:
             self.box.refresh()
         # Esc acts when no key is pressed, but some time after it.
         self.place_focus()
-        if self.watching.is_watched(self.workspace.current):
-            self.watching.mark_seen()
+        if self.read_tracker.is_watched(self.workspace.current):
+            self.read_tracker.mark_seen()
 
     def painted(self) -> None:
         """Go on after a frame: title, and what it had to do without."""
         self._frames.painted()
-        if self.following.has_news:
-            self.following.has_news = False
+        if self.link_events.has_news:
+            self.link_events.has_news = False
             current = self.workspace.current
-            self._title.set(title_text(self._link.model, self.wishes, current))
-        self.following.load_more()
-        self._late.painted()
+            self._title.set(title_text(self._link.model, self.config, current))
+        self.link_events.load_more()
+        self._assets.painted()
 
     # What happens ---------------------------------------------------------------------
 
     def _changed(self, change: Change) -> None:
         self._notifier.changed(change)
-        self.following.changed(change)
+        self.link_events.changed(change)
 
     def _state_changed(self, state: LinkState) -> None:
-        self.following.state_changed(state)
+        self.link_events.state_changed(state)
 
     @property
     def previous(self) -> str | None:
         """The chat that was open before this one."""
-        return self.opening.previous
+        return self.navigation.previous
 
     def focus_changed(self, has_focus: bool) -> None:
         """Take in that the terminal got or lost the focus, which it says as a key."""
-        self.watching.focus_changed(has_focus)
+        self.read_tracker.focus_changed(has_focus)
 
     def key_pressed(self) -> None:
         """Take in that somebody pressed a key, and that it was dealt with."""
         self.place_focus()
-        self.watching.key_pressed()
+        self.read_tracker.key_pressed()
 
     def _follow(self, link: str) -> None:
         if not open_link(link, self.environment):

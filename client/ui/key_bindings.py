@@ -18,20 +18,20 @@ ESCAPE = Keys.Escape
 
 
 def make_bindings(
-    face: "FullScreen", handlers: Mapping[str, "Handler"]
+    ui: "FullScreen", handlers: Mapping[str, "Handler"]
 ) -> KeyBindingsBase:
     """Return the keys of the full screen.
 
     Args:
-        face: Where they are pressed.
+        ui: Where they are pressed.
         handlers: By name of the action, what does it; those of writing are the
             composer's.
     """
-    is_box = Condition(lambda: face.box is not None)
-    is_select = Condition(lambda: face.timeline.is_selecting) & ~is_box
-    is_bare = Condition(lambda: face.timeline.is_bare) & ~is_box & ~is_select
-    is_chat = Condition(lambda: not face.composer.is_choosing) & ~is_box & ~is_select
-    is_empty = Condition(lambda: face.composer.is_empty)
+    is_box = Condition(lambda: ui.box is not None)
+    is_select = Condition(lambda: ui.timeline.is_selecting) & ~is_box
+    is_bare = Condition(lambda: ui.timeline.is_bare) & ~is_box & ~is_select
+    is_chat = Condition(lambda: not ui.composer.is_choosing) & ~is_box & ~is_select
+    is_empty = Condition(lambda: ui.composer.is_empty)
     places: dict[Place, FilterOrBool] = {
         "always": True,
         "chat": is_chat,
@@ -41,16 +41,16 @@ def make_bindings(
     }
     # Nothing is written where the composer is not seen.
     writing: dict[Place, FilterOrBool] = {**places, "chat": is_chat & ~is_bare}
-    wishes = face.wishes.keys
-    is_writing = {action.name: _is_writing(action, face) for action in ACTIONS}
+    config = ui.config.keys
+    is_writing = {action.name: _is_writing(action, ui) for action in ACTIONS}
     terminal = KeyBindings()
-    terminal.add(FOCUS_IN)(lambda _: face.focus_changed(True))
-    terminal.add(FOCUS_OUT)(lambda _: face.focus_changed(False))
-    terminal.add("c-d", filter=is_chat & ~is_bare & is_empty)(lambda _: face.quit())
+    terminal.add(FOCUS_IN)(lambda _: ui.focus_changed(True))
+    terminal.add(FOCUS_OUT)(lambda _: ui.focus_changed(False))
+    terminal.add("c-d", filter=is_chat & ~is_bare & is_empty)(lambda _: ui.quit())
     for key in ("<any>", "c-c", "escape", "enter"):
-        terminal.add(key, filter=is_bare)(lambda _: face.set_bare(False))
+        terminal.add(key, filter=is_bare)(lambda _: ui.set_bare(False))
     terminal.add("<any>", filter=is_select)(lambda _: None)
-    terminal.add("c-c", filter=is_select)(lambda _: face.timeline.select_clear())
+    terminal.add("c-c", filter=is_select)(lambda _: ui.timeline.select_clear())
     # Else Alt and a letter would be Esc, and then a letter that is typed.
     terminal.add("escape", "<any>", filter=is_select | is_box)(lambda _: None)
     return merge_key_bindings(
@@ -58,19 +58,19 @@ def make_bindings(
             terminal,
             bind(
                 [action for action in ACTIONS if is_writing[action.name]],
-                {**face.composer.handlers, **handlers},
-                wishes,
+                {**ui.composer.handlers, **handlers},
+                config,
                 writing,
             ),
             bind(
                 [action for action in ACTIONS if not is_writing[action.name]],
                 handlers,
-                wishes,
+                config,
                 places,
             ),
         ]
     )
 
 
-def _is_writing(action: Action, face: "FullScreen") -> bool:
-    return action.name in face.composer.handlers or action.name == "interrupt"
+def _is_writing(action: Action, ui: "FullScreen") -> bool:
+    return action.name in ui.composer.handlers or action.name == "interrupt"

@@ -14,7 +14,7 @@ from client.ui.messages import highlight
 from client.ui.timeline.timeline import Timeline
 
 
-class Late:
+class LazyAssets:
     """Loads what a timeline would have shown, had it been there.
 
     Args:

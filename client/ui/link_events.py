@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from client.ui.app import FullScreen
 
 
-class Following:
+class LinkEvents:
     """Takes in what a link tells the full screen.
 
     Args:
-        face: The full screen.
+        ui: The full screen.
         room: A room to be entered once online, None for none.
 
     Attributes:
@@ -26,68 +26,68 @@ class Following:
         has_news: Whether something is another than in the last frame.
     """
 
-    def __init__(self, face: "FullScreen", room: str | None) -> None:
+    def __init__(self, ui: "FullScreen", room: str | None) -> None:
         self.error: Exception | None = None
         self.has_news = True
-        self._face = face
+        self._ui = ui
         self._room = room
 
     def changed(self, change: Change) -> None:
         """Show a change, which the model has already."""
-        face = self._face
-        face.composer.changed(change)
-        face.screen.changed(change)
+        ui = self._ui
+        ui.composer.changed(change)
+        ui.panels.changed(change)
         match change:
-            case EntriesAdded(origin="live") if face.watching.is_watched(change.chat):
-                face.watching.mark_seen()
-            case TypingSeen() if change.chat == face.workspace.current:
+            case EntriesAdded(origin="live") if ui.read_tracker.is_watched(change.chat):
+                ui.read_tracker.mark_seen()
+            case TypingSeen() if change.chat == ui.workspace.current:
                 # It is to go away again, also if nothing else happens meanwhile.
-                asyncio.get_running_loop().call_later(TYPING_SECONDS, face.paint)
+                asyncio.get_running_loop().call_later(TYPING_SECONDS, ui.paint)
             case TypingSeen():
                 return
             case ChatRemoved():
-                face.opening.removed(change)
+                ui.navigation.removed(change)
             case SyncDone():
                 self._synced()
             case _:
                 pass
-        face.teller.changed(change)
+        ui.messages.changed(change)
         self.has_news = True
-        face.paint_soon()
+        ui.paint_soon()
 
     def state_changed(self, state: LinkState) -> None:
         """Show how the link is now; end the program if it has stopped for good."""
-        face = self._face
+        ui = self._ui
         if state.name == "stopped" and state.error is not None:
             self.error = state.error
-            face.quit()
+            ui.quit()
         elif state.name == "online" and self._room is not None:
-            face.enter(f"/join {self._room}")
+            ui.enter(f"/join {self._room}")
             self._room = None
         if state.name == "online" and state.round_trip_ms is not None:
-            shown = steady_ms(face.state.round_trip_ms, state.round_trip_ms)
+            shown = steady_ms(ui.state.round_trip_ms, state.round_trip_ms)
             state = msgspec.structs.replace(state, round_trip_ms=shown)
-        if state != face.state:
-            face.state = state
-            face.paint_soon()
+        if state != ui.state:
+            ui.state = state
+            ui.paint_soon()
 
     def load_more(self) -> None:
         """Fetch what is about to be seen, or is missing of what is seen."""
-        face = self._face
-        chat = face.workspace.current
-        if chat is None or chat not in face.workspace.model.chats:
+        ui = self._ui
+        chat = ui.workspace.current
+        if chat is None or chat not in ui.workspace.model.chats:
             return
-        if face.timeline.needs_older:
-            face.loader.older(chat)
-        gap = face.timeline.visible_gap
+        if ui.timeline.needs_older:
+            ui.loader.older(chat)
+        gap = ui.timeline.visible_gap
         if gap is not None:
-            face.loader.fill(gap)
+            ui.loader.fill(gap)
 
     def _synced(self) -> None:
-        face = self._face
-        face.loader.came_online()
-        face.opening.synced()
-        chat = face.workspace.current
+        ui = self._ui
+        ui.loader.came_online()
+        ui.navigation.synced()
+        chat = ui.workspace.current
         if chat is not None and chat.startswith("#"):
-            face.loader.members(chat)
+            ui.loader.members(chat)
         self.load_more()

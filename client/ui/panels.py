@@ -50,7 +50,7 @@ from client.ui.sidebar import (
 )
 from client.ui.timeline.painting import TimelineWindow
 from client.ui.toolkit.rows_control import RowsControl
-from client.ui.toolkit.screen_layout import Arrangement, Parts, RowsWindow, Widths
+from client.ui.toolkit.screen_layout import Parts, RowsWindow, ScreenLayout, Widths
 
 if TYPE_CHECKING:
     from client.ui.app import FullScreen
@@ -83,14 +83,14 @@ class _Rows(NamedTuple):
     rows: list[Line]
 
 
-class Screen:
+class Panels:
     """The arrangement of a full screen.
 
     What it says of chats and people is worked out once after each change of the model,
     not in each frame.
 
     Args:
-        face: Whose it is.
+        ui: Whose it is.
 
     Attributes:
         layout: For the application.
@@ -100,8 +100,8 @@ class Screen:
         wants_people: Likewise for who is here.
     """
 
-    def __init__(self, face: "FullScreen") -> None:
-        self._face = face
+    def __init__(self, ui: "FullScreen") -> None:
+        self._ui = ui
         self.wants_chats: bool | None = None
         self.wants_people: bool | None = None
         self.rest = Window(FormattedTextControl(focusable=True), height=0)
@@ -132,14 +132,14 @@ class Screen:
 
     def _chat_changed(self, address: str) -> None:
         self._chats_rows = None
-        chat = self._face.workspace.model.chats.get(address)
+        chat = self._ui.workspace.model.chats.get(address)
         # Nearly always it stays in its place; then there is nothing to sort.
         if chat is None or self._place(chat) != self._places.get(address):
             self._chats = None
 
     def opened(self, address: str | None) -> None:
         """Take in that another chat is open, which is not marked as read yet."""
-        chat = self._face.workspace.model.chats.get(address or "")
+        chat = self._ui.workspace.model.chats.get(address or "")
         if chat is None:
             self._kept = None
         else:
@@ -151,7 +151,7 @@ class Screen:
     @property
     def is_bare(self) -> bool:
         """Whether only text is shown."""
-        return self._face.timeline.is_bare
+        return self._ui.timeline.is_bare
 
     @property
     def has_chats(self) -> bool:
@@ -179,7 +179,7 @@ class Screen:
     def chats(self) -> list[Chat]:
         """The chats in the order of the list."""
         if self._chats is None:
-            model = self._face.workspace.model
+            model = self._ui.workspace.model
             self._chats = chat_list(model, self.is_quiet, self._kept)
             self._places = {chat.address: self._place(chat) for chat in self._chats}
         return self._chats
@@ -195,8 +195,8 @@ class Screen:
     def people(self) -> list[Person]:
         """Who is in the open room."""
         if self._people is None:
-            ws = self._face.workspace
-            self._people = people_of(ws.model, ws.chat)
+            workspace = self._ui.workspace
+            self._people = people_of(workspace.model, workspace.chat)
             self._people_cells = people_cells(self._people)
         return self._people
 
@@ -218,7 +218,7 @@ class Screen:
     @property
     def timeline_rows(self) -> int:
         """How many lines the timeline has."""
-        return max(3, self._face.app.output.get_size().rows - 3)
+        return max(3, self._ui.app.output.get_size().rows - 3)
 
     @property
     def box_cells(self) -> int:
@@ -227,41 +227,41 @@ class Screen:
 
     def is_quiet(self, chat: str) -> bool:
         """Whether a chat is never to notify."""
-        return self._face.wishes.rule_of(chat) == "nothing"
+        return self._ui.config.rule_of(chat) == "nothing"
 
     def _place(self, chat: Chat) -> Place:
         return place_of(chat, self.is_quiet, self._kept)
 
     @property
     def _columns(self) -> int:
-        return self._face.app.output.get_size().columns
+        return self._ui.app.output.get_size().columns
 
     # Windows --------------------------------------------------------------------------
 
     def _make_layout(self) -> Layout:
-        face = self._face
+        ui = self._ui
         chats = RowsControl(self._sidebar, on_click=self._clicked_chat)
         parts = Parts(
             header=RowsWindow(RowsControl(self._header)),
             chats=RowsWindow(chats, "class:sidebar"),
-            timeline=TimelineWindow(face.timeline),
+            timeline=TimelineWindow(ui.timeline),
             people=RowsWindow(RowsControl(self._members), "class:people"),
             status=RowsWindow(RowsControl(self._status)),
-            composer=face.composer.container,
+            composer=ui.composer.container,
             rest=self.rest,
         )
-        body = Arrangement(
+        body = ScreenLayout(
             parts,
             is_bare=lambda: self.is_bare,
-            is_asking=lambda: face.composer.is_choosing,
+            is_asking=lambda: ui.composer.is_choosing,
             widths=self._widths,
         )
-        is_over = Condition(lambda: face.box is not None)
+        is_over = Condition(lambda: ui.box is not None)
         box = ConditionalContainer(DynamicContainer(self._box), filter=is_over)
         place = Float(box, width=lambda: self.box_cells, height=self._box_height)
         return Layout(
-            FloatContainer(body, [*face.composer.floats, place]),
-            focused_element=face.composer.window,
+            FloatContainer(body, [*ui.composer.floats, place]),
+            focused_element=ui.composer.window,
         )
 
     def _widths(self) -> Widths:
@@ -272,48 +272,50 @@ class Screen:
 
     def _box(self) -> AnyContainer:
         # Always the same where there is none: else all keys would be bound anew.
-        return self._face.box.container if self._face.box is not None else self._none
+        return self._ui.box.container if self._ui.box is not None else self._none
 
     def _box_height(self) -> int:
-        rows = self._face.app.output.get_size().rows
+        rows = self._ui.app.output.get_size().rows
         return min(MAX_ROWS, max(5, rows - 3))
 
     # Rows -----------------------------------------------------------------------------
 
     def _header(self, cells: int, _: int) -> list[Line]:
-        ws = self._face.workspace
-        hello = ws.link.hello
+        workspace = self._ui.workspace
+        hello = workspace.link.hello
         people = self.people
         present = count_present(people) if people else None
-        server = hello.name if hello is not None else ws.server.partition("://")[2]
-        about_it = about(ws.model, ws.current)
-        return [header_row(ws.current, about_it, present, server, cells)]
+        server = (
+            hello.name if hello is not None else workspace.server.partition("://")[2]
+        )
+        about_it = about(workspace.model, workspace.current)
+        return [header_row(workspace.current, about_it, present, server, cells)]
 
     def _status(self, cells: int, _: int) -> list[Line]:
-        face = self._face
-        ws = face.workspace
-        items = ws.link.outbox_items()
-        typing = ws.chat.typing(face.now()) if ws.chat is not None else []
+        ui = self._ui
+        workspace = ui.workspace
+        items = workspace.link.outbox_items()
+        typing = workspace.chat.typing(ui.now()) if workspace.chat is not None else []
         status = Status(
-            state=face.state,
-            server=ws.server,
+            state=ui.state,
+            server=workspace.server,
             waiting=sum(item.state == "waiting" for item in items),
             refused=sum(item.state == "refused" for item in items),
             typing=typing,
-            transfers=ws.link.transfers.items,
-            below=face.timeline.new_below,
+            transfers=workspace.link.transfers.items,
+            below=ui.timeline.new_below,
             below_key=self._below_key(),
-            said=face.flashed,
-            hint=self._hint(SELECT_HINT if face.timeline.is_selecting else HINT),
+            said=ui.flashed,
+            hint=self._hint(SELECT_HINT if ui.timeline.is_selecting else HINT),
         )
         return [status_row(status, cells)]
 
     def _below_key(self) -> str:
         """Return the key that goes to the bottom now, as one has it."""
-        face = self._face
-        if face.timeline.is_selecting:
+        ui = self._ui
+        if ui.timeline.is_selecting:
             return ""
-        return (face.composer.is_empty and self._key("end")) or self._key("bottom")
+        return (ui.composer.is_empty and self._key("end")) or self._key("bottom")
 
     def _hint(self, actions: Iterable[tuple[str, str]]) -> str:
         keys = [(self._key(name), said) for name, said in actions]
@@ -321,12 +323,12 @@ class Screen:
 
     def _key(self, name: str) -> str:
         """Return the first key of an action, as one has it; "" if it has none."""
-        return shown_keys(_ACTIONS[name], self._face.wishes.keys).partition(", ")[0]
+        return shown_keys(_ACTIONS[name], self._ui.config.keys).partition(", ")[0]
 
     def _sidebar(self, cells: int, height: int) -> list[Line]:
         kept = self._chats_rows
         if kept is None or (kept.cells, kept.height) != (cells, height):
-            current = self._face.workspace.current
+            current = self._ui.workspace.current
             shown = visible_chats(self.chats, current, height, self.is_quiet)
             self.shown_chats = shown
             rows = sidebar_rows(shown, current, cells, self.is_quiet)
@@ -342,5 +344,5 @@ class Screen:
 
     def _clicked_chat(self, row: int) -> None:
         if row < len(self.shown_chats):
-            self._face.close_box()
-            self._face.workspace.switch(self.shown_chats[row].address)
+            self._ui.close_box()
+            self._ui.workspace.switch(self.shown_chats[row].address)

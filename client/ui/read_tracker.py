@@ -7,7 +7,7 @@ from client.notify.notifier import Notifier
 from client.ui.timeline.timeline import Timeline
 
 
-class Watching:
+class ReadTracker:
     """Knows whether somebody looks, and marks what they see as read.
 
     Args:

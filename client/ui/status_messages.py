@@ -27,22 +27,22 @@ Keys = Mapping[str, tuple[str, ...]]
 _ACTIONS = {action.name: action for action in ACTIONS}
 
 
-class Teller:
+class StatusMessages:
     """Says each thing once, in the open chat.
 
     Args:
-        ws: Where to.
+        workspace: Where to.
     """
 
-    def __init__(self, ws: Workspace) -> None:
-        self._ws = ws
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._over: set[int] = set()
         self._is_first_sync = True
 
     def changed(self, change: Change) -> None:
         """Say what a change means, if it is to be said."""
         match change:
-            case InvitesChanged() if self._ws.model.is_synced:
+            case InvitesChanged() if self._workspace.model.is_synced:
                 self._invited(change.room)
             case TransferChanged():
                 self._transfer(change.transfer)
@@ -50,35 +50,37 @@ class Teller:
                 self._is_first_sync = False
                 self._welcome()
             case Reset():
-                self._ws.say(
+                self._workspace.say(
                     "the server has begun anew, so what was kept of it here is dropped"
                 )
             case Notice():
-                self._ws.say(change.text)
+                self._workspace.say(change.text)
             case _:
                 pass
 
     def _welcome(self) -> None:
-        hello = self._ws.link.hello
+        hello = self._workspace.link.hello
         if hello is not None and hello.motd:
-            self._ws.say(hello.motd)
-        for room in sorted(self._ws.model.invites):
+            self._workspace.say(hello.motd)
+        for room in sorted(self._workspace.model.invites):
             self._invited(room)
 
     def _invited(self, room: str) -> None:
-        by = self._ws.model.invites.get(room)
+        by = self._workspace.model.invites.get(room)
         if by is not None:
-            self._ws.say(f"{by} invites you to {room}: /join {room} or /decline {room}")
+            self._workspace.say(
+                f"{by} invites you to {room}: /join {room} or /decline {room}"
+            )
 
     def _transfer(self, transfer: Transfer) -> None:
         if not transfer.is_over or transfer.id in self._over:
             return
         self._over.add(transfer.id)
         if transfer.state == "failed":
-            self._ws.fail(outcome_text(transfer))
-        elif transfer.state == "cancelled" or transfer.chat != self._ws.current:
+            self._workspace.fail(outcome_text(transfer))
+        elif transfer.state == "cancelled" or transfer.chat != self._workspace.current:
             # In the open chat the file's own row says what became of it.
-            self._ws.say(outcome_text(transfer))
+            self._workspace.say(outcome_text(transfer))
 
 
 class Flash:

@@ -52,11 +52,11 @@ class EnteredAt(Workspace):
         self._whole.switch(address)
 
 
-class Outgoing:
+class Submitter:
     """Sends messages and carries out commands, each kind one after the other.
 
     Args:
-        ws: Where they are entered.
+        workspace: Where they are entered.
         registry: The commands.
         on_refused: Told chat, text and reason of a message that could not even be
             written down.
@@ -64,11 +64,11 @@ class Outgoing:
 
     def __init__(
         self,
-        ws: Workspace,
+        workspace: Workspace,
         registry: Registry,
         on_refused: Callable[[str, str, str], None],
     ) -> None:
-        self._ws = ws
+        self._workspace = workspace
         self._registry = registry
         self._on_refused = on_refused
         self._commands: asyncio.Queue[tuple[Workspace, str]] = asyncio.Queue()
@@ -81,9 +81,9 @@ class Outgoing:
             self._messages.put_nowait(message)
         elif self._is_end(text):
             # It does not wait for a server that does not answer.
-            self._ws.face.quit()
+            self._workspace.frontend.quit()
         else:
-            self._commands.put_nowait((EnteredAt(self._ws), text))
+            self._commands.put_nowait((EnteredAt(self._workspace), text))
 
     async def send(self) -> None:
         """Send messages, until cancelled."""
@@ -97,12 +97,12 @@ class Outgoing:
     async def carry_out(self) -> None:
         """Carry out commands, until cancelled."""
         while True:
-            ws, text = await self._commands.get()
+            workspace, text = await self._commands.get()
             try:
-                await run(ws, self._registry, text)
+                await run(workspace, self._registry, text)
             except Exception as error:
                 logger.exception("a command failed")
-                self._ws.fail(f"that went wrong inside: {error!r}")
+                self._workspace.fail(f"that went wrong inside: {error!r}")
 
     async def drain(self) -> None:
         """Wait until all messages are written down; while ``send`` is running."""
@@ -111,12 +111,12 @@ class Outgoing:
                 await self._messages.join()
 
     def _message(self, text: str, reply_to: int | None) -> _Message | None:
-        chat, command = self._ws.current, split_command(text)
+        chat, command = self._workspace.current, split_command(text)
         if chat is None:
             return None
         if command is None:
             said = plain_text(text).strip("\n").rstrip()
-            if self._ws.address_alone(text) is not None:
+            if self._workspace.address_alone(text) is not None:
                 return None
             return _Message(chat, said, "text", reply_to)
         name, said = command
@@ -132,7 +132,7 @@ class Outgoing:
     async def _send(self, message: _Message) -> None:
         chat, text, kind, reply_to = message
         try:
-            await self._ws.link.send(chat, text, kind, reply_to=reply_to)
+            await self._workspace.link.send(chat, text, kind, reply_to=reply_to)
         except ChatError as error:
             self._on_refused(chat, text, error.reason)
         except LinkError as error:

@@ -8,7 +8,7 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.output import Output
 
 from client.terminal.themes import make_theme
-from client.ui.action_handlers import Moves
+from client.ui.action_handlers import ActionHandlers
 from client.ui.key_bindings import ESCAPE, make_bindings
 from client.ui.toolkit.renderer import use_row_renderer
 
@@ -20,29 +20,29 @@ CHORD_SECONDS = 1.0
 
 
 def make_application(
-    face: "FullScreen", input: Input, output: Output
+    ui: "FullScreen", input: Input, output: Output
 ) -> Application[None]:
     """Return what paints the screen of a face, and passes on its keys.
 
     Args:
-        face: The full screen; it is told of each frame and of each key.
+        ui: The full screen; it is told of each frame and of each key.
         input: Where keys come from.
         output: Where to draw.
     """
-    general = face.wishes.general
-    theme = make_theme(general.theme, face.environment, face.wishes.colors)
+    general = ui.config.general
+    theme = make_theme(general.theme, ui.environment, ui.config.colors)
     app: Application[None] = Application(
-        layout=face.screen.layout,
-        key_bindings=make_bindings(face, Moves(face).handlers),
+        layout=ui.panels.layout,
+        key_bindings=make_bindings(ui, ActionHandlers(ui).handlers),
         style=theme.to_style(),
         include_default_pygments_style=False,
         color_depth=theme.to_depth(),
         full_screen=True,
         erase_when_done=True,
         # In the bare mode it is the terminal that is to select.
-        mouse_support=Condition(lambda: face.is_mouse_on and not face.timeline.is_bare),
-        before_render=lambda _: face.before_paint(),
-        after_render=lambda _: face.painted(),
+        mouse_support=Condition(lambda: ui.is_mouse_on and not ui.timeline.is_bare),
+        before_render=lambda _: ui.before_paint(),
+        after_render=lambda _: ui.painted(),
         input=input,
         output=output,
     )
@@ -50,20 +50,20 @@ def make_application(
     app.ttimeoutlen = general.escape_ms / 1_000
 
     def key_pressed() -> None:
-        face.key_pressed()
+        ui.key_pressed()
         buffer = app.key_processor.key_buffer
         is_escape = len(buffer) == 1 and buffer[0].key == ESCAPE
-        is_meant = is_escape and _escape_does_something(face)
+        is_meant = is_escape and _escape_does_something(ui)
         app.timeoutlen = app.ttimeoutlen if is_meant else CHORD_SECONDS
 
-    app.key_processor.before_key_press += lambda _: face.watching.key_begins()
+    app.key_processor.before_key_press += lambda _: ui.read_tracker.key_begins()
     app.key_processor.after_key_press += lambda _: key_pressed()
     return app
 
 
-def _escape_does_something(face: "FullScreen") -> bool:
+def _escape_does_something(ui: "FullScreen") -> bool:
     """Whether Esc alone is to act at once; else it may be the Alt of a next key."""
-    composer = face.composer
+    composer = ui.composer
     is_writing = composer.menu.is_open or composer.reply_to is not None
-    is_over = face.box is not None or face.is_resting or composer.is_choosing
+    is_over = ui.box is not None or ui.is_resting or composer.is_choosing
     return is_over or is_writing

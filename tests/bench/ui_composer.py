@@ -22,7 +22,7 @@ from client.keys.actions import ACTIONS, bind
 from client.link.link import Link
 from client.storage.preferences import Preferences
 from client.ui.composer.composer import Composer
-from tests.fakes.link import FakeFace, room
+from tests.fakes.link import FakeFrontend, room
 from tests.unit.client.ui.composer.composing import PASTE, ComposerLink
 
 KEYS = 200
@@ -38,13 +38,13 @@ class Bench:
     def __init__(self, pipe: PipeInput) -> None:
         self.pipe = pipe
         self.link = ComposerLink()
-        ws = Workspace(
-            cast(Link, self.link), "tls://lab:4747", Preferences(None), FakeFace()
+        workspace = Workspace(
+            cast(Link, self.link), "tls://lab:4747", Preferences(None), FakeFrontend()
         )
-        self.composer = Composer(ws, lambda text, reply_to: None, None)
+        self.composer = Composer(workspace, lambda text, reply_to: None, None)
         self.link.on_change = self.composer.changed
         self.link.log_in(room("#ops"))
-        ws.current = "#ops"
+        workspace.current = "#ops"
         root = FloatContainer(
             HSplit([Window(), self.composer.container]), floats=self.composer.floats
         )

@@ -33,7 +33,7 @@ from client.ui.timeline.painting import TimelineWindow
 from client.ui.timeline.timeline import Timeline
 from client.ui.toolkit.renderer import use_row_renderer
 from client.ui.toolkit.rows_control import RowsControl
-from tests.fakes.link import FakeFace, FakeLink
+from tests.fakes.link import FakeFrontend, FakeLink
 
 COLUMNS, ROWS = 120, 40
 SIDEBAR_CELLS = 18
@@ -63,7 +63,7 @@ class Bench:
         self.random = random.Random(1)
         link = FakeLink("alice")
         self.workspace = Workspace(
-            cast(Link, link), "tls://lab:4747", Preferences(None), FakeFace()
+            cast(Link, link), "tls://lab:4747", Preferences(None), FakeFrontend()
         )
         self.model = link.model
         record = ChatRecord(chat="#ops", last=count, read=count, first=1, unread=0)

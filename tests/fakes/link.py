@@ -213,7 +213,7 @@ class FakeTransfers:
         return self.items[at]
 
 
-class FakeFace:
+class FakeFrontend:
     """Keeps the text of every line that it is shown."""
 
     columns = 80
@@ -250,13 +250,13 @@ class Stage:
 
     def __init__(self) -> None:
         self.fake = FakeLink()
-        self.face = FakeFace()
+        self.frontend = FakeFrontend()
         self.now = NOON_MS / 1_000
-        self.ws = Workspace(
+        self.workspace = Workspace(
             cast(Link, self.fake),
             "tls://lab:4747",
             Preferences(None),
-            self.face,
+            self.frontend,
             lambda: self.now,
         )
 

@@ -30,7 +30,7 @@ from chatd.protocol.messages import (
     Message,
     ServerMessage,
 )
-from client.config.config_file import ClientSettings, GeneralSettings
+from client.config.config_file import ClientConfig, GeneralConfig
 from client.link.link import Link
 from client.link.reconnect import LinkState
 from client.model.changes import Change
@@ -46,7 +46,7 @@ from tests.helpers import PATIENCE, eventually
 STEADY = Timing(connect=5, ping=600, dead=1200, backoff_first=0.02, backoff_max=0.1)
 """Pings once, so that nothing happens by itself."""
 
-WISHES = ClientSettings(general=GeneralSettings(escape_ms=10))
+WISHES = ClientConfig(general=GeneralConfig(escape_ms=10))
 PASSWORD = "correct horse"
 SIZES = [(80, 24), (120, 40), (60, 15)]
 DAY_MS = 86_400_000
@@ -110,7 +110,7 @@ class Person:
     """Somebody who types and looks.
 
     Attributes:
-        face: The program.
+        ui: The program.
         server: What it is connected to.
         glass: What it draws on.
         task: The program while it runs.
@@ -119,9 +119,9 @@ class Person:
     task: asyncio.Task[Exception | None]
 
     def __init__(
-        self, face: FullScreen, server: FakeServer, keys: PipeInput, glass: Glass
+        self, ui: FullScreen, server: FakeServer, keys: PipeInput, glass: Glass
     ) -> None:
-        self.face = face
+        self.ui = ui
         self.server = server
         self.glass = glass
         self._keys = keys
@@ -129,7 +129,7 @@ class Person:
         self._marked = asyncio.Event()
         marks = KeyBindings()
         marks.add("f12")(lambda event: self._marked.set())
-        app = face.app
+        app = ui.app
         assert app.key_bindings is not None
         app.key_bindings = merge_key_bindings([app.key_bindings, marks])
         app.key_processor.before_key_press += lambda _: self._count()
@@ -141,19 +141,19 @@ class Person:
 
     @property
     def link(self) -> Link:
-        return self.face.workspace.link
+        return self.ui.workspace.link
 
     @property
     def current(self) -> str | None:
-        return self.face.workspace.current
+        return self.ui.workspace.current
 
     @property
     def text(self) -> str:
         """What is typed."""
-        return self.face.composer.buffer.text
+        return self.ui.composer.buffer.text
 
     def is_replying(self) -> bool:
-        return self.face.composer.reply_to is not None
+        return self.ui.composer.reply_to is not None
 
     @property
     def is_ended(self) -> bool:
@@ -162,17 +162,17 @@ class Person:
     @property
     def frames(self) -> int:
         """How many frames were painted so far."""
-        return self.face.app.render_counter
+        return self.ui.app.render_counter
 
     def has_box(self) -> bool:
-        return self.face.box is not None
+        return self.ui.box is not None
 
     def chat(self, address: str = "#ops") -> Chat:
         return self.link.model.chats[address]
 
     def frame(self) -> list[str]:
         """Return the rows of the screen, painted now."""
-        self.face.app._redraw()
+        self.ui.app._redraw()
         return self.glass.rows
 
     @property
@@ -195,7 +195,7 @@ class Person:
 
     def cells(self) -> list[list[str]]:
         """Return what each cell of each row shows; a wide letter has two cells."""
-        self.face.app._redraw()
+        self.ui.app._redraw()
         size, buffer = self.glass.size, self.glass.screen.buffer
         return [
             [buffer[y][x].data for x in range(size.columns)] for y in range(size.rows)
@@ -218,7 +218,7 @@ class Person:
     async def escape(self) -> None:
         """Press Esc alone, which is told from Alt by time."""
         await self.press("\x1b")
-        keys = self.face.app.key_processor
+        keys = self.ui.app.key_processor
         await self.until(lambda: not keys.key_buffer)
 
     async def press(self, key: str) -> None:
@@ -329,7 +329,7 @@ async def at_screen(
     *,
     chat: str | None = "#ops",
     home: Path | None = None,
-    wishes: ClientSettings = WISHES,
+    config: ClientConfig = WISHES,
     environment: dict[str, str] | None = None,
     room: str | None = None,
     make_link: Callable[..., Link] | None = None,
@@ -344,7 +344,7 @@ async def at_screen(
         rows: Of the terminal.
         chat: Which chat was open last, None if none was.
         home: Where things are kept; None keeps them in memory.
-        wishes: What ``client.toml`` says.
+        config: What ``client.toml`` says.
         environment: Of the process.
         room: What a join link asks for.
         make_link: Makes another link than the real one.
@@ -374,19 +374,19 @@ async def at_screen(
         )
 
     with create_pipe_input() as keys, create_app_session(keys, output):
-        face = FullScreen(
+        ui = FullScreen(
             make_link or make_real_link,
             server.address,
             settings,
             room=room,
             paths=paths,
-            wishes=wishes,
+            config=config,
             input=keys,
             output=output,
             environment={"TERM": "xterm-256color", **(environment or {})},
         )
-        person = Person(face, server, keys, glass)
-        person.task = asyncio.create_task(face.run())
+        person = Person(ui, server, keys, glass)
+        person.task = asyncio.create_task(ui.run())
         try:
             await person.type("")
             if is_online:
@@ -394,7 +394,7 @@ async def at_screen(
                 await person.idle()
             yield person
         finally:
-            face.quit()
+            ui.quit()
             async with asyncio.timeout(PATIENCE):
                 await person.task
 

@@ -193,9 +193,9 @@ async def test_who_types_elsewhere_is_not_in_the_status_line(server: Stage) -> N
 
 
 async def test_the_hint_at_a_long_message_names_ones_own_key(server: Stage) -> None:
-    wishes = msgspec.structs.replace(WISHES, keys={"select": ("c-o",)})
+    config = msgspec.structs.replace(WISHES, keys={"select": ("c-o",)})
     server.tell("a line\n" * 100)
-    async with at_screen(server, 120, 40, wishes=wishes) as person:
+    async with at_screen(server, 120, 40, config=config) as person:
         assert person.has("more lines (Ctrl+O, then Enter shows all)")
 
 
@@ -280,12 +280,12 @@ async def test_a_storm_of_resizes_leaves_a_whole_picture(server: Stage) -> None:
     async with at_screen(server) as person:
         for _ in range(40):
             person.glass.resize(chance.randint(1, 200), chance.randint(1, 60))
-            person.face.app._on_resize()
+            person.ui.app._on_resize()
             server.say("#ops", "meanwhile")
         person.glass.resize(80, 24)
-        person.face.app._on_resize()
+        person.ui.app._on_resize()
         shown = person.frame()
-        person.face.redraw()
+        person.ui.redraw()
         assert shown == person.frame()
         assert borders(person) == [16]
 

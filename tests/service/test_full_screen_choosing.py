@@ -9,7 +9,7 @@ import pytest
 
 from chatd.protocol.messages import Download
 from client.text.times import format_time
-from client.ui.dialogs.selection_actions import Choosing
+from client.ui.dialogs.selection_actions import SelectionActions
 from tests.service.full_screen import (
     DOWN,
     F4,
@@ -50,7 +50,7 @@ def copied(person: Person) -> list[str]:
 
 
 def chosen(person: Person) -> list[str]:
-    return [entry.text for entry in person.face.timeline.selected]
+    return [entry.text for entry in person.ui.timeline.selected]
 
 
 # Choosing -----------------------------------------------------------------------------
@@ -92,7 +92,7 @@ async def test_one_message_is_copied_as_its_text_alone(
     await person.type(alt("m") + "c")
     assert copied(person) == ["two\nlines, and a ✓"]
     assert "copied" in person.status
-    assert not person.face.timeline.is_selecting
+    assert not person.ui.timeline.is_selecting
 
 
 async def test_several_messages_are_copied_with_names_and_line_ends(
@@ -145,7 +145,7 @@ async def test_keys_that_end_the_choosing(person: Person, key: str) -> None:
         await person.escape()
     else:
         await person.type(key)
-    assert not person.face.timeline.is_selecting
+    assert not person.ui.timeline.is_selecting
     await person.type("typed")
     assert person.text == "typed"
 
@@ -154,10 +154,10 @@ async def test_what_is_typed_right_after_the_end_of_choosing_is_written(
     person: Person,
 ) -> None:
     await person.type(alt("m"))
-    end = Choosing(person.face).handlers["select-end"]
+    end = SelectionActions(person.ui).handlers["select-end"]
     end(cast(Any, None))
     # Before anything was painted.
-    assert person.face.app.layout.has_focus(person.face.composer.container)
+    assert person.ui.app.layout.has_focus(person.ui.composer.container)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ async def test_switching_ends_the_choosing(person: Person, server: Stage) -> Non
     server.say("@bob", "psst")
     await person.shows("! @bob")
     await person.type(alt("m"))
-    person.face.workspace.switch("@bob")
+    person.ui.workspace.switch("@bob")
     await person.type("typed")
     assert person.text == "typed"
 
@@ -243,7 +243,7 @@ async def test_any_other_key_ends_the_bare_mode_and_does_nothing_else(
         await person.escape()
     else:
         await person.type(key)
-    assert not person.face.timeline.is_bare
+    assert not person.ui.timeline.is_bare
     assert person.text == "draft"
     assert person.server.texts("#ops")[-1] == "message 4"
     await person.type("!")
@@ -256,7 +256,7 @@ async def test_one_can_scroll_in_the_bare_mode(person: Person, server: Stage) ->
     await person.shows("newest")
     await person.until(lambda: person.chat().gaps() == [])
     await person.type(alt("l") + PAGE_UP)
-    assert person.face.timeline.is_bare
+    assert person.ui.timeline.is_bare
     assert not person.has("newest")
 
 
@@ -281,7 +281,7 @@ async def test_the_wheel_scrolls_the_chat(person: Person, server: Stage) -> None
     await person.type(F4)
     person.frame()
     await person.type("\x1b[<64;40;10M")
-    assert not person.face.timeline.is_at_bottom
+    assert not person.ui.timeline.is_at_bottom
 
 
 async def test_a_click_on_a_link_copies_it_where_there_is_no_desktop(

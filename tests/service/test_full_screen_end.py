@@ -62,7 +62,7 @@ async def test_what_was_begun_outlives_the_window_of_the_terminal(
         await person.enter("sent")
         await person.type("half a thought")
         person.glass.is_gone = True
-        person.face.quit()
+        person.ui.quit()
         await person.until(lambda: person.is_ended)
     assert server.texts("#ops")[-1] == "sent"
     async with at_screen(server, home=tmp_path) as person:
@@ -157,7 +157,7 @@ async def test_help_over_a_question_gives_the_keys_back_to_it(person: Person) ->
 
 async def test_a_paste_into_a_box_stays_on_its_line(person: Person) -> None:
     await person.type(ctrl("k") + PASTE.format("op\ns"))
-    box = person.face.box
+    box = person.ui.box
     assert box is not None
     assert "\n" not in box.buffer.text
     assert person.has("#ops")

@@ -15,7 +15,7 @@ from chatd.protocol.messages import (
     MemberInfo,
     ReadPush,
 )
-from client.config.config_file import ClientSettings
+from client.config.config_file import ClientConfig
 from client.link.link import Link
 from client.link.reconnect import LinkState
 from client.model.changes import Change
@@ -56,8 +56,8 @@ def bells(person: Person) -> int:
     return transcript.count("\a") - transcript.count("\x1b]2;")
 
 
-async def rung(person: Person) -> int:
-    await person.face._notifier.idle()
+async def notified(person: Person) -> int:
+    await person.ui._notifier.idle()
     return bells(person)
 
 
@@ -67,12 +67,12 @@ async def rung(person: Person) -> int:
 async def test_a_mention_elsewhere_rings_once(person: Person, server: Stage) -> None:
     server.say("#lab", "alice: look")
     await person.shows("! #lab")
-    assert await rung(person) == 1
+    assert await notified(person) == 1
     logins = server.count(Auth)
     server.cut()
     await server.until(lambda: server.count(Auth) > logins)
     await person.until(lambda: person.link.model.is_synced)
-    assert await rung(person) == 1
+    assert await notified(person) == 1
 
 
 async def test_what_is_not_for_oneself_does_not_ring(
@@ -80,7 +80,7 @@ async def test_what_is_not_for_oneself_does_not_ring(
 ) -> None:
     server.say("#lab", "look")
     await person.shows("* #lab")
-    assert await rung(person) == 0
+    assert await notified(person) == 0
 
 
 async def test_what_is_before_ones_eyes_does_not_ring(
@@ -89,7 +89,7 @@ async def test_what_is_before_ones_eyes_does_not_ring(
     await person.press(FOCUS_IN)
     server.say("#ops", "alice: look")
     await person.shows("alice: look")
-    assert await rung(person) == 0
+    assert await notified(person) == 0
 
 
 async def test_the_open_chat_rings_while_the_terminal_has_no_focus(
@@ -98,7 +98,7 @@ async def test_the_open_chat_rings_while_the_terminal_has_no_focus(
     await person.press(FOCUS_OUT)
     server.say("#ops", "alice: look")
     await person.shows("alice: look")
-    assert await rung(person) == 1
+    assert await notified(person) == 1
 
 
 async def test_what_was_read_on_another_device_does_not_ring(
@@ -107,17 +107,17 @@ async def test_what_was_read_on_another_device_does_not_ring(
     seq = server.say("#lab", "alice: look")
     server.push(ReadPush(chat="#lab", seq=seq, user="alice"))
     await person.until(lambda: person.chat("#lab").read == seq)
-    assert await rung(person) == 0
+    assert await notified(person) == 0
 
 
 async def test_a_chat_that_is_never_to_notify_is_marked_and_does_not_ring(
     server: Stage,
 ) -> None:
-    wishes = ClientSettings(general=WISHES.general, chats={"#lab": "nothing"})
-    async with at_screen(server, wishes=wishes) as person:
+    config = ClientConfig(general=WISHES.general, chats={"#lab": "nothing"})
+    async with at_screen(server, config=config) as person:
         server.say("#lab", "alice: look")
         await person.shows("- #lab")
-        assert await rung(person) == 0
+        assert await notified(person) == 0
 
 
 async def test_a_notification_in_words_is_sent_to_terminals_that_show_them(
@@ -126,7 +126,7 @@ async def test_a_notification_in_words_is_sent_to_terminals_that_show_them(
     async with at_screen(server, environment={"TERM": "xterm-kitty"}) as person:
         server.say("#lab", "alice: \x1b]0;x\x07 look")
         await person.shows("! #lab")
-        await rung(person)
+        await notified(person)
         assert "\x1b]9;bob in #lab: alice: " in person.glass.transcript
         assert "\x1b]0;x" not in person.glass.transcript
 

@@ -37,8 +37,8 @@ async def person(server: Stage) -> AsyncIterator[Person]:
 
 def offered(person: Person) -> list[str]:
     """Return the lines of the box that is open."""
-    assert person.face.box is not None
-    return ["".join(text for _, text in item.row) for item in person.face.box.items]
+    assert person.ui.box is not None
+    return ["".join(text for _, text in item.row) for item in person.ui.box.items]
 
 
 # Searching ----------------------------------------------------------------------------
@@ -52,7 +52,7 @@ async def test_what_only_the_server_has_is_found_when_one_looks_further(
     assert offered(person)[1:] == ["look further back"]
     await person.type(ctrl("n") + "\r")
     await person.until(lambda: any("of old" in line for line in offered(person)))
-    box = person.face.box
+    box = person.ui.box
     assert box is not None
     assert box.chosen is box.items[-1]
     assert [line.split()[-1] for line in offered(person)] == ["today", "old"]
@@ -60,7 +60,7 @@ async def test_what_only_the_server_has_is_found_when_one_looks_further(
     await person.hides("Search in")
     await person.shows("the needle of old")
     assert person.has("hay 0")
-    assert person.face.timeline.highlight == "needle"
+    assert person.ui.timeline.highlight == "needle"
 
 
 async def test_a_search_for_what_nobody_wrote_ends_at_the_beginning(
@@ -160,8 +160,8 @@ async def test_a_result_shows_what_was_searched_for_also_in_a_long_message(
 async def test_the_switcher_offers_what_is_unread_and_then_where_one_was(
     person: Person, server: Stage
 ) -> None:
-    person.face.workspace.switch("#lab")
-    person.face.workspace.switch("#general")
+    person.ui.workspace.switch("#lab")
+    person.ui.workspace.switch("#general")
     server.say("@bob", "psst")
     await person.shows("! @bob")
     await person.type(ctrl("k"))

@@ -7,7 +7,7 @@ import pytest
 
 from chatd.protocol.errors import NotAllowedError
 from chatd.protocol.messages import Presence, PresenceOf
-from client.config.config_file import ClientSettings
+from client.config.config_file import ClientConfig
 from client.keys.actions import check_keys
 from client.model.chat import Chat
 from client.model.model import Model
@@ -92,8 +92,8 @@ async def test_a_refused_message_is_marked_where_it_is(
 
 async def test_the_keys_that_are_told_are_ones_own(server: Stage) -> None:
     keys = check_keys({"help": ["Ctrl+T"], "select-copy": ["x"], "end": []})
-    wishes = ClientSettings(general=WISHES.general, keys=keys)
-    async with at_screen(server, 80, 10, wishes=wishes) as person:
+    config = ClientConfig(general=WISHES.general, keys=keys)
+    async with at_screen(server, 80, 10, config=config) as person:
         assert person.status.endswith("Ctrl+T help")
         server.fill(30)
         server.say("#ops", "newest")

@@ -191,7 +191,7 @@ async def test_the_view_does_not_jump_while_older_pages_load(
         await other.type(PAGE_UP * 3)
         before = other.timeline
         loaded = len(other.chat().entries)
-        other.face.loader.older("#ops")
+        other.ui.loader.older("#ops")
         await other.until(lambda: len(other.chat().entries) > loaded)
         assert other.timeline == before
 
@@ -211,10 +211,10 @@ async def test_end_goes_to_the_bottom_only_while_nothing_is_typed(
     person: Person, server: Stage
 ) -> None:
     await person.type("abc" + "\x01" + PAGE_UP + END)
-    assert not person.face.timeline.is_at_bottom
-    assert person.face.composer.buffer.cursor_position == 3
+    assert not person.ui.timeline.is_at_bottom
+    assert person.ui.composer.buffer.cursor_position == 3
     await person.type(ctrl("u") + END)
-    assert person.face.timeline.is_at_bottom
+    assert person.ui.timeline.is_at_bottom
 
 
 async def test_a_failing_history_is_not_asked_for_in_each_frame(
@@ -229,7 +229,7 @@ async def test_a_failing_history_is_not_asked_for_in_each_frame(
         await person.idle()
         asked = server.count(History)
         for _ in range(5):
-            person.face.paint()
+            person.ui.paint()
             await person.idle()
         assert server.count(History) == asked <= 2
 
@@ -328,7 +328,7 @@ async def test_alt_g_says_that_nothing_was_written_since_a_day(person: Person) -
 async def test_alt_g_refuses_what_is_no_day(person: Person) -> None:
     await person.type(alt("g") + "yesterweek\r")
     assert person.has("that is no day")
-    assert person.face.box is not None
+    assert person.ui.box is not None
 
 
 async def test_the_search_jumps_far_back_with_what_was_around_it(
@@ -352,10 +352,10 @@ async def test_the_search_jumps_far_back_with_what_was_around_it(
         await person.shows("the needle of old")
         assert person.has("message 49")
         assert person.has("hay 0")
-        assert person.face.timeline.highlight == "NEEDLE"
+        assert person.ui.timeline.highlight == "NEEDLE"
         await person.type(END)
         assert person.has("hay 599")
-        assert person.face.timeline.highlight is None
+        assert person.ui.timeline.highlight is None
 
 
 async def test_a_search_without_an_answer_says_so(
@@ -377,7 +377,7 @@ async def test_going_to_what_a_message_replies_to_loads_it(server: Stage) -> Non
         assert person.chat().entry(3) is None
         await person.type(alt("m") + "g")
         await person.shows("message 2")
-        assert not person.face.timeline.is_at_bottom
+        assert not person.ui.timeline.is_at_bottom
 
 
 async def test_going_to_the_origin_of_no_reply_says_so(person: Person) -> None:

@@ -204,9 +204,9 @@ async def test_sending_goes_to_the_bottom(person: Person, server: Stage) -> None
     server.say("#ops", "newest")
     await person.shows("newest")
     await person.type("\x1b[5~")
-    assert not person.face.timeline.is_at_bottom
+    assert not person.ui.timeline.is_at_bottom
     await person.enter("back here")
-    assert person.face.timeline.is_at_bottom
+    assert person.ui.timeline.is_at_bottom
 
 
 async def test_typing_is_told_to_the_others(person: Person, server: Stage) -> None:

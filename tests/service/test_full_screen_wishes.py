@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from client.config.config_file import ClientSettings, parse_client_file
+from client.config.config_file import ClientConfig, parse_client_file
 from tests.service.full_screen import F1, Stage, at_screen, ctrl
 
 WISHES = """
@@ -34,12 +34,12 @@ async def server() -> AsyncIterator[Stage]:
         yield server
 
 
-def wished() -> ClientSettings:
+def wished() -> ClientConfig:
     return parse_client_file(WISHES, "client.toml")
 
 
 async def test_ones_own_keys_act_and_are_in_the_help(server: Stage) -> None:
-    async with at_screen(server, wishes=wished()) as person:
+    async with at_screen(server, config=wished()) as person:
         await person.type(ctrl("f"))
         assert person.current == "#lab"
         await person.type(F6)
@@ -53,14 +53,14 @@ async def test_ones_own_keys_act_and_are_in_the_help(server: Stage) -> None:
 async def test_the_mouse_is_on_from_the_start_where_that_is_wanted(
     server: Stage,
 ) -> None:
-    async with at_screen(server, wishes=wished()) as person:
+    async with at_screen(server, config=wished()) as person:
         assert MOUSE_ON in person.glass.transcript
     async with at_screen(server) as person:
         assert MOUSE_ON not in person.glass.transcript
 
 
 async def test_the_theme_and_ones_own_colours_are_seen(server: Stage) -> None:
-    async with at_screen(server, wishes=wished()) as person:
+    async with at_screen(server, config=wished()) as person:
         await person.shows("> #ops")
         cell = person.glass.screen.buffer[person.row_of("> #ops")][2]
         assert (cell.fg, cell.reverse) == ("green", False)
@@ -71,10 +71,10 @@ async def test_the_theme_and_ones_own_colours_are_seen(server: Stage) -> None:
 async def test_the_title_is_left_alone_where_none_is_wanted(
     server: Stage, is_wanted: bool
 ) -> None:
-    wishes = wished()
-    notify = msgspec.structs.replace(wishes.notify, title=is_wanted)
-    wishes = msgspec.structs.replace(wishes, notify=notify)
-    async with at_screen(server, wishes=wishes) as person:
+    config = wished()
+    notify = msgspec.structs.replace(config.notify, title=is_wanted)
+    config = msgspec.structs.replace(config, notify=notify)
+    async with at_screen(server, config=config) as person:
         server.say("#lab", "alice: look")
         await person.shows("! #lab")
         person.frame()

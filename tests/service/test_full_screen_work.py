@@ -89,15 +89,15 @@ async def test_nothing_is_written_while_nothing_happens(person: Person) -> None:
 
 
 async def test_a_round_trip_like_the_one_before_is_not_painted(person: Person) -> None:
-    person.face._state_changed(LinkState(name="online", round_trip_ms=40.0))
+    person.ui._state_changed(LinkState(name="online", round_trip_ms=40.0))
     await person.shows("online 40 ms")
     await person.idle()
     painted = person.frames
     for trip in (38.0, 44.5, 36.0, 49.0):
-        person.face._state_changed(LinkState(name="online", round_trip_ms=trip))
+        person.ui._state_changed(LinkState(name="online", round_trip_ms=trip))
     await person.idle()
     assert person.frames == painted
-    person.face._state_changed(LinkState(name="online", round_trip_ms=90.0))
+    person.ui._state_changed(LinkState(name="online", round_trip_ms=90.0))
     await person.shows("online 90 ms")
 
 
@@ -105,7 +105,7 @@ async def test_typing_elsewhere_is_not_painted(person: Person, server: Stage) ->
     painted = person.frames
     server.push(TypingPush(chat="#lab", user="bob"))
     server.push(TypingPush(chat="#infra", user="bob"))
-    await person.until(lambda: bool(person.chat("#infra").typing(person.face.now())))
+    await person.until(lambda: bool(person.chat("#infra").typing(person.ui.now())))
     await person.idle()
     assert person.frames == painted
 
@@ -131,20 +131,20 @@ async def test_a_key_is_one_frame(person: Person) -> None:
 
 
 async def test_a_key_makes_no_rows_anew(person: Person) -> None:
-    made = person.face.timeline.formatted
+    made = person.ui.timeline.formatted
     await person.type("hello")
     await person.idle()
-    assert person.face.timeline.formatted == made
+    assert person.ui.timeline.formatted == made
 
 
 async def test_a_message_makes_at_most_two_blocks_of_rows(
     person: Person, server: Stage
 ) -> None:
-    made = person.face.timeline.formatted
+    made = person.ui.timeline.formatted
     server.say("#ops", "one more")
     await person.shows("one more")
     await person.idle()
-    assert person.face.timeline.formatted - made <= 2
+    assert person.ui.timeline.formatted - made <= 2
 
 
 async def test_lists_are_worked_out_once_after_a_change_and_not_in_each_frame(

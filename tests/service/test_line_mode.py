@@ -16,12 +16,12 @@ from prompt_toolkit.input.base import PipeInput
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from chatd.protocol.messages import TypingPush
-from client.config.config_file import ClientSettings, GeneralSettings, Rule
+from client.config.config_file import ClientConfig, GeneralConfig, Rule
 from client.line.app import LineMode
 from client.link.link import Link
 from client.link.reconnect import LinkState
 from client.model.changes import Change
-from client.notify.notifier import Rung
+from client.notify.notifier import Notified
 from client.storage.preferences import Preferences
 from tests.fakes.link import NOON_MS, FakeLink, message, room
 from tests.helpers import PATIENCE, eventually
@@ -100,8 +100,8 @@ class Terminal:
 @contextlib.asynccontextmanager
 async def at_terminal(
     environment: dict[str, str] | None = None,
-    wishes: ClientSettings | None = None,
-    rung: Rung | None = None,
+    config: ClientConfig | None = None,
+    notified: Notified | None = None,
 ) -> AsyncIterator[Terminal]:
     out = Screen(80, 24)
     output = Vt100_Output(
@@ -122,8 +122,8 @@ async def at_terminal(
             make_link,
             "tls://lab:4747",
             settings,
-            wishes=wishes,
-            rung=rung,
+            config=config,
+            notified=notified,
             input=keys,
             output=output,
             environment={"TERM": "xterm-256color", **(environment or {})},
@@ -310,10 +310,10 @@ async def test_people_have_colours_unless_none_are_wanted() -> None:
 
 
 async def test_the_theme_and_the_colours_of_ones_own_count_here_too() -> None:
-    light = ClientSettings(general=GeneralSettings(theme="light"))
-    mine = ClientSettings(colors={"time": "#00ff00"})
-    for wishes, colour in ((light, "6c6c6c"), (mine, "00ff00"), (None, "808080")):
-        async with at_terminal({"COLORTERM": "truecolor"}, wishes) as terminal:
+    light = ClientConfig(general=GeneralConfig(theme="light"))
+    mine = ClientConfig(colors={"time": "#00ff00"})
+    for config, colour in ((light, "6c6c6c"), (mine, "00ff00"), (None, "808080")):
+        async with at_terminal({"COLORTERM": "truecolor"}, config) as terminal:
             terminal.link.take(message("look", 1))
             await terminal.shows("look")
             assert terminal.row_of("look")[0].fg == colour
@@ -323,9 +323,9 @@ async def test_the_theme_and_the_colours_of_ones_own_count_here_too() -> None:
     ("rule", "bells"), [("mentions", 1), ("all", 2), ("nothing", 0)]
 )
 async def test_the_bell_rings_for_what_is_wanted(rule: Rule, bells: int) -> None:
-    wishes = ClientSettings(chats={"#lab": rule})
-    rung = Rung(None, "tls://lab:4747", "alice")
-    async with at_terminal(wishes=wishes, rung=rung) as terminal:
+    config = ClientConfig(chats={"#lab": rule})
+    notified = Notified(None, "tls://lab:4747", "alice")
+    async with at_terminal(config=config, notified=notified) as terminal:
         notifier = terminal.mode._notifier
         assert notifier is not None
         for seq, text in ((1, "look"), (2, "alice: look")):

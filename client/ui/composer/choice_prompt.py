@@ -15,7 +15,7 @@ _HINT = " a letter, or arrows and Enter; Esc for nothing"
 Chosen = Callable[[Way], None]
 
 
-class Choice:
+class ChoicePrompt:
     """A question in the place of the composer, while there is one.
 
     Attributes:

@@ -22,7 +22,7 @@ from client.commands.local_paths import expand, is_folder_name, names_in
 from client.commands.registry import Registry
 from client.commands.workspace import Workspace
 from client.ui.composer import emoji
-from client.ui.composer.name_index import Known
+from client.ui.composer.name_index import NameIndex
 
 MAX_WORD = 128
 """Longer words are not completed."""
@@ -50,15 +50,17 @@ class ChatCompleter(Completer):
     """Completes what is typed in a chat.
 
     Args:
-        ws: What is open, and which files were listed.
+        workspace: What is open, and which files were listed.
         registry: The commands.
         known: The people and rooms.
     """
 
-    def __init__(self, ws: Workspace, registry: Registry, known: Known) -> None:
-        self._ws = ws
+    def __init__(
+        self, workspace: Workspace, registry: Registry, names: NameIndex
+    ) -> None:
+        self._workspace = workspace
         self._registry = registry
-        self._known = known
+        self._names = names
 
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
@@ -96,19 +98,19 @@ class ChatCompleter(Completer):
         if sign is None:
             if not word or not is_asked:
                 return []
-            people = self._known.people(word, MAX_CANDIDATES)
+            people = self._names.people(word, MAX_CANDIDATES)
             return _offers(word, people, suffix)
         begun = word[sign:]
         match begun[0]:
             case "@":
                 return self._mentions(begun)
             case "#":
-                return _offers(begun, self._known.rooms(begun, MAX_CANDIDATES))
+                return _offers(begun, self._names.rooms(begun, MAX_CANDIDATES))
             case _:
                 return self._emoji(begun, is_asked)
 
     def _mentions(self, begun: str) -> Offers:
-        people = self._known.people(begun[1:], MAX_CANDIDATES)
+        people = self._names.people(begun[1:], MAX_CANDIDATES)
         return _offers(begun, [f"@{name}" for name in people])
 
     def _emoji(self, begun: str, is_asked: bool) -> Offers | Slow:
@@ -158,7 +160,7 @@ class ChatCompleter(Completer):
     def _argument(self, argument: str, word: str, is_asked: bool) -> Offers | Slow:
         if not is_asked and _last_sign(word) != 0 and argument != "text":
             return []
-        known, limit = self._known, MAX_CANDIDATES
+        limit = MAX_CANDIDATES
         match argument:
             case "command":
                 slash = "/" if word.startswith("/") else ""
@@ -166,12 +168,12 @@ class ChatCompleter(Completer):
                 names = (n for n in self._registry.names() if n.startswith(low))
                 return _offers(word, (f"{slash}{name}" for name in names))
             case "room":
-                return _offers(word, known.rooms(word, limit))
+                return _offers(word, self._names.rooms(word, limit))
             case "new_room":
-                return _offers(word, known.joinable(word, limit))
+                return _offers(word, self._names.joinable(word, limit))
             case "user":
                 at = word[: word.startswith("@")]
-                people = known.people(word.removeprefix("@"), limit)
+                people = self._names.people(word.removeprefix("@"), limit)
                 return _offers(word, (f"{at}{name}" for name in people))
             case "chat":
                 return self._chats(word)
@@ -182,9 +184,9 @@ class ChatCompleter(Completer):
         rooms: list[str] = []
         people: list[str] = []
         if not word.startswith("@"):
-            rooms = self._known.rooms(word, MAX_CANDIDATES)
+            rooms = self._names.rooms(word, MAX_CANDIDATES)
         if not word.startswith("#"):
-            people = self._known.people(word.removeprefix("@"), MAX_CANDIDATES)
+            people = self._names.people(word.removeprefix("@"), MAX_CANDIDATES)
         return _offers(word, [*rooms, *(f"@{name}" for name in people)])
 
     def _files(
@@ -197,7 +199,7 @@ class ChatCompleter(Completer):
             return Slow(partial(path_offers, text)) if is_asked else []
         if not is_asked:
             return []
-        names = known_names(self._ws)
+        names = known_names(self._workspace)
         low = text.lower()
         found = [name for name in names if name.lower().startswith(low)]
         if found:

@@ -19,7 +19,7 @@ MAX_ROWS = 8
 NOTHING: Offers = []
 
 
-class Menu:
+class CompletionMenu:
     """The menu of one buffer.
 
     Args:

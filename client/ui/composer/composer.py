@@ -27,16 +27,16 @@ from client.model.entries import Entry
 from client.storage.deferred_file import storable
 from client.storage.paths import Paths
 from client.ui.composer import emoji, paste
-from client.ui.composer.choice_prompt import Choice
+from client.ui.composer.choice_prompt import ChoicePrompt
 from client.ui.composer.completion import ChatCompleter
-from client.ui.composer.completion_menu import Menu
+from client.ui.composer.completion_menu import CompletionMenu
 from client.ui.composer.drafts import Drafts
 from client.ui.composer.editor import EditorError, edit, editor_words
-from client.ui.composer.input_history import Typed
-from client.ui.composer.input_keys import WritingBuffer, WritingKeys
+from client.ui.composer.input_history import InputHistory
+from client.ui.composer.input_keys import InputBuffer, InputKeys
 from client.ui.composer.layout import ComposerLayout
-from client.ui.composer.long_text_prompt import LongTexts
-from client.ui.composer.name_index import Known
+from client.ui.composer.long_text_prompt import LongTextPrompt
+from client.ui.composer.name_index import NameIndex
 
 OnSubmit = Callable[[str, int | None], None]
 """Takes what was entered, and the seq of what it replies to."""
@@ -82,7 +82,7 @@ class Composer:
         environment: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ws = workspace
+        self._workspace = workspace
         self._on_submit = on_submit
         self._environment = os.environ if environment is None else environment
         self._registry = registry or make_registry()
@@ -96,32 +96,32 @@ class Composer:
             who = workspace.server, workspace.model.me
             drafts, typed = paths.drafts(*who), paths.typed(*who)
         self._drafts = Drafts(drafts, workspace.fail)
-        self._typed = Typed(typed, workspace.fail)
-        self._known = Known(workspace)
-        self.buffer: Buffer = WritingBuffer(
+        self._history = InputHistory(typed, workspace.fail)
+        self._names = NameIndex(workspace)
+        self.buffer: Buffer = InputBuffer(
             multiline=True, history=DummyHistory(), name="composer"
         )
-        self.menu = Menu(
-            self.buffer, ChatCompleter(workspace, self._registry, self._known)
+        self.menu = CompletionMenu(
+            self.buffer, ChatCompleter(workspace, self._registry, self._names)
         )
         self.buffer.on_text_changed += self._text_changed
-        keys = WritingKeys(self.buffer, self.menu, clock, self.submit, self.paste)
+        keys = InputKeys(self.buffer, self.menu, clock, self.submit, self.paste)
         self.handlers: dict[str, Handler] = {
             "send": keys.enter,
             "newline": lambda event: self.insert("\n"),
             "complete": keys.tab,
             "complete-back": lambda event: self.menu.advance(-1),
-            "history-back": lambda event: self._recall(self._typed.back),
-            "history-forward": lambda event: self._recall(self._typed.forward),
+            "history-back": lambda event: self._recall(self._history.back),
+            "history-forward": lambda event: self._recall(self._history.forward),
             "editor": lambda event: self.open_editor(),
             "end-reply": lambda event: self.cancel(),
         }
         self.key_bindings: KeyBindingsBase = keys.bindings()
-        self._choice = Choice()
-        self._long_texts = LongTexts(workspace, self._choice, self.focus)
+        self._prompt = ChoicePrompt()
+        self._long_text_prompt = LongTextPrompt(workspace, self._prompt, self.focus)
         self._layout = ComposerLayout(
             self.buffer,
-            self._choice,
+            self._prompt,
             self.key_bindings,
             reply_to=lambda: self.reply_to,
             hint=self._hint,
@@ -140,7 +140,7 @@ class Composer:
     @property
     def is_choosing(self) -> bool:
         """Whether it asks what to do with a paste; other keys should do nothing."""
-        return self._choice.is_open
+        return self._prompt.is_open
 
     @property
     def reply_to(self) -> Entry | None:
@@ -153,7 +153,7 @@ class Composer:
 
     def height(self) -> int:
         """Return how many rows it takes now."""
-        columns, rows = self._ws.face.columns, self._ws.face.rows
+        columns, rows = self._workspace.frontend.columns, self._workspace.frontend.rows
         return self.container.preferred_height(columns, rows).preferred
 
     # What others tell it --------------------------------------------------------------
@@ -161,15 +161,15 @@ class Composer:
     def focus(self) -> None:
         """Have the keys: to type, or to answer what is asked."""
         is_choosing = self.is_choosing
-        get_app().layout.focus(self._choice.window if is_choosing else self.window)
+        get_app().layout.focus(self._prompt.window if is_choosing else self.window)
 
     def open(self, address: str | None) -> None:
         """Go to a chat: what was begun in the one before stays there."""
-        self._choice.close()
+        self._prompt.close()
         self._place.cursor = self.buffer.cursor_position
         self._address = address
-        self._typed.open(address or "")
-        self._known.open(address)
+        self._history.open(address or "")
+        self._names.open(address)
         self.menu.close()
         text = self._drafts.get(address or "")
         place = self._places.get(address or "")
@@ -179,17 +179,17 @@ class Composer:
 
     def changed(self, change: Change) -> None:
         """Take in a change of the model: who and what can be completed."""
-        self._known.changed(change)
+        self._names.changed(change)
 
     async def close(self) -> None:
         """Write down what is not on the disk yet; at the end of the program."""
         self.menu.close()
-        await self._long_texts.close()
+        await self._long_text_prompt.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._drafts.close()
-        self._typed.close()
+        self._history.close()
 
     # Writing --------------------------------------------------------------------------
 
@@ -200,7 +200,7 @@ class Composer:
     def clear(self) -> None:
         """Empty it, and reply to nothing; what was typed is had back by Ctrl+Up."""
         if self.buffer.text.strip():
-            self._typed.add(self.buffer.text)
+            self._history.add(self.buffer.text)
         self._empty()
         self.reply_to = None
 
@@ -211,18 +211,18 @@ class Composer:
             return
         command = split_command(typed)
         if command is None and self._is_too_long(plain_text(typed).strip()):
-            self._long_texts.ask_about_message(
+            self._long_text_prompt.ask_about_message(
                 plain_text(typed), self._address, self.clear
             )
             return
         if command is None:
-            is_message = self._ws.address_alone(typed) is None
+            is_message = self._workspace.address_alone(typed) is None
             if is_message and not self._has_chat():
                 return
         else:
             is_message = command[0].lower() == "me"
         reply_to = self.reply_to if is_message else None
-        self._typed.add(typed)
+        self._history.add(typed)
         self._empty()
         if is_message:
             self.reply_to = None
@@ -247,7 +247,7 @@ class Composer:
             return
         text = paste.normalise(data)
         if paste.needs_choice(text):
-            self._long_texts.ask_about_paste(text, self.buffer, self._address)
+            self._long_text_prompt.ask_about_paste(text, self.buffer, self._address)
         else:
             self.insert(paste.as_text(text))
 
@@ -269,9 +269,9 @@ class Composer:
     def _has_chat(self) -> bool:
         """Whether a message can be sent; if it cannot, it is said why."""
         try:
-            self._ws.opened()
+            self._workspace.opened()
         except CommandError as error:
-            self._ws.fail(str(error))
+            self._workspace.fail(str(error))
             return False
         return True
 
@@ -280,7 +280,7 @@ class Composer:
         return command is not None and command.arguments[-1:] == ("text",)
 
     def _is_too_long(self, text: str) -> bool:
-        return paste.size_of(emoji.replace(text)) > self._long_texts.max_bytes
+        return paste.size_of(emoji.replace(text)) > self._long_text_prompt.max_bytes
 
     def _recall(self, move: Callable[[str], str | None]) -> None:
         text = move(self.buffer.text)
@@ -293,7 +293,7 @@ class Composer:
         text = buffer.text
         self._drafts.put(self._address or "", text)
         if self._address and text and not text.startswith("/"):
-            self._ws.link.typing(self._address)
+            self._workspace.link.typing(self._address)
         if ":" in text and not emoji.is_loaded() and not self._is_loading:
             # So that sending does not have to wait for it.
             self._is_loading = True
@@ -312,7 +312,7 @@ class Composer:
                 lambda: edit(storable(text), words), in_executor=True
             )
         except EditorError as error:
-            self._ws.fail(str(error))
+            self._workspace.fail(str(error))
             return
         finally:
             self._is_editing = False

@@ -28,7 +28,7 @@ Place = tuple[int, int]
 """A row: the number of its line in the text, and which of the line's rows it is."""
 
 
-class _Seen(Struct, frozen=True):
+class _Layout(Struct, frozen=True):
     """What was made last, and of what."""
 
     document: Document
@@ -38,7 +38,7 @@ class _Seen(Struct, frozen=True):
     content: UIContent
 
 
-class WritingControl(BufferControl):
+class InputControl(BufferControl):
     """Shows a text that is being written, wrapped, with the cursor in it.
 
     Args:
@@ -56,7 +56,7 @@ class WritingControl(BufferControl):
         super().__init__(buffer, key_bindings=key_bindings, focus_on_click=True)
         self._hint = hint
         self._top: Place = (0, 0)
-        self._seen: _Seen | None = None
+        self._layout: _Layout | None = None
 
     def preferred_height(
         self,
@@ -79,22 +79,22 @@ class WritingControl(BufferControl):
         """Return the rows that are seen, so many at most."""
         document, hint = self.buffer.document, self._hint()
         size = max(_MIN_WIDTH, width), max(1, height)
-        seen = self._seen
+        layout = self._layout
         if (
-            seen is None
-            or seen.document is not document
-            or (seen.size, seen.hint) != (size, hint)
+            layout is None
+            or layout.document is not document
+            or (layout.size, layout.hint) != (size, hint)
         ):
-            seen = self._seen = self._make(document, size, hint)
-        seen.content.menu_position = self._menu_position(seen)
-        return seen.content
+            layout = self._layout = self._make(document, size, hint)
+        layout.content.menu_position = self._menu_position(layout)
+        return layout.content
 
     def mouse_handler(self, mouse_event: MouseEvent) -> object:
         """Put the cursor where the mouse clicks; select what it is dragged over."""
-        if get_app().layout.current_control is not self or self._seen is None:
+        if get_app().layout.current_control is not self or self._layout is None:
             return super().mouse_handler(mouse_event)
         buffer, kind = self.buffer, mouse_event.event_type
-        index = self._index_at(self._seen, mouse_event.position)
+        index = self._index_at(self._layout, mouse_event.position)
         if kind == MouseEventType.MOUSE_DOWN:
             buffer.exit_selection()
             buffer.cursor_position = index
@@ -110,7 +110,7 @@ class WritingControl(BufferControl):
 
     # Inside ---------------------------------------------------------------------------
 
-    def _make(self, document: Document, size: tuple[int, int], hint: str) -> _Seen:
+    def _make(self, document: Document, size: tuple[int, int], hint: str) -> _Layout:
         width, height = size
         lines = document.lines
         line = document.cursor_position_row
@@ -127,7 +127,7 @@ class WritingControl(BufferControl):
         content = UIContent(
             rows.__getitem__, len(rows), Point(column, places.index((line, row)))
         )
-        return _Seen(document, size, hint, tuple(places), content)
+        return _Layout(document, size, hint, tuple(places), content)
 
     def _places(
         self, lines: list[str], width: int, height: int, cursor: Place
@@ -147,7 +147,7 @@ class WritingControl(BufferControl):
             places = [*reversed(before), *places]
         return places
 
-    def _menu_position(self, seen: _Seen) -> Point | None:
+    def _menu_position(self, layout: _Layout) -> Point | None:
         """Return where the menu of words goes: where the word begins."""
         state = self.buffer.complete_state
         if state is None or get_app().layout.current_control is not self:
@@ -155,18 +155,18 @@ class WritingControl(BufferControl):
         index = min(
             self.buffer.cursor_position, state.original_document.cursor_position
         )
-        line, column = seen.document.translate_index_to_position(index)
-        row, at = typed_rows(seen.document.lines[line], seen.size[0]).row_of(column)
-        if (line, row) not in seen.places:
+        line, column = layout.document.translate_index_to_position(index)
+        row, at = typed_rows(layout.document.lines[line], layout.size[0]).row_of(column)
+        if (line, row) not in layout.places:
             return None
-        return Point(at, seen.places.index((line, row)))
+        return Point(at, layout.places.index((line, row)))
 
-    def _index_at(self, seen: _Seen, position: Point) -> int:
-        line, row = seen.places[min(position.y, len(seen.places) - 1)]
-        rows = typed_rows(seen.document.lines[line], seen.size[0])
+    def _index_at(self, layout: _Layout, position: Point) -> int:
+        line, row = layout.places[min(position.y, len(layout.places) - 1)]
+        rows = typed_rows(layout.document.lines[line], layout.size[0])
         begin, text = rows.row(row)
         column = rows.to_column(begin + min(position.x, len(text)))
-        return seen.document.translate_row_col_to_index(line, column)
+        return layout.document.translate_row_col_to_index(line, column)
 
 
 def _forward(lines: list[str], width: int, place: Place) -> Iterator[Place]:

@@ -20,7 +20,7 @@ class _Typed(Struct):
     chats: dict[str, list[str]] = field(default_factory=dict)
 
 
-class Typed:
+class InputHistory:
     """The texts that one user at one server has entered, oldest first in each chat.
 
     Somebody who goes back and forth may change what is there on the way; what was

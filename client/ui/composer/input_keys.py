@@ -13,16 +13,16 @@ from prompt_toolkit.key_binding import (
 )
 from prompt_toolkit.keys import Keys
 
-from client.ui.composer.completion_menu import Menu
+from client.ui.composer.completion_menu import CompletionMenu
 from client.ui.composer.graphemes import cluster_after, cluster_bindings
-from client.ui.composer.paste_burst import Burst
+from client.ui.composer.paste_burst import PasteBurst
 
 MAX_UNDONE = 1_000
 MAX_UNDO_CHARACTERS = 4_000_000
 """So many steps, and so much text in all of them, can be undone; always one step."""
 
 
-class WritingBuffer(Buffer):
+class InputBuffer(Buffer):
     """A buffer in which no key does harm, and whose undoing does not fill memory."""
 
     def save_to_undo_stack(self, clear_redo_stack: bool = True) -> None:
@@ -44,7 +44,7 @@ class WritingBuffer(Buffer):
         return super().delete(count)
 
 
-class WritingKeys:
+class InputKeys:
     """The keys of one composer.
 
     Args:
@@ -58,14 +58,14 @@ class WritingKeys:
     def __init__(
         self,
         buffer: Buffer,
-        menu: Menu,
+        menu: CompletionMenu,
         clock: Callable[[], float],
         submit: Callable[[], None],
         paste: Callable[[str], None],
     ) -> None:
         self._buffer = buffer
         self._menu = menu
-        self._burst = Burst(clock)
+        self._paste_burst = PasteBurst(clock)
         self._submit = submit
         self._paste = paste
         buffer.on_text_insert += self._inserted
@@ -74,7 +74,7 @@ class WritingKeys:
         """Return the keys that are not actions: nobody gives them another meaning."""
         keys = KeyBindings()
         is_open = Condition(lambda: self._menu.is_open)
-        is_burst = Condition(self._burst.is_on)
+        is_burst = Condition(self._paste_burst.is_on)
         keys.add(Keys.BracketedPaste)(lambda event: self._paste(event.data))
         keys.add(Keys.Any, filter=is_burst)(self._take)
         keys.add("up", filter=is_open)(lambda event: self._menu.advance(-1))
@@ -85,20 +85,20 @@ class WritingKeys:
         """Take the chosen word, go on with a paste that comes as keys, or send."""
         if self._menu.is_chosen:
             self._menu.accept()
-        elif self._burst.is_on() or self._burst.begins(event):
+        elif self._paste_burst.is_on() or self._paste_burst.begins(event):
             self._take(event)
         else:
             self._submit()
 
     def tab(self, event: KeyPressEvent) -> None:
         """Complete, unless it is a part of a paste."""
-        if self._burst.is_on() or self._burst.begins(event):
+        if self._paste_burst.is_on() or self._paste_burst.begins(event):
             self._take(event)
         else:
             self._menu.advance(1)
 
     def _inserted(self, _: Buffer) -> None:
-        self._burst.typed(len(get_app().key_processor.input_queue))
+        self._paste_burst.typed(len(get_app().key_processor.input_queue))
 
     def _take(self, event: KeyPressEvent) -> None:
-        self._burst.take(event, self._buffer)
+        self._paste_burst.take(event, self._buffer)

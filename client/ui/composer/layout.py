@@ -12,9 +12,9 @@ from client.model.entries import Entry
 from client.text.entries import excerpt, gist
 from client.text.styles import Line, colour_of
 from client.text.wrapping import Piece, cells, clip
-from client.ui.composer.choice_prompt import Choice
-from client.ui.composer.input_control import WritingControl
-from client.ui.toolkit.manual_layout import Draw, Placing
+from client.ui.composer.choice_prompt import ChoicePrompt
+from client.ui.composer.input_control import InputControl
+from client.ui.toolkit.manual_layout import Draw, ManualLayout
 from client.ui.toolkit.rows_control import RowsControl
 from client.ui.toolkit.screen_layout import RowsWindow
 
@@ -43,12 +43,12 @@ class ComposerLayout:
     def __init__(
         self,
         buffer: Buffer,
-        choice: Choice,
+        choice: ChoicePrompt,
         key_bindings: KeyBindingsBase,
         reply_to: Callable[[], Entry | None],
         hint: Callable[[], str],
     ) -> None:
-        control = WritingControl(buffer, hint, key_bindings)
+        control = InputControl(buffer, hint, key_bindings)
         self.window = Window(
             control,
             height=Dimension(min=1, max=MAX_ROWS),
@@ -68,7 +68,7 @@ class ComposerLayout:
         )
 
 
-class _Places(Placing):
+class _Places(ManualLayout):
     """Where the parts of a composer go.
 
     Args:
@@ -81,7 +81,7 @@ class _Places(Placing):
 
     def __init__(
         self,
-        choice: Choice,
+        choice: ChoicePrompt,
         reply: Container,
         prompt: Container,
         window: Window,

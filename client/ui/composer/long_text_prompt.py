@@ -11,30 +11,30 @@ from chatd.protocol.errors import ChatError
 from client.commands.workspace import Workspace
 from client.errors import LinkError
 from client.ui.composer import paste
-from client.ui.composer.choice_prompt import Choice
+from client.ui.composer.choice_prompt import ChoicePrompt
 
 
-class LongTexts:
+class LongTextPrompt:
     """Asks about long pastes and long messages, and sends them as files.
 
     Args:
-        ws: Whose server takes so much, and where files go.
+        workspace: Whose server takes so much, and where files go.
         choice: Asks.
         focus: Gives the keys to whoever is to have them now.
     """
 
     def __init__(
-        self, ws: Workspace, choice: Choice, focus: Callable[[], None]
+        self, workspace: Workspace, prompt: ChoicePrompt, focus: Callable[[], None]
     ) -> None:
-        self._ws = ws
-        self._choice = choice
+        self._workspace = workspace
+        self._prompt = prompt
         self._focus = focus
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def max_bytes(self) -> int:
         """How many bytes of UTF-8 a message may have."""
-        limits = self._ws.link.limits
+        limits = self._workspace.link.limits
         return limits.text if limits else paste.MAX_MESSAGE_BYTES
 
     def ask_about_paste(self, text: str, buffer: Buffer, address: str | None) -> None:
@@ -52,7 +52,7 @@ class LongTexts:
         )
         title = f"A paste of {paste.describe(text)}: what is it to be?"
         if len(options) == 1:
-            self._ws.fail(f"{paste.describe(text)} are too much to paste here")
+            self._workspace.fail(f"{paste.describe(text)} are too much to paste here")
             return
 
         def chosen(way: paste.Way) -> None:
@@ -68,7 +68,7 @@ class LongTexts:
                     else paste.as_text(text)
                 )
 
-        self._choice.ask(title, paste.preview(text), options, chosen)
+        self._prompt.ask(title, paste.preview(text), options, chosen)
         self._focus()
 
     def ask_about_message(
@@ -84,7 +84,7 @@ class LongTexts:
         size = f"{paste.describe(text)}, and a message holds {self.max_bytes:,} bytes"
         options = paste.options_for(text, "", "", 0, self._max_file(address))
         if len(options) == 1:
-            self._ws.fail(f"too long: {size}. Send it in parts")
+            self._workspace.fail(f"too long: {size}. Send it in parts")
             return
 
         def chosen(way: paste.Way) -> None:
@@ -93,7 +93,7 @@ class LongTexts:
                 sent()
                 self._send(address, text)
 
-        self._choice.ask(f"Too long: {size}", paste.preview(text), options, chosen)
+        self._prompt.ask(f"Too long: {size}", paste.preview(text), options, chosen)
         self._focus()
 
     async def close(self) -> None:
@@ -101,7 +101,7 @@ class LongTexts:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _max_file(self, address: str | None) -> int | None:
-        limits = self._ws.link.limits
+        limits = self._workspace.link.limits
         return limits.upload if limits and address else None
 
     def _send(self, address: str, text: str) -> None:
@@ -113,6 +113,6 @@ class LongTexts:
         name = paste.file_name(datetime.now().astimezone())
         data = io.BytesIO(paste.normalise(text).encode())
         try:
-            await self._ws.link.transfers.send_stream(address, data, name)
+            await self._workspace.link.transfers.send_stream(address, data, name)
         except (ChatError, LinkError, OSError) as error:
-            self._ws.fail(f"{name} was not sent: {error}")
+            self._workspace.fail(f"{name} was not sent: {error}")

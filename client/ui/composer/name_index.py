@@ -26,15 +26,15 @@ MAX_RECENT = 20
 _MAX_LOOKED_AT = 500
 
 
-class Known:
+class NameIndex:
     """The names that can be completed; tell it of every change of the model.
 
     Args:
-        ws: Has the model, and the public rooms that were listed.
+        workspace: Has the model, and the public rooms that were listed.
     """
 
-    def __init__(self, ws: Workspace) -> None:
-        self._ws = ws
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._open: str | None = None
         self._recent: dict[str, None] = {}
         self._here = PrefixIndex()
@@ -50,7 +50,7 @@ class Known:
         self._open = address
         self._recent = {}
         self._here = PrefixIndex()
-        chat = self._ws.model.chats.get(address or "")
+        chat = self._workspace.model.chats.get(address or "")
         if chat is None:
             return
         for entry in chat.entries[-_MAX_LOOKED_AT:]:
@@ -63,7 +63,7 @@ class Known:
 
     def changed(self, change: Change) -> None:
         """Take in who or what is new."""
-        model = self._ws.model
+        model = self._workspace.model
         match change:
             case PresenceChanged(users=users):
                 self._everyone.update(user for user in users if user in model.presence)
@@ -85,7 +85,7 @@ class Known:
     def people(self, beginning: str, limit: int) -> list[str]:
         """Return names that begin so: who wrote here last, who is here, all others."""
         low = beginning.lower()
-        me = self._ws.model.me
+        me = self._workspace.model.me
         found = dict.fromkeys(n for n in reversed(self._recent) if n.startswith(low))
         for index in (self._here, self._everyone):
             found.update(dict.fromkeys(index.matches(low, limit + len(found) + 1)))
@@ -107,7 +107,7 @@ class Known:
     # Inside ---------------------------------------------------------------------------
 
     def _reload(self) -> None:
-        model = self._ws.model
+        model = self._workspace.model
         self._rooms = PrefixIndex()
         self._joinable = PrefixIndex()
         self._listed, self._listed_set = [], frozenset()
@@ -131,7 +131,7 @@ class Known:
                     self._note_sender(entry.sender)
 
     def _add_members(self, address: str) -> None:
-        chat = self._ws.model.chats.get(address)
+        chat = self._workspace.model.chats.get(address)
         members = (chat.members if chat else None) or {}
         self._everyone.update(members)
         if address == self._open:
@@ -145,10 +145,10 @@ class Known:
 
     def _look_at_list(self) -> None:
         """Take in the list of public rooms, if there is another one than before."""
-        if self._ws.listed is self._listed:
+        if self._workspace.listed is self._listed:
             return
         old = self._listed_set
-        self._listed = self._ws.listed
+        self._listed = self._workspace.listed
         self._listed_set = frozenset(self._listed)
         self._set_rooms(old ^ self._listed_set)
 
@@ -157,7 +157,7 @@ class Known:
             self._sort_in(address)
 
     def _sort_in(self, address: str) -> None:
-        model = self._ws.model
+        model = self._workspace.model
         if address.startswith("@"):
             self._everyone.update([address[1:]])
             return

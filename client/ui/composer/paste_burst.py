@@ -14,7 +14,7 @@ from prompt_toolkit.key_binding.key_processor import KeyPress
 from client.ui.composer.paste import BURST_SECONDS, is_burst, normalise
 
 
-class Burst:
+class PasteBurst:
     """Tells a burst of keys from typing.
 
     Args:

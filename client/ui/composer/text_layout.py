@@ -28,7 +28,7 @@ class _Part(Struct, frozen=True):
     places: Places
 
 
-class TypedRows(Struct, frozen=True):
+class TextLayout(Struct, frozen=True):
     """One line, wrapped.
 
     Attributes:
@@ -80,11 +80,11 @@ class TypedRows(Struct, frozen=True):
 
 
 @lru_cache(maxsize=64)
-def typed_rows(line: str, width: int) -> TypedRows:
+def typed_rows(line: str, width: int) -> TextLayout:
     """Return one line of a text as rows of so many cells, at least 2."""
     if _is_plain(line):
         starts = range(0, max(1, len(line)), width)
-        return TypedRows(line, starts, bool(line) and len(line) % width == 0)
+        return TextLayout(line, starts, bool(line) and len(line) % width == 0)
     parts: list[_Part] = []
     rows = [0]
     source = at = column = 0
@@ -96,7 +96,7 @@ def typed_rows(line: str, width: int) -> TypedRows:
         source += len(text)
         at += len(shown)
     shown = "".join(part.shown for part in parts)
-    return TypedRows(shown, rows, column == width, tuple(parts))
+    return TextLayout(shown, rows, column == width, tuple(parts))
 
 
 def _parts_of(line: str) -> Iterator[str]:

@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 HELP, FILES = "Help", "Files"
 
 
-def make_full_registry(face: "FullScreen") -> Registry:
+def make_full_registry(ui: "FullScreen") -> Registry:
     """Return the commands; ``/help`` alone opens the help over the chat."""
     registry = Registry()
     usual = make_registry()
     explain = usual.find("help").handler
 
-    async def show_help(ws: Workspace, args: str) -> None:
+    async def show_help(workspace: Workspace, args: str) -> None:
         if args:
-            await explain(ws, args)
+            await explain(workspace, args)
         else:
-            open_help(face)
+            open_help(ui)
 
     for command in usual.all():
         if command.name == "help":
@@ -45,51 +45,51 @@ def make_full_registry(face: "FullScreen") -> Registry:
     return registry
 
 
-def toggle(face: "FullScreen", title: str, open_: Callable[[], None]) -> None:
+def toggle(ui: "FullScreen", title: str, open_: Callable[[], None]) -> None:
     """Open a box, or close it if it is the one that is open."""
-    box = face.box
+    box = ui.box
     if box is not None:
-        face.close_box()
+        ui.close_box()
     if box is None or box.title != title:
         open_()
 
 
-def open_help(face: "FullScreen") -> None:
+def open_help(ui: "FullScreen") -> None:
     """Show all keys and commands."""
 
     def find_help(typed: str) -> Sequence[Item]:
         lines = help_lines(
-            face.box_look, face.wishes.keys, face.registry, wanted=typed.strip()
+            ui.box_look, ui.config.keys, ui.registry, wanted=typed.strip()
         )
         return help_items(lines, "")
 
-    face.open_box(
+    ui.open_box(
         ListBox(
             HELP,
             "type to find   Up Down PageUp PageDown   Esc closes",
             find_help,
-            lambda _: face.close_box(),
+            lambda _: ui.close_box(),
         )
     )
 
 
-def open_switcher(face: "FullScreen") -> None:
+def open_switcher(ui: "FullScreen") -> None:
     """Find a chat, a person or a listed room by a few letters."""
-    ws = face.workspace
-    names = places(ws, _by_wish(face))
+    workspace = ui.workspace
+    names = places(workspace, _by_wish(ui))
 
     def go(address: str) -> None:
-        face.close_box()
-        if address.startswith("#") and address not in ws.model.chats:
-            face.enter(f"/join {address}")
+        ui.close_box()
+        if address.startswith("#") and address not in workspace.model.chats:
+            ui.enter(f"/join {address}")
         else:
-            ws.switch(address)
+            workspace.switch(address)
 
-    face.open_box(
+    ui.open_box(
         ListBox(
             "Go to",
             "type a few letters   Enter goes there   Esc closes",
-            lambda typed: place_items(ws, typed, names),
+            lambda typed: place_items(workspace, typed, names),
             go,
             empty="no chat or person of that name: /join #room, /query @person",
             is_live=True,
@@ -97,48 +97,48 @@ def open_switcher(face: "FullScreen") -> None:
     )
 
 
-def _by_wish(face: "FullScreen") -> list[str]:
+def _by_wish(ui: "FullScreen") -> list[str]:
     """Return the chats as one may want to go there: what is unread comes first.
 
     Then comes the chat where one was before; last is the one that is open.
     """
 
     def place(chat: Chat) -> int:
-        if chat.address == face.workspace.current:
+        if chat.address == ui.workspace.current:
             return 3
-        if rank_of(chat, face.screen.is_quiet) < 2:
+        if rank_of(chat, ui.panels.is_quiet) < 2:
             return 0
-        return 1 if chat.address == face.previous else 2
+        return 1 if chat.address == ui.previous else 2
 
-    return [chat.address for chat in sorted(face.screen.chats, key=place)]
+    return [chat.address for chat in sorted(ui.panels.chats, key=place)]
 
 
-def open_days(face: "FullScreen") -> None:
+def open_days(ui: "FullScreen") -> None:
     """Go to the messages of a day."""
-    chat = face.workspace.chat
+    chat = ui.workspace.chat
     if chat is None:
-        face.flash("no chat is open")
+        ui.flash("no chat is open")
         return
     address = chat.address
     days = {local(entry.time_ms).date() for entry in chat.entries}
 
     def is_open() -> bool:
-        return face.workspace.current == address
+        return ui.workspace.current == address
 
     async def go(day: date) -> None:
-        if not face.timeline.to_date(day):
-            face.flash(f"looking for {day.isoformat()} …")
-            await face.loader.until_day(address, day, is_open)
+        if not ui.timeline.to_date(day):
+            ui.flash(f"looking for {day.isoformat()} …")
+            await ui.loader.until_day(address, day, is_open)
             if not is_open():
                 return
-            is_there = face.timeline.to_date(day)
-            face.flash("" if is_there else _why_not(chat, day))
+            is_there = ui.timeline.to_date(day)
+            ui.flash("" if is_there else _why_not(chat, day))
 
     def chosen(day: date) -> None:
-        face.close_box()
-        face.spawn(go(day))
+        ui.close_box()
+        ui.spawn(go(day))
 
-    face.open_box(
+    ui.open_box(
         ListBox(
             "Go to a day",
             "2026-11-20, or 3d for three days ago   Enter goes there   Esc closes",
@@ -160,16 +160,16 @@ def _first_day(chat: Chat) -> date:
     return local(chat.entries[0].time_ms).date() if chat.entries else date.max
 
 
-def open_transfers(face: "FullScreen") -> None:
+def open_transfers(ui: "FullScreen") -> None:
     """Show the files on their way; Enter cancels one."""
-    transfers = face.workspace.link.transfers
+    transfers = ui.workspace.link.transfers
 
     def cancel(number: int) -> None:
         transfers.cancel(number)
-        if face.box is not None:
-            face.box.refresh()
+        if ui.box is not None:
+            ui.box.refresh()
 
-    face.open_box(
+    ui.open_box(
         ListBox(
             FILES,
             "Enter cancels one that is on its way   Esc closes",
@@ -181,16 +181,16 @@ def open_transfers(face: "FullScreen") -> None:
     )
 
 
-def go_to_message(face: "FullScreen", address: str, seq: int) -> None:
+def go_to_message(ui: "FullScreen", address: str, seq: int) -> None:
     """Show a message of a chat, loaded first if it is not here."""
 
     async def load() -> None:
-        is_there = await face.loader.around(address, seq)
-        if face.workspace.current != address:
+        is_there = await ui.loader.around(address, seq)
+        if ui.workspace.current != address:
             return
-        if not (is_there and face.timeline.to_seq(seq)):
-            face.flash("that message cannot be had just now")
-        face.paint()
+        if not (is_there and ui.timeline.to_seq(seq)):
+            ui.flash("that message cannot be had just now")
+        ui.paint()
 
-    if not face.timeline.to_seq(seq):
-        face.spawn(load())
+    if not ui.timeline.to_seq(seq):
+        ui.spawn(load())

@@ -14,21 +14,21 @@ from client.ui.dialogs.fuzzy import find
 from client.ui.dialogs.list_box import Item
 
 
-def places(ws: Workspace, addresses: Iterable[str]) -> list[str]:
+def places(workspace: Workspace, addresses: Iterable[str]) -> list[str]:
     """Return where one can go: the chats in their order, then people, then rooms."""
-    people = (f"@{name}" for name in sorted(ws.people()))
-    return list(dict.fromkeys([*addresses, *people, *ws.listed]))
+    people = (f"@{name}" for name in sorted(workspace.people()))
+    return list(dict.fromkeys([*addresses, *people, *workspace.listed]))
 
 
-def place_items(ws: Workspace, typed: str, names: Sequence[str]) -> list[Item]:
+def place_items(workspace: Workspace, typed: str, names: Sequence[str]) -> list[Item]:
     """Return the places that fit what is typed, with what is unread there."""
     return [
-        Item(_place_row(ws, found.name, found.at), found.name)
+        Item(_place_row(workspace, found.name, found.at), found.name)
         for found in find(typed, names)
     ]
 
 
-def _place_row(ws: Workspace, address: str, at: Sequence[int]) -> Line:
+def _place_row(workspace: Workspace, address: str, at: Sequence[int]) -> Line:
     shown = display(address)
     row: Line = []
     if shown == address:
@@ -41,7 +41,7 @@ def _place_row(ws: Workspace, address: str, at: Sequence[int]) -> Line:
                 row.append((style, letter))
     else:
         row.append(("", shown))
-    chat = ws.model.chats.get(address)
+    chat = workspace.model.chats.get(address)
     if chat is None:
         kind = "a person" if address.startswith("@") else "a room to join"
         row.append(("class:overlay.hint", f"  {kind}"))

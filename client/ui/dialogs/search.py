@@ -28,25 +28,25 @@ _UNDER_WAY = "under way"
 _BEFORE, _AFTER = 100, 400
 
 
-def open_search(face: "FullScreen") -> None:
+def open_search(ui: "FullScreen") -> None:
     """Find messages of the open chat by what is in them."""
-    address = face.workspace.current
+    address = ui.workspace.current
     if address is None:
-        face.flash("no chat is open")
+        ui.flash("no chat is open")
     else:
-        Search(face, address).open()
+        Search(ui, address).open()
 
 
 class Search:
     """A search in one chat.
 
     Args:
-        face: Where it is shown.
+        ui: Where it is shown.
         address: Of the chat.
     """
 
-    def __init__(self, face: "FullScreen", address: str) -> None:
-        self._face = face
+    def __init__(self, ui: "FullScreen", address: str) -> None:
+        self._ui = ui
         self._address = address
         self._wanted = ""
         # What is found for that: in the cache, and further back.
@@ -67,7 +67,7 @@ class Search:
 
     def open(self) -> None:
         """Show the box."""
-        self._face.open_box(self._box)
+        self._ui.open_box(self._box)
 
     def _find(self, typed: str) -> list[Item]:
         wanted = typed.strip().casefold()
@@ -78,13 +78,13 @@ class Search:
             self._found = [entry for entry in self._found if _holds(entry, wanted)]
             self._older = [entry for entry in self._older if _holds(entry, wanted)]
         else:
-            link = self._face.workspace.link
+            link = self._ui.workspace.link
             self._found = link.search_cached(self._address, wanted, MAX_FOUND)
             self._older = []
             self._search_rest()
         by_seq = {entry.seq: entry for entry in (*self._older, *self._found)}
         newest_first = sorted(by_seq.values(), key=lambda each: each.seq, reverse=True)
-        look = self._face.box_look
+        look = self._ui.box_look
         items = [Item(result_row(e, wanted, look), e.seq) for e in newest_first]
         if wanted and not self._is_whole:
             text = "looking through what is older …"
@@ -98,7 +98,7 @@ class Search:
 
     def _search_rest(self) -> None:
         """Have a thread search what was not looked at, if there is any."""
-        link = self._face.workspace.link
+        link = self._ui.workspace.link
         self._is_whole = (
             not self._wanted
             or self._is_cut()
@@ -106,43 +106,43 @@ class Search:
         )
         if not self._is_whole and not self._is_searching:
             self._is_searching = True
-            self._face.spawn(self._search_all())
+            self._ui.spawn(self._search_all())
 
     async def _search_all(self) -> None:
         """Search for what is typed, until that is not changed meanwhile."""
-        link = self._face.workspace.link
-        while not self._is_whole and self._face.box is self._box:
+        link = self._ui.workspace.link
+        while not self._is_whole and self._ui.box is self._box:
             wanted = self._wanted
             found = await link.search_all_cached(self._address, wanted, MAX_FOUND)
             if wanted == self._wanted:
                 self._found, self._is_whole = found, True
         self._is_searching = False
         self._box.refresh()
-        self._face.paint()
+        self._ui.paint()
 
     def _is_cut(self) -> bool:
         """Whether the cache may have more than was asked for."""
         return len(self._found) >= MAX_FOUND
 
     def _has_older(self) -> bool:
-        chat = self._face.workspace.model.chats.get(self._address)
+        chat = self._ui.workspace.model.chats.get(self._address)
         return chat is not None and chat.older() is not None
 
     def _open(self, value: Any) -> None:
         if value == _UNDER_WAY:
             return
         if value != _FURTHER:
-            self._face.timeline.highlight = self._box.buffer.text.strip() or None
-            self._face.close_box()
-            go_to_message(self._face, self._address, value)
+            self._ui.timeline.highlight = self._box.buffer.text.strip() or None
+            self._ui.close_box()
+            go_to_message(self._ui, self._address, value)
         elif not self._is_looking:
-            self._face.spawn(self._look_further(self._wanted))
+            self._ui.spawn(self._look_further(self._wanted))
 
     async def _look_further(self, wanted: str) -> None:
         """Load older pages until something is found that is not in the list yet."""
         listed = {item.value for item in self._box.items}
         self._is_looking = True
-        self._face.flash("looking further back …")
+        self._ui.flash("looking further back …")
         found: list[Entry] = []
         said = "not found so far: Enter looks further"
         try:
@@ -166,7 +166,7 @@ class Search:
 
     async def _load_page(self) -> Sequence[Entry]:
         """Load the page before the oldest entry of the model, and return it."""
-        link = self._face.workspace.link
+        link = self._ui.workspace.link
         chat = link.model.chats.get(self._address)
         oldest = chat.entries[0].seq if chat is not None and chat.entries else None
         if not await link.load_older(self._address, PAGE):
@@ -177,14 +177,14 @@ class Search:
         return chat.entries[: None if oldest is None else chat.index(oldest)]
 
     def _is_asked(self, wanted: str) -> bool:
-        return self._face.box is self._box and self._wanted == wanted
+        return self._ui.box is self._box and self._wanted == wanted
 
     def _show(self, found: Sequence[Entry], said: str) -> None:
         self._older += found
         self._box.refresh()
         if found:
             self._box.choose(found[-1].seq)
-        self._face.flash("" if found else said)
+        self._ui.flash("" if found else said)
 
 
 def result_row(entry: Entry, wanted: str, look: Look) -> Line:

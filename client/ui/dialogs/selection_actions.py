@@ -18,19 +18,19 @@ MAX_COPIED_BYTES = 74_994
 """What terminals take of a copied text; more they may drop as a whole."""
 
 
-class Choosing:
+class SelectionActions:
     """The handlers of the actions on chosen messages.
 
     Args:
-        face: Where they are chosen.
+        ui: Where they are chosen.
 
     Attributes:
         handlers: By name of the action.
     """
 
-    def __init__(self, face: "FullScreen") -> None:
-        self._face = face
-        timeline = face.timeline
+    def __init__(self, ui: "FullScreen") -> None:
+        self._ui = ui
+        timeline = ui.timeline
         self.handlers: dict[str, Handler] = {
             "select": lambda _: self._begin(),
             "select-up": lambda _: timeline.select_move(-1),
@@ -47,68 +47,68 @@ class Choosing:
         }
 
     def _begin(self) -> None:
-        if not self._face.timeline.select_start():
-            self._face.flash("there is no message to choose")
+        if not self._ui.timeline.select_start():
+            self._ui.flash("there is no message to choose")
 
     def _end(self) -> None:
-        self._face.timeline.select_clear()
+        self._ui.timeline.select_clear()
         # At once: what is typed right after Esc is to be written.
-        self._face.place_focus()
+        self._ui.place_focus()
 
     def _copy(self) -> None:
-        face = self._face
-        entries = face.timeline.selected
-        text = copied_text(entries, face.workspace.look.time_format)
+        ui = self._ui
+        entries = ui.timeline.selected
+        text = copied_text(entries, ui.workspace.look.time_format)
         if len(text.encode()) > MAX_COPIED_BYTES:
-            face.flash("that is too much for the terminal: mark less")
+            ui.flash("that is too much for the terminal: mark less")
             return
-        face.timeline.select_clear()
+        ui.timeline.select_clear()
         count = len(entries)
         said = "copied" if count == 1 else f"{count} messages copied"
-        if face.environment.get("TMUX"):
-            face.spawn(self._copy_in_tmux(text, said))
+        if ui.environment.get("TMUX"):
+            ui.spawn(self._copy_in_tmux(text, said))
         else:
-            face.write_raw(copy_sequence(text, face.environment))
-            face.flash(said)
+            ui.write_raw(copy_sequence(text, ui.environment))
+            ui.flash(said)
 
     async def _copy_in_tmux(self, text: str, said: str) -> None:
-        face = self._face
-        if not await copy_by_tmux(text, face.environment):
-            face.write_raw(copy_sequence(text, face.environment))
-        face.flash(said)
+        ui = self._ui
+        if not await copy_by_tmux(text, ui.environment):
+            ui.write_raw(copy_sequence(text, ui.environment))
+        ui.flash(said)
 
     def _reply(self) -> None:
-        face = self._face
-        entries = [entry for entry in face.timeline.selected if entry.is_talk]
+        ui = self._ui
+        entries = [entry for entry in ui.timeline.selected if entry.is_talk]
         if not entries:
-            face.flash("to that nobody can reply")
+            ui.flash("to that nobody can reply")
             return
-        face.composer.reply_to = entries[-1]
-        face.timeline.select_clear()
+        ui.composer.reply_to = entries[-1]
+        ui.timeline.select_clear()
 
     def _fold(self) -> None:
-        for entry in self._face.timeline.selected:
-            self._face.timeline.fold_toggle(entry.seq)
+        for entry in self._ui.timeline.selected:
+            self._ui.timeline.fold_toggle(entry.seq)
 
     def _go_to_origin(self) -> None:
-        face = self._face
-        entries = face.timeline.selected
-        address = face.workspace.current
+        ui = self._ui
+        entries = ui.timeline.selected
+        address = ui.workspace.current
         if not entries or entries[-1].reply_to is None or address is None:
-            face.flash("that replies to nothing")
+            ui.flash("that replies to nothing")
             return
-        face.timeline.select_clear()
-        go_to_message(face, address, entries[-1].reply_to)
+        ui.timeline.select_clear()
+        go_to_message(ui, address, entries[-1].reply_to)
 
     def _save(self) -> None:
-        face = self._face
-        files = [entry for entry in face.timeline.selected if entry.file is not None]
+        ui = self._ui
+        files = [entry for entry in ui.timeline.selected if entry.file is not None]
         if not files:
-            face.flash("that is no file")
+            ui.flash("that is no file")
             return
-        face.timeline.select_clear()
+        ui.timeline.select_clear()
         for entry in files:
-            face.enter(f"/get {entry.seq}")
+            ui.enter(f"/get {entry.seq}")
 
 
 def copied_text(entries: Sequence[Entry], time_format: str) -> str:

@@ -12,13 +12,13 @@ from client.text.styles import Line
 from client.text.times import local
 from client.ui.messages.head import head_rows
 from client.ui.messages.rowstyle import FOLD_HINT, RowStyle, no_emoji
-from client.ui.timeline.items import Feed, tail_of
+from client.ui.timeline.items import Items, tail_of
 from client.ui.timeline.notices import Notices
-from client.ui.timeline.row_cache import Blocks
-from client.ui.timeline.unread_marker import NewMark
+from client.ui.timeline.row_cache import RowCache
+from client.ui.timeline.unread_marker import UnreadMarker
 
 
-class Contents:
+class Content:
     """The messages of the open chat and what stands between them, as rows.
 
     Args:
@@ -43,9 +43,9 @@ class Contents:
         self._is_bare = False
         self._width = 80
         self._notices = Notices()
-        self._new = NewMark()
-        self._blocks = Blocks(self._style())
-        self._feed = Feed()
+        self._unread_marker = UnreadMarker()
+        self._row_cache = RowCache(self._style())
+        self._items = Items()
         self._feed_address: str | None = None
         self._is_stale = True
 
@@ -86,7 +86,7 @@ class Contents:
     @property
     def formatted(self) -> int:
         """How many messages and other things were made into rows so far."""
-        return self._blocks.formatted
+        return self._row_cache.formatted
 
     # Inside ---------------------------------------------------------------------------
 
@@ -98,28 +98,28 @@ class Contents:
     def _is_another(self) -> bool:
         """Whether the open chat is another by the same address, of another log."""
         is_same_address = self._feed_address == self.address
-        return is_same_address and self._chat is not self._feed.chat
+        return is_same_address and self._chat is not self._items.chat
 
     def _take_over(self) -> None:
         """Take over all that there is now; what has not changed is not made anew."""
-        model, chat, new = self._workspace.model, self._chat, self._new
+        model, chat, marker = self._workspace.model, self._chat, self._unread_marker
         if chat is not None:
-            new.update(chat, model.me, model.is_synced)
+            marker.update(chat, model.me, model.is_synced)
         transfers = self._transfers()
         notices = self._notices.of(self.address)
         self._feed_address = self.address
-        self._feed = Feed(chat, notices, tail_of(chat, transfers))
+        self._items = Items(chat, notices, tail_of(chat, transfers))
         style = self._style()
-        blocks = self._blocks
-        blocks.restyle(style)
-        blocks.head = head_rows(chat, self.address, style, self.welcome)
-        blocks.new_seq, blocks.new_count = new.seq, new.count
-        blocks.transfers = {
+        cache = self._row_cache
+        cache.restyle(style)
+        cache.head = head_rows(chat, self.address, style, self.welcome)
+        cache.new_seq, cache.new_count = marker.seq, marker.count
+        cache.transfers = {
             transfer.seq: transfer
             for transfer in transfers
             if transfer.direction == "down" and transfer.seq is not None
         }
-        blocks.refresh(self._feed)
+        cache.refresh(self._items)
 
     def _transfers(self) -> list[Transfer]:
         """Return the files of the open chat that are on their way, or were."""

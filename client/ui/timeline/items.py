@@ -48,7 +48,7 @@ TailItem = OutboxItem | Transfer
 Item = Entry | Notice | TailItem | None
 
 
-class Feed:
+class Items:
     """The order of a chat's timeline, as the chat is now.
 
     Args:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.key_binding.key_bindings import NotImplementedOrNone
 
     from client.ui.timeline.timeline import Timeline
-    from client.ui.timeline.visible_rows import Seen
+    from client.ui.timeline.visible_rows import VisibleRow
 
 _CHARS: FastDictCache[tuple[str, str], Char] = FastDictCache(Char, size=100_000)
 _EMPTY = Char("", "")
@@ -52,7 +52,7 @@ class TimelineWindow(Window):
         super().__init__(timeline, always_hide_cursor=True)
         self._timeline = timeline
         self._scrolls_terminal = scrolls_terminal
-        self._rows: Sequence[Seen | None] = ()
+        self._rows: Sequence[VisibleRow | None] = ()
         self._place: tuple[int, int, int, int] = (0, 0, 0, 0)
         self._screen: Screen | None = None
 
@@ -96,7 +96,7 @@ class TimelineWindow(Window):
             at.xpos, at.xpos + at.width, at.ypos, at.ypos + at.height, handle
         )
 
-    def _scroll_terminal(self, rows: "Sequence[Seen | None]") -> None:
+    def _scroll_terminal(self, rows: "Sequence[VisibleRow | None]") -> None:
         """Let the terminal move what has moved, if that is most of it."""
         app = get_app()
         renderer = app.renderer
@@ -130,11 +130,11 @@ def find_shift(old: Sequence[object], new: Sequence[object]) -> int:
     return 0
 
 
-def _places(rows: "Sequence[Seen | None]") -> list[object]:
+def _places(rows: "Sequence[VisibleRow | None]") -> list[object]:
     return [row.placed if row is not None else None for row in rows]
 
 
-def _cells_of(row: "Seen", x: int, style: str) -> _Cells:
+def _cells_of(row: "VisibleRow", x: int, style: str) -> _Cells:
     if row.line is not row.placed.line:
         return _cells(row.line, x, style)
     kept: _Cells | None = row.placed.block.painted.get(row.placed.number)

@@ -12,12 +12,12 @@ from typing import Literal
 
 from client.commands.workspace import Workspace
 from client.model.entries import Gap
-from client.ui.timeline.content import Contents
+from client.ui.timeline.content import Content
 from client.ui.timeline.items import SeenGap, day_of, index_of_day, is_entry
 from client.ui.timeline.selection import Selection
 from client.ui.timeline.viewport import Placed, Viewport
 from client.ui.timeline.visible_rows import (
-    Seen,
+    VisibleRow,
     middle_of,
     name_sender,
     near_gap,
@@ -36,7 +36,7 @@ MAX_HELD = 20_000
 _AT_ONCE = 1_000  # so many may come before it is noticed
 
 
-class Reading(Contents):
+class Position(Content):
     """What somebody sees of the open chat.
 
     Args:
@@ -45,14 +45,14 @@ class Reading(Contents):
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace)
-        self._known = 0  # the newest that was there while the bottom was seen
+        self._newest_seen = 0  # the newest that was there while the bottom was seen
         self._held = 0  # for so many below it there is room in memory
         self._target: int | None = None
         # Where one wants to go, although it is not loaded yet.
         self._sought: Literal["new", "top"] | None = None
         self._selection = Selection()
-        self._viewport = Viewport(lambda: self._feed, self._blocks.block)
-        self._seen: list[Seen] | None = None
+        self._viewport = Viewport(lambda: self._items, self._row_cache.block)
+        self._visible: list[VisibleRow] | None = None
 
     def open(self, address: str | None) -> None:
         """Show a chat, at its bottom; None for the welcome.
@@ -98,12 +98,12 @@ class Reading(Contents):
         If what is before it is loaded only now, the line moves, and one goes along.
         """
         self._update()
-        chat = self._feed.chat
+        chat = self._items.chat
         unread = chat.first_unread() if chat is not None else None
-        seq = self._new.seq or (unread.seq if unread is not None else None)
+        seq = self._unread_marker.seq or (unread.seq if unread is not None else None)
         if seq is None or not self._show(seq):
             return False
-        self._sought = "new" if self._new.missing is not None else None
+        self._sought = "new" if self._unread_marker.missing is not None else None
         return True
 
     def to_seq(self, seq: int) -> bool:
@@ -120,7 +120,7 @@ class Reading(Contents):
         What is loaded begins with its oldest entry before which something is missing.
         """
         self._update()
-        chat = self._feed.chat
+        chat = self._items.chat
         if chat is None or not chat.entries:
             return False
         index = index_of_day(chat.entries, day)
@@ -146,7 +146,7 @@ class Reading(Contents):
         if self.is_at_bottom or chat is None:
             return 0
         me, entries = self._workspace.model.me, chat.entries
-        begin = chat.index(max(newest or 0, self._known) + 1)
+        begin = chat.index(max(newest or 0, self._newest_seen) + 1)
         below = (entries[index] for index in range(begin, len(entries)))
         talk = (entry for entry in below if entry.is_talk and entry.sender != me)
         return sum(1 for _ in islice(talk, MAX_NEW_BELOW))
@@ -186,7 +186,7 @@ class Reading(Contents):
         chat = self._chat
         if chat is None:
             return None
-        rows, missing, older = self._rows, self._new.missing, chat.older()
+        rows, missing, older = self._rows, self._unread_marker.missing, chat.older()
         if self._sought == "new" and missing is not None:
             return SeenGap(chat.address, *missing, is_from_above=True)
         if self._sought == "top" and older is not None:
@@ -197,15 +197,15 @@ class Reading(Contents):
     # Inside ---------------------------------------------------------------------------
 
     @property
-    def _rows(self) -> list[Seen]:
+    def _rows(self) -> list[VisibleRow]:
         """The rows that are seen, as things are now."""
         self._update()
-        if self._seen is None:
+        if self._visible is None:
             places = self._viewport.rows()
-            self._seen = [self._see(placed) for placed in places]
-            self._seen[0] = name_sender(self._seen[0], self._blocks.style)
+            self._visible = [self._see(placed) for placed in places]
+            self._visible[0] = name_sender(self._visible[0], self._row_cache.style)
             self._note_bottom()
-        return self._seen
+        return self._visible
 
     @contextlib.contextmanager
     def _moving(self) -> Iterator[None]:
@@ -215,14 +215,14 @@ class Reading(Contents):
         yield
         self._target = None
         self._sought = None
-        self._seen = None
+        self._visible = None
         self._note_bottom()
         self._hold()
 
     def _note_bottom(self) -> None:
         """Note what is known to somebody who sees the bottom."""
-        if self.is_at_bottom and self._feed.entries:
-            self._known = self._feed.entries[-1].seq
+        if self.is_at_bottom and self._items.entries:
+            self._newest_seen = self._items.entries[-1].seq
 
     def _hold(self) -> None:
         """Keep in memory what somebody reads, whatever comes below it."""
@@ -235,15 +235,15 @@ class Reading(Contents):
                 self._held = 0
                 self._is_stale = True
             return
-        below = len(chat.entries) - chat.index(self._known + 1)
+        below = len(chat.entries) - chat.index(self._newest_seen + 1)
         wanted = min(MAX_HELD, below + _AT_ONCE)
         if wanted > self._held:
             model.expect_older(chat.address, wanted - self._held)
             self._held = wanted
 
-    def _see(self, placed: Placed) -> Seen:
+    def _see(self, placed: Placed) -> VisibleRow:
         """Return a row as it is drawn; that of a chosen message says so."""
-        style, seq = self._blocks.style, placed.key[0]
+        style, seq = self._row_cache.style, placed.key[0]
         if not is_entry(placed.key):
             return see(placed)
         if sign := self._selection.sign(seq):
@@ -253,12 +253,12 @@ class Reading(Contents):
     def _begin(self) -> None:
         """Forget what belongs to the chat that was open before."""
         chat = self._chat
-        self._new.open(chat, self._workspace.model.is_synced)
+        self._unread_marker.open(chat, self._workspace.model.is_synced)
         self._selection.clear()
         self._target = None
         self._sought = None
-        self._known = self._held = 0
-        self._blocks.unfolded.clear()
+        self._newest_seen = self._held = 0
+        self._row_cache.unfolded.clear()
         self._viewport.release()
         self._viewport.follow()
 
@@ -267,19 +267,21 @@ class Reading(Contents):
         if not self._is_stale:
             return
         self._is_stale = False
-        self._seen = None
+        self._visible = None
         if self._is_another:
             self._begin()
         self._take_over()
         self._viewport.changed()
-        if self._sought == "new" and self._new.seq is not None:
-            self._viewport.show((self._new.seq, 0), self._viewport.height // 3)
-            self._sought = "new" if self._new.missing is not None else None
+        if self._sought == "new" and self._unread_marker.seq is not None:
+            self._viewport.show(
+                (self._unread_marker.seq, 0), self._viewport.height // 3
+            )
+            self._sought = "new" if self._unread_marker.missing is not None else None
         self._hold()
 
     def _show(self, seq: int) -> bool:
         """Bring a message into view, with some of what is above; False if not here."""
-        if self._feed.item((seq, 0)) is None:
+        if self._items.item((seq, 0)) is None:
             return False
         with self._moving():
             self._viewport.show((seq, 0), self._viewport.height // 3)
@@ -288,10 +290,10 @@ class Reading(Contents):
     def _show_whole(self, seq: int, is_up: bool) -> None:
         """Bring all rows of a message into view, if they are not; move little."""
         key, height = (seq, 0), self._viewport.height
-        block = self._blocks.block(key)
+        block = self._row_cache.block(key)
         count = min(len(block.rows) - block.start, height)
         seen = [s for s in self._rows if s.placed.key == key]
         whole = [s for s in seen if s.placed.number >= block.start]
         if len(whole) < count:
             self._viewport.show(key, 0 if is_up else height - count)
-        self._seen = None
+        self._visible = None

@@ -23,7 +23,7 @@ from client.ui.messages.rows import (
     transfer_rows,
 )
 from client.ui.messages.rowstyle import RowStyle
-from client.ui.timeline.items import HEAD, Feed, Item, Key, Notice
+from client.ui.timeline.items import HEAD, Item, Items, Key, Notice
 from client.ui.timeline.viewport import Block
 
 MAX_KEPT = 1_000
@@ -62,7 +62,7 @@ class _Facts(NamedTuple):
     is_unfolded: bool = False
 
 
-class Blocks:
+class RowCache:
     """Makes blocks, and keeps those that were made last.
 
     Attributes:
@@ -78,7 +78,7 @@ class Blocks:
 
     def __init__(self, style: RowStyle) -> None:
         self.style = style
-        self.feed = Feed()
+        self.items = Items()
         self.head: tuple[Line, ...] = ()
         self.new_seq: int | None = None
         self.new_count = 0
@@ -94,12 +94,12 @@ class Blocks:
             self.style = style
             self._made.clear()
 
-    def refresh(self, feed: Feed) -> None:
+    def refresh(self, items: Items) -> None:
         """Take over what there is now; what has not changed is not made anew."""
-        if feed.chat is not self.feed.chat:
+        if items.chat is not self.items.chat:
             self._made.clear()
-        self.feed = feed
-        self._read_seq = _newest_read(feed.chat, self.style.me)
+        self.items = items
+        self._read_seq = _newest_read(items.chat, self.style.me)
 
     def block(self, key: Key) -> Block:
         """Return the rows of what has this key; at least one."""
@@ -117,18 +117,18 @@ class Blocks:
         return block
 
     def _facts(self, key: Key) -> _Facts:
-        feed = self.feed
+        items = self.items
         if key == HEAD:
             return _Facts(None, None, None, self.head)
-        item = feed.item(key)
-        above = feed.item(feed.before(key) or HEAD)
+        item = items.item(key)
+        above = items.item(items.before(key) or HEAD)
         if not isinstance(item, Entry):
-            last = feed.entries[-1] if feed.entries else None
+            last = items.entries[-1] if items.entries else None
             before = above if isinstance(above, OutboxItem) else last
             return _Facts(item, above, before)
-        assert feed.chat is not None
-        chat, seq = feed.chat, item.seq
-        index = feed.index(seq)
+        assert items.chat is not None
+        chat, seq = items.chat, item.seq
+        index = items.index(seq)
         return _Facts(
             item,
             above,

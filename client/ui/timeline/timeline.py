@@ -18,8 +18,8 @@ from client.terminal.hyperlinks import ESCAPE_STYLE
 from client.text.styles import Line
 from client.text.wrapping import cells
 from client.ui.messages.markup import links
-from client.ui.timeline.position import Reading
-from client.ui.timeline.visible_rows import Seen
+from client.ui.timeline.position import Position
+from client.ui.timeline.visible_rows import VisibleRow
 
 if TYPE_CHECKING:
     from prompt_toolkit.key_binding.key_bindings import NotImplementedOrNone
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 WHEEL_ROWS = 3
 
 
-class Timeline(Reading, UIControl):
+class Timeline(Position, UIControl):
     """Shows the open chat of a workspace, and lets messages be chosen.
 
     Put it into a ``painting.TimelineWindow``; a plain ``Window`` works too,
@@ -64,7 +64,7 @@ class Timeline(Reading, UIControl):
         """
         if self.is_selecting:
             return True
-        items = (self._feed.item(s.placed.key) for s in reversed(self._rows))
+        items = (self._items.item(s.placed.key) for s in reversed(self._rows))
         talk = (item for item in items if isinstance(item, Entry) and item.is_talk)
         entry = next(talk, None)
         if entry is None:
@@ -86,35 +86,35 @@ class Timeline(Reading, UIControl):
     def select_toggle(self) -> None:
         """Mark the chosen message, or mark it no more."""
         self._selection.toggle()
-        self._seen = None
+        self._visible = None
 
     def select_clear(self) -> None:
         """Choose and mark nothing any more."""
         self._selection.clear()
         self._viewport.release()
-        self._seen = None
+        self._visible = None
 
     def fold_toggle(self, seq: int) -> None:
         """Show all of a long message, or only its beginning again."""
         places = [seen.placed for seen in self._rows]
         top = next((i for i, place in enumerate(places) if place.key == (seq, 0)), None)
-        self._blocks.unfolded ^= {seq}
+        self._row_cache.unfolded ^= {seq}
         if top is not None:
             # Its beginning stays where it is, if it is seen.
             hidden = places[top].number - places[top].block.start
             self._viewport.show((seq, 0), top - hidden if hidden <= 0 else 0)
-        self._seen = None
+        self._visible = None
 
     # Drawing --------------------------------------------------------------------------
 
-    def seen(self, width: int, height: int) -> Sequence[Seen | None]:
+    def seen(self, width: int, height: int) -> Sequence[VisibleRow | None]:
         """Return the rows of a window, from the top; None is an empty one."""
         if width != self._width:
             self._width = width
             self._is_stale = True
         if height != self._viewport.height:
             self._viewport.height = height
-            self._seen = None
+            self._visible = None
         rows = self._rows
         return [*[None] * (height - len(rows)), *rows]
 
@@ -163,7 +163,7 @@ class Timeline(Reading, UIControl):
         if not 0 <= number < len(rows):
             return None
         placed = rows[number].placed
-        part, item = _link_part(placed.line, x), self._feed.item(placed.key)
+        part, item = _link_part(placed.line, x), self._items.item(placed.key)
         if not part or not isinstance(item, Entry):
             return None
         found = links(clean(item.text, is_multiline=True))

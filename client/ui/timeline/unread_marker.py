@@ -10,7 +10,7 @@ from client.model.entries import Entry
 MAX_COUNTED = 1_000
 
 
-class NewMark:
+class UnreadMarker:
     """The line of the chat that is open.
 
     Attributes:

@@ -13,7 +13,7 @@ from client.ui.timeline.items import Key, SeenGap, is_entry
 from client.ui.timeline.viewport import Placed
 
 
-class Seen(NamedTuple):
+class VisibleRow(NamedTuple):
     """A row that is seen.
 
     Attributes:
@@ -25,12 +25,12 @@ class Seen(NamedTuple):
     line: Line
 
 
-def see(placed: Placed) -> Seen:
+def see(placed: Placed) -> VisibleRow:
     """Return a row as it is."""
-    return Seen(placed, placed.line)
+    return VisibleRow(placed, placed.line)
 
 
-def see_chosen(placed: Placed, sign: str, style: RowStyle) -> Seen:
+def see_chosen(placed: Placed, sign: str, style: RowStyle) -> VisibleRow:
     """Return a row of a message that is chosen (``>``) or marked (``*``)."""
     if placed.number < placed.block.start:
         return see(placed)
@@ -38,7 +38,7 @@ def see_chosen(placed: Placed, sign: str, style: RowStyle) -> Seen:
     line = see_target(placed, style, sign).line
     shown = sum(cells(text) for part, text in line if part != ESCAPE_STYLE)
     line = [*line, ("", " " * max(0, style.limit - shown))]
-    return Seen(
+    return VisibleRow(
         placed,
         [
             (part if part == ESCAPE_STYLE else f"{part} {name}".lstrip(), text)
@@ -47,15 +47,15 @@ def see_chosen(placed: Placed, sign: str, style: RowStyle) -> Seen:
     )
 
 
-def see_target(placed: Placed, style: RowStyle, sign: str = ">") -> Seen:
+def see_target(placed: Placed, style: RowStyle, sign: str = ">") -> VisibleRow:
     """Return a row of a message that is pointed at, in the first of its cells."""
     if placed.number != placed.block.start or style.is_bare:
         return see(placed)
     (first_style, text), *others = placed.line
-    return Seen(placed, [(first_style, sign + text[1:]), *others])
+    return VisibleRow(placed, [(first_style, sign + text[1:]), *others])
 
 
-def name_sender(seen: Seen, style: RowStyle) -> Seen:
+def name_sender(seen: VisibleRow, style: RowStyle) -> VisibleRow:
     """Return the highest row that is seen, with the name if that is above."""
     block, number = seen.placed.block, seen.placed.number
     is_named = number == block.start and block.is_named
@@ -64,14 +64,14 @@ def name_sender(seen: Seen, style: RowStyle) -> Seen:
     return seen._replace(line=named_row(seen.line, block.sender, style))
 
 
-def newest_whole(rows: Sequence[Seen]) -> int | None:
+def newest_whole(rows: Sequence[VisibleRow]) -> int | None:
     """Return the seq of the newest entry that is seen to its end."""
     ends = (seen.placed for seen in reversed(rows) if seen.placed.is_last)
     return next((placed.key[0] for placed in ends if is_entry(placed.key)), None)
 
 
 def middle_of(
-    rows: Sequence[Seen], target: int | None, is_at_bottom: bool
+    rows: Sequence[VisibleRow], target: int | None, is_at_bottom: bool
 ) -> int | None:
     """Return where somebody reads, None if no entry is seen.
 
@@ -89,7 +89,7 @@ def middle_of(
 
 
 def near_gap(
-    rows: Sequence[Seen], chat: Chat, kept: Key | None, ahead: int
+    rows: Sequence[VisibleRow], chat: Chat, kept: Key | None, ahead: int
 ) -> SeenGap | None:
     """Return what is missing between entries that are seen, or else next to them.
 

@@ -15,7 +15,7 @@ Draw = Callable[[Container, int, int, int, int], None]
 """Draws a part at a column and a row of the container, with a width and a height."""
 
 
-class Placing(Container):
+class ManualLayout(Container):
     """Draws its parts where ``place`` says.
 
     Args:

@@ -10,7 +10,7 @@ GATHER_SECONDS = 0.01
 """Changes that come within this are painted together; keys are painted at once."""
 
 
-class Frames:
+class Repaint:
     """Asks an application for its frames.
 
     Args:

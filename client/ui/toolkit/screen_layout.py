@@ -12,7 +12,7 @@ from prompt_toolkit.mouse_events import MouseEvent
 from prompt_toolkit.styles import BaseStyle
 
 from chatd.text.safe import cells as count_cells
-from client.ui.toolkit.manual_layout import Draw, Placing
+from client.ui.toolkit.manual_layout import Draw, ManualLayout
 from client.ui.toolkit.rows_control import RowsControl
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Parts(NamedTuple):
     rest: Window
 
 
-class Arrangement(Placing):
+class ScreenLayout(ManualLayout):
     """Everything but the boxes, arranged for each size of the window.
 
     Args:

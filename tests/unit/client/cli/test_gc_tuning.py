@@ -54,7 +54,7 @@ from client.cli import gc_tuning
 from client.cli import open_chat
 from client.storage.saved_logins import SavedLogins
 from client.storage.paths import Paths
-from client.cli.first_run import Wishes
+from client.cli.first_run import Options
 
 class Face:
     async def run(self):
@@ -69,10 +69,10 @@ class Terminal:
 
 sys.stdin = sys.stdout = Terminal()
 gc_tuning.START_SECONDS = 0
-open_chat.make_face = lambda name, start: Face()
+open_chat.make_frontend = lambda name, start: Face()
 paths = Paths.under(Path(sys.argv[1]))
 SavedLogins(paths.logins).remember("tls://lab:4747", "alice", "token")
-open_chat.chat(paths, Wishes(), "full")
+open_chat.chat(paths, Options(), "full")
 """
     done = run(code, tmp_path)
     assert (done.stderr, done.returncode) == ("put off\n", 0)

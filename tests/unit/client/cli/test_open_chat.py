@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from client.cli.main import main
-from client.cli.open_chat import Start, make_face, make_preferences, usual_face
-from client.config.config_file import ClientSettings, GeneralSettings
+from client.cli.open_chat import Start, make_frontend, make_preferences, usual_face
+from client.config.config_file import ClientConfig, GeneralConfig
 from client.link.link import Link, MakeLink
 from client.plain.app import PlainMode
 from client.storage.paths import Paths
@@ -25,13 +25,13 @@ def start(home: Path) -> Start:
         user="alice",
         room=None,
         paths=Paths.under(home),
-        preferences=make_preferences(Paths.under(home), ClientSettings()),
-        wishes=ClientSettings(),
+        preferences=make_preferences(Paths.under(home), ClientConfig()),
+        config=ClientConfig(),
     )
 
 
 def test_the_plain_face_is_made_where_it_is_asked_for(tmp_path: Path) -> None:
-    assert isinstance(make_face("plain", start(tmp_path)), PlainMode)
+    assert isinstance(make_frontend("plain", start(tmp_path)), PlainMode)
 
 
 def test_a_face_is_imported_only_where_it_is_asked_for() -> None:
@@ -83,13 +83,13 @@ def test_without_a_terminal_only_the_plain_face_starts(
 
 def test_the_file_says_how_times_look_at_the_start(tmp_path: Path) -> None:
     paths = Paths.under(tmp_path)
-    wishes = ClientSettings(general=GeneralSettings(time_format="%H:%M:%S"))
-    make_preferences(paths, ClientSettings()).time_format = "%I:%M"
-    assert make_preferences(paths, ClientSettings()).time_format == "%I:%M"
-    assert make_preferences(paths, wishes).time_format == "%H:%M:%S"
+    config = ClientConfig(general=GeneralConfig(time_format="%H:%M:%S"))
+    make_preferences(paths, ClientConfig()).time_format = "%I:%M"
+    assert make_preferences(paths, ClientConfig()).time_format == "%I:%M"
+    assert make_preferences(paths, config).time_format == "%H:%M:%S"
 
 
 def test_what_rang_is_remembered_for_the_user_and_the_server(tmp_path: Path) -> None:
-    rung = start(tmp_path).rung()
-    assert rung.claim("L", {"#ops": [1]}, {"#ops": 0}) == {("#ops", 1)}
+    notified = start(tmp_path).notified()
+    assert notified.claim("L", {"#ops": [1]}, {"#ops": 0}) == {("#ops", 1)}
     assert "tls://lab:4747" in (tmp_path / "state" / "rung.json").read_text()

@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-from client.cli.script_status import REDRAW_SECONDS, Stderr
+from client.cli.script_status import REDRAW_SECONDS, ScriptStatus
 from client.link.reconnect import LinkState
 from client.model.changes import ItemChanged, TransferChanged
 from client.model.entries import OutboxItem
@@ -31,7 +31,7 @@ class Listener:
     def __init__(self, is_terminal: bool = True) -> None:
         self.now = 0.0
         self._out = Out(is_terminal)
-        self.stderr = Stderr(self._out, lambda: self.now)
+        self.stderr = ScriptStatus(self._out, lambda: self.now)
         self.stderr.watch("up", "#ops")
 
     def heard(self) -> str:

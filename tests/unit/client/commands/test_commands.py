@@ -37,15 +37,15 @@ def registry() -> Registry:
 def ops(stage: Stage) -> Stage:
     """In #ops, with #lab and a chat with bob beside it."""
     stage.fake.log_in(room(), room("#lab"), room("@bob", role=None))
-    stage.ws.current = "#ops"
+    stage.workspace.current = "#ops"
     return stage
 
 
 async def type_in(stage: Stage, text: str) -> str:
     """Enter a line and return what was shown for it."""
-    before = len(stage.face.lines)
-    await run(stage.ws, make_registry(), text)
-    return "\n".join(stage.face.lines[before:])
+    before = len(stage.frontend.lines)
+    await run(stage.workspace, make_registry(), text)
+    return "\n".join(stage.frontend.lines[before:])
 
 
 # The table ----------------------------------------------------------------------------
@@ -118,8 +118,8 @@ async def test_a_text_without_an_open_chat_says_how_to_open_one(stage: Stage) ->
 
 async def test_an_address_alone_opens_that_chat(ops: Stage) -> None:
     await type_in(ops, "#lab")
-    assert ops.ws.current == "#lab"
-    assert ops.face.opened_chats == ["#lab"]
+    assert ops.workspace.current == "#lab"
+    assert ops.frontend.opened_chats == ["#lab"]
     assert ops.fake.items == []
 
 
@@ -128,13 +128,13 @@ async def test_a_person_alone_is_no_message_to_the_open_chat(
     ops: Stage, text: str
 ) -> None:
     await type_in(ops, text)
-    assert ops.ws.current == "@carol"
+    assert ops.workspace.current == "@carol"
     assert ops.fake.items == []
 
 
 async def test_a_room_alone_that_one_is_not_in_is_no_message_either(ops: Stage) -> None:
     assert "you are not in #war: /join #war" in await type_in(ops, "#war")
-    assert ops.ws.current == "#ops"
+    assert ops.workspace.current == "#ops"
     assert ops.fake.items == []
 
 
@@ -149,40 +149,40 @@ async def test_what_only_begins_like_an_address_is_a_message(
 async def test_a_number_is_a_room_to_those_who_are_in_it(ops: Stage) -> None:
     ops.fake.log_in(room("#42"))
     await type_in(ops, "#42")
-    assert ops.ws.current == "#42"
+    assert ops.workspace.current == "#42"
 
 
 async def test_join_enters_a_room_and_opens_it(ops: Stage) -> None:
     ops.fake.replies = [Joined(chat=room("#new"))]
     await type_in(ops, "/join new")
     assert ops.fake.requests == [Join(room="#new")]
-    assert ops.ws.current == "#new"
+    assert ops.workspace.current == "#new"
 
 
 async def test_join_of_a_room_one_is_in_only_opens_it(ops: Stage) -> None:
     await type_in(ops, "/join #lab")
     assert ops.fake.requests == []
-    assert ops.ws.current == "#lab"
+    assert ops.workspace.current == "#lab"
 
 
 async def test_join_alone_accepts_the_only_invitation(ops: Stage) -> None:
     ops.fake.model.invites["#secret"] = "bob"
     ops.fake.replies = [Joined(chat=room("#secret"))]
     await type_in(ops, "/join")
-    assert ops.ws.current == "#secret"
+    assert ops.workspace.current == "#secret"
 
 
 async def test_a_room_that_is_not_there_can_be_made(ops: Stage) -> None:
     ops.fake.replies = [NoSuchRoomError("no")]
     said = await type_in(ops, "/join #nope")
     assert "there is no room #nope: /create #nope makes it" in said
-    assert ops.ws.current == "#ops"
+    assert ops.workspace.current == "#ops"
 
 
 async def test_a_refusal_of_the_server_is_shown(ops: Stage) -> None:
     ops.fake.replies = [NotAllowedError("#board is by invitation only")]
     assert "#board is by invitation only" in await type_in(ops, "/join #board")
-    assert ops.ws.current == "#ops"
+    assert ops.workspace.current == "#ops"
 
 
 async def test_what_needs_the_server_says_so_while_offline(ops: Stage) -> None:
@@ -197,7 +197,7 @@ async def test_msg_sends_without_leaving_the_chat(ops: Stage, to: str) -> None:
         "@bob",
         "see you  at ten",
     )
-    assert ops.ws.current == "#ops"
+    assert ops.workspace.current == "#ops"
 
 
 async def test_me_sends_an_action(ops: Stage) -> None:
@@ -244,7 +244,7 @@ async def test_leave_is_about_the_open_room(ops: Stage) -> None:
 
 
 async def test_leave_in_a_direct_chat_asks_for_a_room(ops: Stage) -> None:
-    ops.ws.current = "@bob"
+    ops.workspace.current = "@bob"
     assert "no room is open" in await type_in(ops, "/leave")
 
 
@@ -285,7 +285,7 @@ async def test_read_moves_the_cursor(ops: Stage) -> None:
 async def test_switch_alone_goes_where_something_is_unread(ops: Stage) -> None:
     ops.fake.take(message("hello", 1, chat="#lab"))
     await type_in(ops, "/switch")
-    assert ops.ws.current == "#lab"
+    assert ops.workspace.current == "#lab"
 
 
 # People -------------------------------------------------------------------------------
@@ -338,9 +338,9 @@ async def test_away_back_and_status_tell_the_server(ops: Stage) -> None:
 
 async def test_time_sets_how_times_are_shown(ops: Stage) -> None:
     await type_in(ops, "/time %H.%M Uhr")
-    assert ops.ws.preferences.time_format == "%H.%M Uhr"
+    assert ops.workspace.preferences.time_format == "%H.%M Uhr"
     assert "shows no time" in await type_in(ops, "/time hello")
-    assert ops.ws.preferences.time_format == "%H.%M Uhr"
+    assert ops.workspace.preferences.time_format == "%H.%M Uhr"
 
 
 async def test_outbox_retry_and_discard_go_by_number(ops: Stage) -> None:
@@ -376,10 +376,10 @@ async def test_help_says_what_else_may_be_typed(ops: Stage) -> None:
 async def test_help_names_the_keys_of_its_face_alone(
     ops: Stage, keys: list[tuple[str, str]]
 ) -> None:
-    await run(ops.ws, make_registry(keys), "/help")
-    assert ("Keys" in ops.face.lines) == bool(keys)
-    assert any("fly" in line for line in ops.face.lines) == bool(keys)
-    assert "Ctrl+D" not in ops.face.text
+    await run(ops.workspace, make_registry(keys), "/help")
+    assert ("Keys" in ops.frontend.lines) == bool(keys)
+    assert any("fly" in line for line in ops.frontend.lines) == bool(keys)
+    assert "Ctrl+D" not in ops.frontend.text
 
 
 async def test_help_explains_one_command(ops: Stage) -> None:
@@ -388,10 +388,10 @@ async def test_help_explains_one_command(ops: Stage) -> None:
 
 async def test_clear_reconnect_and_quit_reach_the_face(ops: Stage) -> None:
     await type_in(ops, "/clear")
-    assert ops.face.is_cleared
+    assert ops.frontend.is_cleared
     assert "you are online" in await type_in(ops, "/reconnect")
     await type_in(ops, "/quit")
-    assert ops.face.is_over
+    assert ops.frontend.is_over
 
 
 async def test_invitations_are_listed_with_what_to_do(ops: Stage) -> None:

@@ -18,13 +18,13 @@ def full(stage: Stage) -> Stage:
     stage.fake.log_in(room("#ops"), room("#operators"), room("@bob", role=None))
     users = {name: PresenceOf(status="online") for name in ("anna", "annette")}
     stage.fake.take(Presence(users=users, more=False))
-    stage.ws.current = "#ops"
-    stage.ws.listed = ["#public"]
+    stage.workspace.current = "#ops"
+    stage.workspace.listed = ["#public"]
     return stage
 
 
 def offered(stage: Stage, before: str) -> Candidates:
-    return complete(stage.ws, make_registry(), before)
+    return complete(stage.workspace, make_registry(), before)
 
 
 @pytest.mark.parametrize(

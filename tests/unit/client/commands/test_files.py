@@ -20,7 +20,7 @@ from tests.unit.client.commands.test_commands import type_in
 def ops(stage: Stage) -> Stage:
     """In #ops, with #lab and a chat with bob beside it."""
     stage.fake.log_in(room(), room("#lab"), room("@bob", role=None))
-    stage.ws.current = "#ops"
+    stage.workspace.current = "#ops"
     return stage
 
 
@@ -67,7 +67,7 @@ async def test_what_cannot_be_sent_is_said(ops: Stage, typed: str, said: str) ->
 
 
 async def test_files_lists_the_newest_first_with_what_to_do(ops: Stage) -> None:
-    two_hours_ago = ops.ws.now_ms - 7_200_000
+    two_hours_ago = ops.workspace.now_ms - 7_200_000
     ops.fake.replies = [page(item(118, time=two_hours_ago), item(7, "a.txt", "alice"))]
     assert (await type_in(ops, "/files")).split("\n") == [
         "-- files in #ops, the newest first:",
@@ -109,7 +109,7 @@ async def test_get_alone_in_notes_to_oneself_fetches_ones_own(ops: Stage) -> Non
     ops.fake.take(
         message("", 5, "alice", chat="@alice", kind="file", file=info("a.txt"))
     )
-    ops.ws.current = "@alice"
+    ops.workspace.current = "@alice"
     await type_in(ops, "/get")
     assert begun(ops) == [("@alice", "a.txt", 5)]
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from client.cli.main import main
 from client.config.config_file import (
     SECTIONS,
+    ClientConfig,
     ClientFileError,
-    ClientSettings,
-    GeneralSettings,
-    NotifySettings,
+    GeneralConfig,
+    NotifyConfig,
     client_file,
     find_line,
     load_client_file,
@@ -29,7 +29,7 @@ from client.storage.paths import Paths
 from client.terminal.themes import STYLES
 
 
-def parse(text: str) -> ClientSettings:
+def parse(text: str) -> ClientConfig:
     return parse_client_file(text, "client.toml")
 
 
@@ -42,11 +42,11 @@ def uncommented() -> str:
 
 
 def test_without_a_file_there_are_the_defaults(tmp_path: Path) -> None:
-    assert load_client_file(tmp_path / "client.toml") == ClientSettings()
+    assert load_client_file(tmp_path / "client.toml") == ClientConfig()
 
 
 def test_an_empty_file_changes_nothing() -> None:
-    assert parse("") == parse("# nothing\n[keys]\n") == ClientSettings()
+    assert parse("") == parse("# nothing\n[keys]\n") == ClientConfig()
 
 
 def test_everything_that_can_be_set_is_read() -> None:
@@ -76,8 +76,8 @@ def test_everything_that_can_be_set_is_read() -> None:
         status.offline = "reverse"
         """
     )
-    assert settings.general == GeneralSettings("16", "%H:%M:%S", True, "all", 200)
-    assert settings.notify == NotifySettings(
+    assert settings.general == GeneralConfig("16", "%H:%M:%S", True, "all", 200)
+    assert settings.notify == NotifyConfig(
         False, "777", ("notify-send", "{title}"), False
     )
     assert settings.chats == {"#ops": "nothing", "@bob": "all"}
@@ -206,13 +206,13 @@ def test_whatever_stands_in_the_file_is_understood_or_refused_in_a_sentence(
 
 
 def test_the_default_file_changes_nothing() -> None:
-    assert parse(default_text()) == ClientSettings()
+    assert parse(default_text()) == ClientConfig()
 
 
 def test_the_default_file_has_every_setting_with_its_default() -> None:
     settings = parse(uncommented())
-    assert settings.general == GeneralSettings()
-    assert settings.notify == NotifySettings()
+    assert settings.general == GeneralConfig()
+    assert settings.notify == NotifyConfig()
     assert settings.keys == {action.name: keys_of(action) for action in ACTIONS}
     assert settings.colors == {style.name: style.dark for style in STYLES.values()}
     assert list(tomllib.loads(uncommented())) == list(SECTIONS)
@@ -237,8 +237,8 @@ def test_braces_that_stand_for_nothing_of_ours_are_left_as_they_are() -> None:
 
 def test_the_settings_of_the_default_file_are_in_the_order_of_the_code() -> None:
     document = tomllib.loads(uncommented())
-    assert list(document["general"]) == list(GeneralSettings.__struct_fields__)
-    assert list(document["notify"]) == list(NotifySettings.__struct_fields__)
+    assert list(document["general"]) == list(GeneralConfig.__struct_fields__)
+    assert list(document["notify"]) == list(NotifyConfig.__struct_fields__)
 
 
 def test_every_setting_of_the_default_file_is_explained() -> None:

@@ -11,15 +11,15 @@ class Keyboard:
 
     def __init__(self, stage: Stage) -> None:
         self.now = 0.0
-        self.interrupts = Interrupts(stage.ws, lambda: self.now)
-        self.face = stage.face
+        self.interrupts = Interrupts(stage.workspace, lambda: self.now)
+        self.frontend = stage.frontend
 
     def press(self, after: float = 1.0) -> str:
         """Return what is said for it."""
-        before = len(self.face.lines)
+        before = len(self.frontend.lines)
         self.now += after
         self.interrupts.press()
-        return "\n".join(self.face.lines[before:])
+        return "\n".join(self.frontend.lines[before:])
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ def test_twice_quits_where_nothing_is_under_way(
     stage: Stage, keyboard: Keyboard
 ) -> None:
     assert keyboard.press() == "-- Ctrl+C again quits"
-    assert not stage.face.is_over
+    assert not stage.frontend.is_over
     keyboard.press()
-    assert stage.face.is_over
+    assert stage.frontend.is_over
 
 
 def test_twice_cancels_the_newest_transfer_and_nothing_else(
@@ -49,7 +49,7 @@ def test_twice_cancels_the_newest_transfer_and_nothing_else(
     keyboard.press()
     assert states(stage) == ["moving", "cancelled"]
     assert keyboard.press() == "-- Ctrl+C again cancels old.tar"
-    assert not stage.face.is_over
+    assert not stage.frontend.is_over
 
 
 def test_too_late_it_only_says_it_again(stage: Stage, keyboard: Keyboard) -> None:
@@ -66,7 +66,7 @@ def test_a_transfer_that_ends_between_the_two_does_not_end_the_program(
     keyboard.press()
     stage.fake.transfers.move(begun.id, state="done")
     assert keyboard.press() == "-- Ctrl+C again quits"
-    assert not stage.face.is_over
+    assert not stage.frontend.is_over
 
 
 def test_a_transfer_that_begins_between_the_two_is_not_cancelled(

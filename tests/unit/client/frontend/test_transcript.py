@@ -12,7 +12,7 @@ from chatd.protocol.messages import (
     PresenceOf,
     Synced,
 )
-from client.frontend.transcript import Narrator
+from client.frontend.transcript import Transcript
 from client.link.reconnect import LinkState
 from client.model.changes import ChatRemoved
 from client.model.entries import OutboxItem
@@ -49,16 +49,16 @@ class Scene(Stage):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.narrator = Narrator(self.ws, self.clock.later)
-        self.fake.on_change = self.narrator.changed
+        self.transcript = Transcript(self.workspace, self.clock.later)
+        self.fake.on_change = self.transcript.changed
 
     def set_state(self, name: str, **members: object) -> None:
         self.fake.state = msgspec.convert({"name": name, **members}, LinkState)
-        self.narrator.state_changed(self.fake.state)
+        self.transcript.state_changed(self.fake.state)
 
     def shown(self) -> str:
         """Return what was shown since the last call."""
-        lines, self.face.lines = self.face.lines, []
+        lines, self.frontend.lines = self.frontend.lines, []
         return "\n".join(lines)
 
     def confirm(self, item: OutboxItem, seq: int = 1) -> None:
@@ -70,10 +70,10 @@ class Scene(Stage):
 @pytest.fixture
 async def scene() -> Scene:
     scene = Scene()
-    scene.ws.current = "#ops"
+    scene.workspace.current = "#ops"
     scene.set_state("online")
     scene.fake.log_in(room(), room("#lab"), room("@bob", role=None))
-    await scene.narrator.open("#ops")
+    await scene.transcript.open("#ops")
     scene.shown()
     return scene
 
@@ -190,7 +190,7 @@ async def test_what_is_shown_counts_as_read_only_once_somebody_is_there(
 ) -> None:
     scene.fake.take(message("hello", 1))
     assert scene.fake.reads == []
-    scene.narrator.seen()
+    scene.transcript.seen()
     assert scene.fake.reads == [("#ops", 1)]
 
 
@@ -199,8 +199,8 @@ async def test_opening_a_chat_shows_where_the_new_begins(scene: Scene) -> None:
         scene.fake.take(message(f"text {seq}", seq, chat="#lab"))
     scene.fake.mark_read("#lab", 1)
     scene.shown()
-    scene.ws.current = "#lab"
-    await scene.narrator.open("#lab")
+    scene.workspace.current = "#lab"
+    await scene.transcript.open("#lab")
     lines = scene.shown().split("\n")
     assert lines[0].startswith("── #lab ─")
     assert [line.split()[-1][:5] for line in lines[1:]] == ["1", "─" * 5, "2"]
@@ -216,11 +216,11 @@ async def test_invitations_are_told(scene: Scene) -> None:
 async def test_being_put_out_of_the_open_room_is_told(scene: Scene) -> None:
     scene.fake.take(Left(chat="#ops", code="removed"))
     assert "not in #ops any more (removed)" in scene.shown()
-    assert scene.ws.current is None
+    assert scene.workspace.current is None
 
 
 async def test_the_other_in_a_direct_chat_going_away_is_told(scene: Scene) -> None:
-    scene.ws.current = "@bob"
+    scene.workspace.current = "@bob"
     for status in ("online", "online", "away"):
         users = {"bob": PresenceOf(status=status)}
         scene.fake.take(Presence(users=users, more=False))
@@ -271,11 +271,11 @@ async def test_news_of_an_outage_are_summed_up(scene: Scene) -> None:
 async def test_a_chat_stays_open_when_its_only_message_is_thrown_away(
     scene: Scene,
 ) -> None:
-    scene.ws.current = "@nobody"
-    before = len(scene.face.lines)
-    scene.narrator.changed(ChatRemoved(chat="@nobody", code="discarded"))
-    assert scene.ws.current == "@nobody"
-    assert len(scene.face.lines) == before
+    scene.workspace.current = "@nobody"
+    before = len(scene.frontend.lines)
+    scene.transcript.changed(ChatRemoved(chat="@nobody", code="discarded"))
+    assert scene.workspace.current == "@nobody"
+    assert len(scene.frontend.lines) == before
 
 
 # Files --------------------------------------------------------------------------------
@@ -301,10 +301,10 @@ async def test_only_the_end_of_a_transfer_is_told_and_only_once(scene: Scene) ->
 
 async def test_a_transfer_that_failed_is_told_as_an_error(scene: Scene) -> None:
     begun = scene.fake.transfers.add(transfer())
-    scene.face.styles.clear()
+    scene.frontend.styles.clear()
     scene.fake.transfers.move(begun.id, state="failed", reason="you are muted")
     assert scene.shown() == "-- core.tar was not sent to #ops: you are muted"
-    assert scene.face.styles == ["class:error"]
+    assert scene.frontend.styles == ["class:error"]
 
 
 async def test_what_goes_on_from_an_earlier_run_is_announced_in_one_line(
@@ -323,7 +323,7 @@ async def test_what_was_asked_for_now_or_is_over_at_once_is_not_announced(
     scene: Scene,
 ) -> None:
     asked = scene.fake.transfers.add(transfer())
-    scene.ws.begun.add(asked.id)
+    scene.workspace.begun.add(asked.id)
     quick = scene.fake.transfers.add(transfer())
     scene.fake.transfers.move(quick.id, state="done")
     scene.shown()

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.config.config_file import NotifySettings
+from client.config.config_file import NotifyConfig
 from client.notify import delivery
-from client.notify.delivery import Program, Ringer, Title, fill, osc, osc_way
+from client.notify.delivery import AlertDelivery, Program, Title, fill, osc, osc_way
 from client.notify.notifier import Alert
 from client.terminal.multiplexers import pass_through
 
@@ -29,21 +29,21 @@ def alert(title: str = "bob in #ops", text: str = "look", count: int = 1) -> Ale
 async def test_the_bell_rings_unless_it_is_off() -> None:
     for is_on, expected in ((True, ["\a"]), (False, [])):
         written: list[str] = []
-        settings = NotifySettings(bell=is_on)
-        Ringer(settings, written.append, XTERM, pytest.fail).ring(alert())
+        settings = NotifyConfig(bell=is_on)
+        AlertDelivery(settings, written.append, XTERM, pytest.fail).ring(alert())
         assert written == expected
 
 
 async def test_without_a_terminal_nothing_is_written() -> None:
-    ringer = Ringer(NotifySettings(osc="9"), None, XTERM, pytest.fail)
-    ringer.ring(alert())
-    await ringer.close()
+    delivery = AlertDelivery(NotifyConfig(osc="9"), None, XTERM, pytest.fail)
+    delivery.ring(alert())
+    await delivery.close()
 
 
 async def test_bell_and_notification_are_written_in_one_go() -> None:
     written: list[str] = []
-    settings = NotifySettings(osc="777")
-    Ringer(settings, written.append, XTERM, pytest.fail).ring(alert())
+    settings = NotifyConfig(osc="777")
+    AlertDelivery(settings, written.append, XTERM, pytest.fail).ring(alert())
     assert written == ["\a\x1b]777;notify;bob in #ops;look\a"]
 
 

@@ -7,16 +7,16 @@ import pytest
 
 from chatd.protocol.messages import ReadPush, Synced
 from client.config.config_file import (
-    ClientSettings,
-    GeneralSettings,
-    NotifySettings,
+    ClientConfig,
+    GeneralConfig,
+    NotifyConfig,
     Rule,
 )
 from client.notify.notifier import (
     WATCH_SECONDS,
     Alert,
+    Notified,
     Notifier,
-    Rung,
     is_wanted,
     make_alert,
     title_text,
@@ -25,14 +25,14 @@ from client.storage.json_file import DamagedFileError
 from tests.fakes.link import FakeLink, entry, message, room
 
 SERVER = "tls://lab:4747"
-NOTHING = ClientSettings(general=GeneralSettings(notifications="nothing"))
+NOTHING = ClientConfig(general=GeneralConfig(notifications="nothing"))
 
 
 class Person:
     """Somebody at one terminal, and what rings there."""
 
     def __init__(
-        self, rung: Rung | None = None, settings: ClientSettings | None = None
+        self, notified: Notified | None = None, settings: ClientConfig | None = None
     ) -> None:
         self.fake = FakeLink()
         self.front: str | None = None
@@ -40,10 +40,10 @@ class Person:
         self.alerts: list[Alert] = []
         self.notifier = Notifier(
             self.fake.model,
-            settings or ClientSettings(),
+            settings or ClientConfig(),
             self.alerts.append,
             front=lambda: self.front,
-            rung=rung or Rung(None, SERVER, "alice"),
+            notified=notified or Notified(None, SERVER, "alice"),
             now=lambda: self.now,
             gather_seconds=0,
         )
@@ -193,10 +193,10 @@ async def test_what_was_read_on_another_device_while_away_does_not_ring() -> Non
 
 async def test_nothing_rings_again_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "rung.json"
-    before = Person(Rung(path, SERVER, "alice"))
+    before = Person(Notified(path, SERVER, "alice"))
     before.fake.take(message("alice?", 1))
     assert await before.rings() == ["bob in #ops | alice?"]
-    alice = Person(Rung(path, SERVER, "alice"))
+    alice = Person(Notified(path, SERVER, "alice"))
     alice.fake.take(message("alice?", 1))
     assert await alice.rings() == []
     alice.fake.take(message("alice!", 2))
@@ -205,7 +205,7 @@ async def test_nothing_rings_again_after_a_restart(tmp_path: Path) -> None:
 
 async def test_of_two_terminals_one_rings(tmp_path: Path) -> None:
     path = tmp_path / "rung.json"
-    people = [Person(Rung(path, SERVER, "alice")) for _ in range(2)]
+    people = [Person(Notified(path, SERVER, "alice")) for _ in range(2)]
     for person in people:
         person.fake.take(message("alice?", 1))
     rings = await asyncio.gather(*(person.rings() for person in people))
@@ -217,24 +217,26 @@ async def test_another_user_of_the_device_is_not_kept_from_ringing(
 ) -> None:
     path = tmp_path / "rung.json"
     for user in ("alice", "carol"):
-        person = Person(Rung(path, SERVER, user))
+        person = Person(Notified(path, SERVER, user))
         person.fake.take(message("alice?", 1))
         assert len(await person.rings()) == 1
 
 
 async def test_a_log_that_begins_anew_rings_anew(tmp_path: Path) -> None:
-    rung = Rung(tmp_path / "rung.json", SERVER, "alice")
-    assert rung.claim("A", {"#ops": [7]}, {"#ops": 0}) == {("#ops", 7)}
-    assert rung.claim("A", {"#ops": [7, 8]}, {"#ops": 0}) == {("#ops", 8)}
-    assert rung.claim("B", {"#ops": [7]}, {"#ops": 0}) == {("#ops", 7)}
+    notified = Notified(tmp_path / "rung.json", SERVER, "alice")
+    assert notified.claim("A", {"#ops": [7]}, {"#ops": 0}) == {("#ops", 7)}
+    assert notified.claim("A", {"#ops": [7, 8]}, {"#ops": 0}) == {("#ops", 8)}
+    assert notified.claim("B", {"#ops": [7]}, {"#ops": 0}) == {("#ops", 7)}
 
 
 async def test_only_what_is_unread_is_remembered(tmp_path: Path) -> None:
     path = tmp_path / "rung.json"
-    rung = Rung(path, SERVER, "alice")
-    rung.claim("A", {"#ops": [7], "#lab": [3], "#left": [1]}, {"#ops": 0, "#lab": 0})
+    notified = Notified(path, SERVER, "alice")
+    notified.claim(
+        "A", {"#ops": [7], "#lab": [3], "#left": [1]}, {"#ops": 0, "#lab": 0}
+    )
     assert "#left" not in path.read_text()
-    rung.claim("A", {"#ops": [8]}, {"#ops": 0, "#lab": 3})
+    notified.claim("A", {"#ops": [8]}, {"#ops": 0, "#lab": 3})
     assert "#lab" not in path.read_text()
 
 
@@ -244,8 +246,8 @@ async def test_a_damaged_file_is_left_alone_and_lets_everything_ring(
     path = tmp_path / "rung.json"
     path.write_text("{")
     with pytest.raises(DamagedFileError):
-        Rung(path, SERVER, "alice").claim("A", {}, {})
-    alice = Person(Rung(path, SERVER, "alice"))
+        Notified(path, SERVER, "alice").claim("A", {}, {})
+    alice = Person(Notified(path, SERVER, "alice"))
     alice.fake.take(message("alice?", 1))
     assert len(await alice.rings()) == 1
     assert path.read_text() == "{"
@@ -264,24 +266,24 @@ async def test_after_closing_nothing_rings() -> None:
 def test_the_title_counts_what_is_for_oneself() -> None:
     alice = Person()
     model = alice.fake.model
-    assert title_text(model, ClientSettings(), None) == "chat"
-    assert title_text(model, ClientSettings(), "#ops") == "#ops - chat"
+    assert title_text(model, ClientConfig(), None) == "chat"
+    assert title_text(model, ClientConfig(), "#ops") == "#ops - chat"
 
 
 async def test_the_title_marks_what_is_unread_and_not_for_oneself() -> None:
     alice = Person()
     model = alice.fake.model
     alice.fake.take(message("nothing for anybody", 1))
-    assert title_text(model, ClientSettings(), "#lab") == "* #lab - chat"
+    assert title_text(model, ClientConfig(), "#lab") == "* #lab - chat"
     alice.fake.take(message("alice?", 2))
     alice.fake.take(message("hi", 1, chat="@bob"))
     alice.fake.take(message("hi", 2, chat="@bob"))
-    assert title_text(model, ClientSettings(), "#lab") == "(3) #lab - chat"
-    assert title_text(model, ClientSettings(chats={"#ops": "all"}), None) == "(4) chat"
+    assert title_text(model, ClientConfig(), "#lab") == "(3) #lab - chat"
+    assert title_text(model, ClientConfig(chats={"#ops": "all"}), None) == "(4) chat"
     assert title_text(model, NOTHING, "#lab") == "#lab - chat"
     await alice.notifier.close()
 
 
 def test_there_is_no_title_where_none_is_wanted() -> None:
-    settings = ClientSettings(notify=NotifySettings(title=False))
+    settings = ClientConfig(notify=NotifyConfig(title=False))
     assert title_text(Person().fake.model, settings, "#ops") == ""

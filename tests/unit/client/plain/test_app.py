@@ -16,7 +16,7 @@ from chatd.protocol.messages import FileInfo, Joined
 from client.link.link import Link
 from client.link.reconnect import LinkState
 from client.model.changes import Change
-from client.notify.notifier import Rung
+from client.notify.notifier import Notified
 from client.plain.app import PlainMode
 from client.plain.input import LineInput
 from client.plain.lines import entry_line, one_line, shown_text
@@ -165,7 +165,7 @@ class PlainStage:
             input=self.input,
             write=self._write,
             is_terminal=is_terminal,
-            rung=Rung(None, SERVER, "alice"),
+            notified=Notified(None, SERVER, "alice"),
         )
 
     def _make_link(

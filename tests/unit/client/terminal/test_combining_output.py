@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prompt_toolkit.data_structures import Size
 
 from chatd.text.safe import cells, clean, display
-from client.terminal.combining_output import MarkOutput
+from client.terminal.combining_output import CombiningOutput
 from tests.system.terminal import Screen
 
 SIZE = Size(rows=3, columns=80)
@@ -33,7 +33,7 @@ class Spacing(Screen):
 def written(text: str) -> str:
     """Return what goes to the terminal."""
     stream = io.StringIO()
-    output = MarkOutput(stream, lambda: SIZE, enable_cpr=False)
+    output = CombiningOutput(stream, lambda: SIZE, enable_cpr=False)
     output.write(text)
     output.flush()
     return stream.getvalue()

@@ -35,7 +35,7 @@ from client.model.entries import Transfer
 from client.storage.paths import Paths
 from client.storage.preferences import Preferences
 from client.ui.composer.composer import Composer
-from tests.fakes.link import FakeFace, FakeLink, FakeTransfers, room
+from tests.fakes.link import FakeFrontend, FakeLink, FakeTransfers, room
 
 F12 = "\x1b[24~"
 PASTE = "\x1b[200~{}\x1b[201~"
@@ -84,16 +84,16 @@ class Desk:
         self, pipe: PipeInput, paths: Paths | None, columns: int, rows: int
     ) -> None:
         self.link = ComposerLink()
-        self.face = FakeFace()
-        self.face.columns, self.face.rows = columns, rows
-        self.ws = Workspace(
-            cast(Link, self.link), "tls://lab:4747", Preferences(None), self.face
+        self.frontend = FakeFrontend()
+        self.frontend.columns, self.frontend.rows = columns, rows
+        self.workspace = Workspace(
+            cast(Link, self.link), "tls://lab:4747", Preferences(None), self.frontend
         )
         self.submitted: list[tuple[str, int | None]] = []
         self.environment: dict[str, str] = {}
         self.now = 0.0
         self.composer = Composer(
-            self.ws,
+            self.workspace,
             lambda text, reply_to: self.submitted.append((text, reply_to)),
             paths,
             environment=self.environment,
@@ -188,7 +188,7 @@ async def desk(
         made = Desk(pipe, paths, columns, rows)
         made.link.log_in(room("#ops"), room("#general"), room("@bob", role=None))
         running = asyncio.create_task(made.app.run_async())
-        made.ws.current = "#ops"
+        made.workspace.current = "#ops"
         await made.type("")
         made.composer.open("#ops")
         try:

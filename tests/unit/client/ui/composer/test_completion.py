@@ -23,7 +23,7 @@ from client.commands import make_registry
 from client.commands.workspace import FilesListed
 from client.ui.composer import emoji
 from client.ui.composer.completion import ChatCompleter, Offers, Slow, path_offers
-from client.ui.composer.name_index import Known
+from client.ui.composer.name_index import NameIndex
 from client.ui.composer.prefix_index import PrefixIndex
 from tests.fakes.link import Stage, message, room
 
@@ -38,9 +38,9 @@ class Shelf(Stage):
 
     def __init__(self) -> None:
         super().__init__()
-        self.known = Known(self.ws)
+        self.known = NameIndex(self.workspace)
         self.fake.on_change = self.known.changed
-        self.completer = ChatCompleter(self.ws, make_registry(), self.known)
+        self.completer = ChatCompleter(self.workspace, make_registry(), self.known)
         self.fake.log_in(
             room("#ops"), room("#operators"), room("@bob", role=None), room("@carol")
         )
@@ -48,7 +48,7 @@ class Shelf(Stage):
         self.open("#ops")
 
     def open(self, address: str) -> None:
-        self.ws.current = address
+        self.workspace.current = address
         self.known.open(address)
 
     def online(self, *names: str) -> None:
@@ -198,9 +198,9 @@ def test_rooms_come_and_go(shelf: Shelf) -> None:
     assert shelf.words("#op") == ["#opera ", "#operators ", "#ops "]
     shelf.fake.take(Left(chat="#operators", code="left"))
     assert shelf.words("#op") == ["#opera ", "#ops "]
-    shelf.ws.listed = ["#open", "#ops"]
+    shelf.workspace.listed = ["#open", "#ops"]
     assert shelf.words("/join #op") == ["#open ", "#opera "]
-    shelf.ws.listed = []
+    shelf.workspace.listed = []
     assert shelf.words("#op") == ["#opera ", "#ops "]
 
 
@@ -264,7 +264,7 @@ def test_files_that_are_known_can_be_fetched_by_name(
     shelf.fake.take(message("", 9, kind="file", file=info))
     other = FileInfo(id="f2", name="bill.pdf", size=1, sha256="")
     item = FileItem(seq=3, from_="bob", time=0, file=other)
-    shelf.ws.files_listed = FilesListed(chat="#ops", items=[item], is_more=False)
+    shelf.workspace.files_listed = FilesListed(chat="#ops", items=[item], is_more=False)
     assert shelf.words("/get bi") == ["bill.pdf ", "big core.tar "]
     assert shelf.words("/get bi", is_asked=False) == []
     assert shelf.result("/get big core.tar rep") == "/get big core.tar reports/"
@@ -349,7 +349,7 @@ def crowd(count: int) -> Shelf:
     infos = [MemberInfo(user=n, role="member", status="online") for n in names]
     for change in shelf.fake.model.set_members("#ops", infos):
         shelf.known.changed(change)
-    shelf.ws.listed = [f"#room{n:05}" for n in range(count)]
+    shelf.workspace.listed = [f"#room{n:05}" for n in range(count)]
     shelf.words("#room")
     shelf.fake.model.presence = Untouched(shelf.fake.model.presence)
     chats = shelf.fake.model.chats

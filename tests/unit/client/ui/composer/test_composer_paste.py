@@ -156,7 +156,7 @@ async def test_where_there_are_no_files_a_text_that_is_too_long_is_refused() -> 
         assert not at.composer.is_choosing
         at.composer.insert("x" * 101)
         await at.type("\r")
-        assert "too long" in at.face.text
+        assert "too long" in at.frontend.text
         assert len(at.text) == 101
 
 
@@ -165,7 +165,7 @@ async def test_before_the_first_login_the_usual_limit_holds() -> None:
         at.link.limits = None
         at.composer.insert("x" * 16_385)
         await at.type("\r")
-        assert "a message holds 16,384 bytes" in at.face.text
+        assert "a message holds 16,384 bytes" in at.frontend.text
 
 
 async def test_a_file_that_cannot_be_sent_is_told() -> None:
@@ -173,8 +173,8 @@ async def test_a_file_that_cannot_be_sent_is_told() -> None:
         at.link.kept.error = LinkError("the disk is full")
         await at.paste(LONG)
         await at.type("f")
-        await eventually(lambda: bool(at.face.lines), "a line")
-        assert "was not sent: the disk is full" in at.face.text
+        await eventually(lambda: bool(at.frontend.lines), "a line")
+        assert "was not sent: the disk is full" in at.frontend.text
 
 
 # Ten thousand lines -------------------------------------------------------------------

@@ -11,7 +11,12 @@ import pytest
 
 from client.storage.json_file import JsonFile
 from client.ui.composer.drafts import MAX_DRAFT, MAX_DRAFTS, Drafts
-from client.ui.composer.input_history import MAX_CHARACTERS, MAX_CHATS, MAX_TEXTS, Typed
+from client.ui.composer.input_history import (
+    MAX_CHARACTERS,
+    MAX_CHATS,
+    MAX_TEXTS,
+    InputHistory,
+)
 from tests.helpers import eventually
 
 
@@ -159,7 +164,7 @@ async def test_what_is_being_written_at_the_end_is_not_lost(
         change(self, edit)
 
     monkeypatch.setattr(JsonFile, "change", slow)
-    typed = Typed(path, never, delay=0)
+    typed = InputHistory(path, never, delay=0)
     typed.open("#ops")
     typed.add("one")
     await has_begun.wait()
@@ -192,7 +197,7 @@ async def test_drafts_are_bounded_on_the_disk(path: Path) -> None:
 # What was typed before ----------------------------------------------------------------
 
 
-def typed_texts(typed: Typed) -> list[str]:
+def typed_texts(typed: InputHistory) -> list[str]:
     texts = []
     text = typed.back("")
     while text is not None:
@@ -202,12 +207,12 @@ def typed_texts(typed: Typed) -> list[str]:
 
 
 async def test_what_was_typed_comes_back_the_newest_first(path: Path) -> None:
-    typed = Typed(path, never)
+    typed = InputHistory(path, never)
     typed.open("#ops")
     for text in ("one", "two", "two", "three\nlines"):
         typed.add(text)
     typed.close()
-    typed = Typed(path, never)
+    typed = InputHistory(path, never)
     typed.open("#ops")
     assert typed_texts(typed) == ["three\nlines", "two", "one"]
     typed.open("@bob")
@@ -215,7 +220,7 @@ async def test_what_was_typed_comes_back_the_newest_first(path: Path) -> None:
 
 
 async def test_what_is_changed_on_the_way_stays_until_something_is_entered() -> None:
-    typed = Typed(None, never)
+    typed = InputHistory(None, never)
     typed.add("one")
     typed.add("two")
     assert typed.back("unsent") == "two"
@@ -231,7 +236,7 @@ async def test_what_is_changed_on_the_way_stays_until_something_is_entered() -> 
 async def test_what_was_being_written_is_kept_when_something_older_is_sent(
     path: Path,
 ) -> None:
-    typed = Typed(path, never)
+    typed = InputHistory(path, never)
     typed.open("#ops")
     typed.add("one")
     assert typed.back("half a thought") == "one"
@@ -242,7 +247,7 @@ async def test_what_was_being_written_is_kept_when_something_older_is_sent(
 
 
 async def test_what_was_typed_is_bounded(path: Path) -> None:
-    typed = Typed(path, never)
+    typed = InputHistory(path, never)
     for chat in range(MAX_CHATS + 1):
         typed.open(f"#room{chat}")
         typed.add("hi")
@@ -260,11 +265,11 @@ async def test_what_was_typed_is_bounded(path: Path) -> None:
 
 
 async def test_what_two_programs_typed_is_kept_of_both(path: Path) -> None:
-    one, other = Typed(path, never), Typed(path, never)
+    one, other = InputHistory(path, never), InputHistory(path, never)
     for typed, text in ((one, "from one"), (other, "from the other")):
         typed.open("#ops")
         typed.add(text)
         typed.close()
-    typed = Typed(path, never)
+    typed = InputHistory(path, never)
     typed.open("#ops")
     assert typed_texts(typed) == ["from the other", "from one"]

@@ -100,7 +100,7 @@ def test_an_editor_that_is_not_there_is_told() -> None:
 async def edited(at: Desk, keys: str) -> None:
     before = at.text
     await at.type(keys)
-    await eventually(lambda: at.text != before or bool(at.face.lines), "the editor")
+    await eventually(lambda: at.text != before or bool(at.frontend.lines), "the editor")
 
 
 @pytest.mark.parametrize("keys", ["\x18\x05", "\x1be"])
@@ -123,7 +123,7 @@ async def test_an_editor_that_fails_leaves_the_text_as_it_was() -> None:
         await at.type("half")
         await edited(at, "\x1be")
         assert at.text == "half"
-        assert "no-such-editor cannot be started" in at.face.text
+        assert "no-such-editor cannot be started" in at.frontend.text
 
 
 async def test_what_comes_back_after_another_chat_was_opened_is_its_draft(

@@ -14,8 +14,8 @@ from prompt_toolkit.mouse_events import MouseButton, MouseEvent, MouseEventType
 from prompt_toolkit.output import DummyOutput
 
 from client.ui.composer import input_control
-from client.ui.composer.input_control import WritingControl
-from client.ui.composer.text_layout import TypedRows, typed_rows
+from client.ui.composer.input_control import InputControl
+from client.ui.composer.text_layout import TextLayout, typed_rows
 
 LINES = "\n".join(f"line {number}" for number in range(1, 21))
 
@@ -25,7 +25,7 @@ class Sheet:
 
     def __init__(self, text: str = "", width: int = 20, height: int = 3) -> None:
         self.buffer = Buffer(document=Document(text))
-        self.control = WritingControl(self.buffer, lambda: "message to #ops")
+        self.control = InputControl(self.buffer, lambda: "message to #ops")
         self.width, self.height = width, height
         self.app: Application[None] = Application(
             Layout(Window(self.control)), input=DummyInput(), output=DummyOutput()
@@ -170,7 +170,7 @@ def test_only_rows_that_are_seen_are_made(monkeypatch: pytest.MonkeyPatch) -> No
     asked = 0
     rows_of = typed_rows
 
-    def counted(line: str, width: int) -> TypedRows:
+    def counted(line: str, width: int) -> TextLayout:
         nonlocal asked
         asked += 1
         return rows_of(line, width)

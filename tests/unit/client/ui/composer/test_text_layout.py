@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from chatd.text.safe import cells, width
 from client.ui.composer import text_layout as module
 from client.ui.composer.graphemes import shown_form
-from client.ui.composer.text_layout import TypedRows, typed_rows
+from client.ui.composer.text_layout import TextLayout, typed_rows
 
 PIECES = (
     "a",
@@ -32,7 +32,7 @@ LINES = st.lists(st.sampled_from(PIECES), max_size=300).map("".join)
 WIDTHS = st.integers(min_value=2, max_value=40)
 
 
-def texts(rows: TypedRows) -> list[str]:
+def texts(rows: TextLayout) -> list[str]:
     return [rows.row(index)[1] for index in range(rows.count)]
 
 

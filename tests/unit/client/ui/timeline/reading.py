@@ -37,7 +37,7 @@ class Desk(Stage):
     def __init__(self, columns: int = 80, rows: int = 24) -> None:
         super().__init__()
         self.columns, self.rows = columns, rows
-        self.timeline = Timeline(self.ws)
+        self.timeline = Timeline(self.workspace)
 
     @property
     def chat(self) -> Chat:
@@ -46,7 +46,7 @@ class Desk(Stage):
     def log_in(self, *records: ChatRecord, synced: bool = True) -> None:
         """Come online, and open #ops."""
         self.fake.log_in(*(records or (room(),)), synced=synced)
-        self.ws.current = "#ops"
+        self.workspace.current = "#ops"
         self.timeline.open("#ops")
 
     def say(self, *texts: str, sender: str = "bob", **members: Any) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from chatd.protocol.messages import ChatRecord
 from client.model.chat import Chat
 from client.model.entries import OutboxItem
-from client.ui.timeline.items import HEAD, Feed, Key, Notice, TailItem, is_entry
+from client.ui.timeline.items import HEAD, Items, Key, Notice, TailItem, is_entry
 from client.ui.timeline.notices import MAX_NOTICES, Notices
 from tests.fakes.link import entry
 
@@ -24,22 +24,22 @@ def chat_of(seqs: set[int], *, first: int = 1) -> Chat:
     return chat
 
 
-def feed_of(seqs: set[int], after: list[int], tail: int = 0) -> Feed:
+def feed_of(seqs: set[int], after: list[int], tail: int = 0) -> Items:
     notices = [Notice((seq, n), ()) for n, seq in enumerate(sorted(after), 1)]
     items: list[TailItem] = [
         OutboxItem(id=n, chat="#ops", text="x", key=f"k{n}") for n in range(tail)
     ]
-    return Feed(chat_of(seqs), notices, items)
+    return Items(chat_of(seqs), notices, items)
 
 
-def downwards(feed: Feed) -> list[Key]:
+def downwards(feed: Items) -> list[Key]:
     keys: list[Key] = [feed.first]
     while (key := feed.after(keys[-1])) is not None:
         keys.append(key)
     return keys
 
 
-def upwards(feed: Feed) -> list[Key]:
+def upwards(feed: Items) -> list[Key]:
     keys = [feed.last]
     while (key := feed.before(keys[-1])) is not None:
         keys.append(key)
@@ -71,7 +71,7 @@ def test_what_is_gone_is_replaced_by_what_follows(
 def test_what_was_said_about_older_messages_waits_until_they_are_loaded() -> None:
     chat = chat_of({30, 31})
     chat.entries[0] = entry("m30", 30, prev=29)
-    feed = Feed(chat, [Notice((10, 1), ()), Notice((30, 2), ())])
+    feed = Items(chat, [Notice((10, 1), ()), Notice((30, 2), ())])
     assert downwards(feed) == [HEAD, (30, 0), (30, 2), (31, 0)]
     assert feed.item((10, 1)) is None
     chat.insert([entry("m10", 10, prev=0), entry("m29", 29, prev=10)])
@@ -79,8 +79,8 @@ def test_what_was_said_about_older_messages_waits_until_they_are_loaded() -> Non
 
 
 def test_without_a_chat_there_is_only_what_was_said() -> None:
-    assert downwards(Feed()) == [HEAD]
-    assert downwards(Feed(None, [Notice((0, 1), ())])) == [HEAD, (0, 1)]
+    assert downwards(Items()) == [HEAD]
+    assert downwards(Items(None, [Notice((0, 1), ())])) == [HEAD, (0, 1)]
 
 
 def test_notices_belong_to_the_newest_message_of_their_chat() -> None:
