@@ -8,6 +8,7 @@ settings.register_profile("chatd", deadline=None)
 settings.load_profile("chatd")
 
 pytest.register_assert_rewrite(
+    "tests.fakes.raw_client",
     "tests.helpers",
     "tests.service.blobs_conformance",
     "tests.service.store_conformance",

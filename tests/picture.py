@@ -18,10 +18,11 @@ import msgspec
 import pyte
 
 from tests import ROOT
+from tests.fakes.raw_client import Address, RawClient
 from tests.fakes.server import FakeServer
-from tests.helpers import Address, RawClient, logged_in, put_file
+from tests.helpers import logged_in, put_file
 from tests.service.conftest import Lab, serving
-from tests.service.full_screen import Person, at_screen, ctrl
+from tests.service.full_screen.person import Person, at_screen, ctrl
 
 PICTURE = ROOT / "client" / "screen.svg"
 COLUMNS, ROWS = 104, 28

@@ -6,8 +6,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from chatd.core.hub import Hub, LiveChat, OnlineUser, Seat, Session
+from chatd.core.hub import Hub
 from chatd.core.limits import RateLimit
+from chatd.core.sessions import LiveChat, OnlineUser, Seat, Session
 from chatd.protocol.entries import (
     Draft,
     Entry,
@@ -32,7 +33,8 @@ from chatd.protocol.errors import (
 )
 from chatd.protocol.messages import ReadPush, Send, TypingPush
 from chatd.protocol.names import canonical_address
-from chatd.store.base import Append, ChatInfo, Store
+from chatd.store.base import Store
+from chatd.store.values import Append, ChatInfo
 
 TYPING_SECONDS = 1.0
 # Of a page's entries as they are stored; the listener cuts to what a frame can carry.

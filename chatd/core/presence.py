@@ -9,7 +9,8 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 
-from chatd.core.hub import Hub, LiveChat, OnlineUser, Session
+from chatd.core.hub import Hub
+from chatd.core.sessions import LiveChat, OnlineUser, Session
 from chatd.protocol.messages import Presence, PresenceOf
 
 PUSH_SECONDS = 1.0

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from chatd.core.chats import Clock, Directory
-from chatd.core.hub import Hub, OnlineUser, Seat, Session, chat_record
+from chatd.core.hub import Hub
 from chatd.core.limits import RateLimit
 from chatd.core.presence import PresenceBoard
+from chatd.core.sessions import OnlineUser, Seat, Session, chat_record
 from chatd.protocol.entries import Draft, EntryKind, encode_tail
 from chatd.protocol.errors import (
     NameTakenError,
@@ -27,7 +28,8 @@ from chatd.protocol.messages import (
     Visibility,
 )
 from chatd.protocol.names import parse_room_address, parse_user_name
-from chatd.store.base import (
+from chatd.store.base import Store
+from chatd.store.values import (
     AddMember,
     Change,
     ChatInfo,
@@ -35,7 +37,6 @@ from chatd.store.base import (
     RemoveMember,
     Role,
     SetTopic,
-    Store,
 )
 
 MAX_TOPIC_BYTES = 1_024

@@ -11,10 +11,11 @@ from chatd.core.chats import Chats, Directory
 from chatd.core.feed import Feed, Sink
 from chatd.core.files.quota import FileLimits
 from chatd.core.files.rules import Files
-from chatd.core.hub import Hub, OnlineUser, Session, address_for, chat_record
+from chatd.core.hub import Hub
 from chatd.core.limits import RateLimit
 from chatd.core.presence import PresenceBoard
 from chatd.core.rooms import Rooms
+from chatd.core.sessions import OnlineUser, Session, address_for, chat_record
 from chatd.protocol.errors import NoSuchUserError, NotAllowedError, TemporaryError
 from chatd.protocol.messages import (
     ChatRecord,
@@ -29,9 +30,10 @@ from chatd.protocol.messages import (
     Chats as ChatsPush,
 )
 from chatd.protocol.names import canonical_address, parse_user_name
-from chatd.store.base import ChatState, Store
-from chatd.store.base import Invitation as StoredInvitation
+from chatd.store.base import Store
 from chatd.store.blobs import Blobs
+from chatd.store.values import ChatState
+from chatd.store.values import Invitation as StoredInvitation
 
 # Bytes of chat records in one message, far enough below what a frame can carry.
 MAX_RECORD_BYTES = 400_000

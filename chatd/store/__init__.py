@@ -1,5 +1,6 @@
 """Where chats are kept.
 
-``base`` is the interface, with its rules; ``sqlite`` the implementation that needs
-nothing but the data folder. Nothing above knows which one it has.
+``base`` is the interface, with its rules; ``values`` are what it takes and returns;
+``sqlite`` is the implementation that needs nothing but the data folder. Nothing above
+knows which one it has.
 """

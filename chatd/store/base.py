@@ -20,172 +20,22 @@ Errors, wherever something is written: ``StorageFullError`` (nothing was written
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal
-
-from msgspec import Struct
 
 from chatd.protocol.entries import Draft, Entry
-from chatd.protocol.errors import ChatError
+from chatd.store.values import (
+    Append,
+    Change,
+    ChatInfo,
+    ChatState,
+    Committed,
+    FileRecord,
+    FileUsage,
+    Invitation,
+    Membership,
+    RoomSummary,
+    Visibility,
+)
 
-ChatKind = Literal["direct", "room"]
-Visibility = Literal["public", "private"]
-Role = Literal["owner", "moderator", "member", "muted"]
-
-UNREAD_CAP = 1_000
-
-
-class ChatInfo(Struct, frozen=True, gc=False):
-    """A chat, whoever looks at it.
-
-    ``name`` is a room's name without ``#``; of a direct chat both users' names, sorted
-    and joined by one space (a name has none), the same name twice in a note to self.
-    """
-
-    id: int
-    kind: ChatKind
-    name: str
-    visibility: Visibility
-    topic: str = ""
-
-
-class Membership(Struct, frozen=True, gc=False):
-    """A user in a chat: ``first`` is the lowest seq the user may see."""
-
-    chat: ChatInfo
-    user: str
-    role: Role
-    first: int
-    read: int
-
-
-class ChatState(Struct, frozen=True, gc=False):
-    """What a login needs to know about one of the user's chats.
-
-    ``last`` is the seq of the newest entry, 0 if there is none; ``unread`` counts what
-    others wrote after ``read``, at most ``UNREAD_CAP``; ``peer_read`` is the cursor of
-    the other user of a direct chat.
-    """
-
-    membership: Membership
-    last: int
-    unread: int
-    peer_read: int | None = None
-
-
-class RoomSummary(Struct, frozen=True, gc=False):
-    """A public room, as listed."""
-
-    name: str
-    topic: str
-    members: int
-
-
-class Invitation(Struct, frozen=True, gc=False):
-    """A room that a user may join, and who said so."""
-
-    room: str
-    by: str
-
-
-class FileRecord(Struct, frozen=True, gc=False, kw_only=True):
-    """A file that is being uploaded, or stored: what is known of it besides its bytes.
-
-    ``id`` is random and names the file to clients; ``sha256`` names the content, which
-    several files may share. ``seq`` is that of the entry which the file came with, 0 as
-    long as the upload is not complete; ``time_ms`` is when it was begun, then when it
-    was stored.
-    """
-
-    id: str
-    chat: int
-    owner: str
-    key: str
-    name: str
-    size: int
-    sha256: str
-    time_ms: int
-    text: str = ""
-    seq: int = 0
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether it is complete and in the log."""
-        return self.seq > 0
-
-
-class FileUsage(Struct, frozen=True, gc=False):
-    """Bytes of files, uploads begun with their whole size.
-
-    ``user`` counts each file of one user; ``total`` counts the same content once.
-    """
-
-    user: int
-    total: int
-
-
-class AddMember(Struct, frozen=True, gc=False):
-    """Make ``user`` a member, as of the entry that says so.
-
-    The cursor starts at that entry; in a private room ``first`` does too. An invitation
-    to the room is used up. It fails with NameTakenError for one who is a member.
-    """
-
-    user: str
-    role: Role = "member"
-
-
-class RemoveMember(Struct, frozen=True, gc=False):
-    """End ``user``'s membership; the append fails with NotAMemberError without one."""
-
-    user: str
-
-
-class SetTopic(Struct, frozen=True, gc=False):
-    """Change the room's topic."""
-
-    topic: str
-
-
-class SealFile(Struct, frozen=True, gc=False):
-    """Make a begun file a stored one, as of the entry that says so.
-
-    The append fails with NotAllowedError if the upload was dropped meanwhile.
-    """
-
-    file: str
-
-
-Change = AddMember | RemoveMember | SetTopic | SealFile
-
-
-class Append(Struct, gc=False):
-    """An entry on its way into a log; the store fills in the second half.
-
-    ``on_done`` is called on the loop, after the follower was handed the entry, with a
-    list of appends: those of one commit that share it (the same object) and were taken
-    one after the other come together. Then either ``error`` is set, or ``seq`` (and
-    ``time_ms``) of the entry that the key stands for, which is an earlier one if
-    ``duplicate``.
-    """
-
-    chat: int
-    draft: Draft
-    on_done: Callable[[list["Append"]], None]
-    change: Change | None = None
-    seq: int = 0
-    time_ms: int = 0
-    duplicate: bool = False
-    error: ChatError | None = None
-
-
-class Committed(Struct, gc=False):
-    """Entries of one chat that were committed together, oldest first, never empty."""
-
-    chat: int
-    entries: list[Entry]
-
-
-# Called on the loop with everything that one commit made visible.
 Follower = Callable[[list[Committed]], None]
 
 

@@ -19,11 +19,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from chatd.protocol.entries import Draft, encode_tail, encode_text
-from chatd.store.base import AddMember, Append
 from chatd.store.sqlite import changes
 from chatd.store.sqlite.database import connect
 from chatd.store.sqlite.log import LogWriter
 from chatd.store.sqlite.migrations import prepare
+from chatd.store.values import AddMember, Append
 from tests.bench.target import TEXT
 from tests.bench.users import make_users, user_name
 

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from chatd.protocol.entries import Draft, encode_tail, encode_text
 from chatd.protocol.messages import History, HistoryPage
-from chatd.store.base import AddMember, Append
 from chatd.store.sqlite import changes
 from chatd.store.sqlite.database import connect
 from chatd.store.sqlite.log import LogWriter
 from chatd.store.sqlite.migrations import prepare
+from chatd.store.values import AddMember, Append
 from client.link.link import Link
 from client.model.entries import Entry, entry_from_message
 from client.net.address import parse_server_address

@@ -14,7 +14,8 @@ from chatd.core.service import ServiceLimits, SystemClock
 from chatd.server import Server
 from chatd.settings.config import load_config
 from chatd.settings.data_folder import DataFolder
-from tests.helpers import Address, RawClient, blind_tls, fresh_name, logged_in
+from tests.fakes.raw_client import Address, RawClient, blind_tls
+from tests.helpers import fresh_name, logged_in
 from tests.system.daemon import QUICK, Daemon, Settings, to_toml
 
 LIMITS = ServiceLimits(

@@ -13,7 +13,8 @@ import pytest
 
 from chatd.protocol.entries import Draft, Entry, encode_tail, encode_text
 from chatd.protocol.errors import ChatError
-from chatd.store.base import Append, Change, ChatInfo, Committed, Store
+from chatd.store.base import Store
+from chatd.store.values import Append, Change, ChatInfo, Committed
 
 STREAM = "q2w3e4r5t6y7u8i9"  # 16 characters, as 96 random bits have in base64url
 

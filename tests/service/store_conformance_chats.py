@@ -9,14 +9,14 @@ from chatd.protocol.errors import (
     NotAMemberError,
     TooManyError,
 )
-from chatd.store.base import (
+from chatd.store.base import Store
+from chatd.store.values import (
     AddMember,
     ChatState,
     Invitation,
     RemoveMember,
     RoomSummary,
     SetTopic,
-    Store,
 )
 from tests.service.store_conformance import (
     StoreHarness,

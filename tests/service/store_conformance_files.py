@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from chatd.protocol.entries import Draft, encode_tail
 from chatd.protocol.errors import NotAllowedError, TooManyError
-from chatd.store.base import Append, FileRecord, FileUsage, SealFile, Store
+from chatd.store.base import Store
+from chatd.store.values import Append, FileRecord, FileUsage, SealFile
 from tests.service.store_conformance import (
     StoreHarness,
     append_each,

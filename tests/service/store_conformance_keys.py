@@ -6,7 +6,8 @@ import random
 import pytest
 
 from chatd.protocol.errors import KeyReusedError, NameTakenError
-from chatd.store.base import AddMember, RemoveMember, Store
+from chatd.store.base import Store
+from chatd.store.values import AddMember, RemoveMember
 from tests.service.store_conformance import (
     STREAM,
     StoreHarness,

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from chatd.protocol.entries import Draft, Entry, has_same_content
 from chatd.protocol.errors import KeyReusedError, NameTakenError, NotAMemberError
-from chatd.store.base import AddMember, Append, Change, RemoveMember, Store
+from chatd.store.base import Store
+from chatd.store.values import AddMember, Append, Change, RemoveMember
 
 TALK = {"text", "action", "file"}
 

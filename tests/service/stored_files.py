@@ -4,8 +4,9 @@ import itertools
 
 from chatd.protocol.entries import Draft, encode_tail
 from chatd.protocol.messages import FileInfo
-from chatd.store.base import FileRecord, SealFile, Store
+from chatd.store.base import Store
 from chatd.store.blobs import Blobs
+from chatd.store.values import FileRecord, SealFile
 from tests.helpers import sha256_of
 
 TIME_MS = 1_790_000_000_000

@@ -24,7 +24,8 @@ from client.model.changes import Change
 from client.notify.notifier import Notified
 from client.storage.preferences import Preferences
 from tests.fakes.link import NOON_MS, FakeLink, message, room
-from tests.helpers import PATIENCE, eventually
+from tests.fakes.raw_client import PATIENCE
+from tests.helpers import eventually
 
 
 class FakeRunningLink(FakeLink):

@@ -12,10 +12,11 @@ from chatd.core.service import Service
 from chatd.protocol.entries import Entry
 from chatd.protocol.errors import ChatError, StorageFullError, UnavailableError
 from chatd.protocol.messages import Ready, Send, ServerMessage
-from chatd.store.base import Append, ChatInfo
 from chatd.store.disk import DiskBlobs
 from chatd.store.sqlite import SqliteStore
-from tests.helpers import PASSWORD, RawClient, eventually, fresh_name, logged_in
+from chatd.store.values import Append, ChatInfo
+from tests.fakes.raw_client import PASSWORD, RawClient
+from tests.helpers import eventually, fresh_name, logged_in
 from tests.service.conftest import LIMITS
 from tests.system.daemon import Daemon
 

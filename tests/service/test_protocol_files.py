@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.raw_client import DataLine, RawClient, RefusedError, blind_tls
 from tests.helpers import (
-    DataLine,
-    RawClient,
-    RefusedError,
-    blind_tls,
     eventually,
     get_file,
     put_file,

@@ -15,13 +15,9 @@ from chatd.core.files.sealing import file_info
 from chatd.core.files.tickets import MAX_PER_USER, TICKET_SECONDS
 from chatd.core.files.transfers import LOOK_BYTES, STALLED_SECONDS
 from chatd.protocol.entries import Draft, encode_tail
-from chatd.store.base import FileRecord, SealFile
+from chatd.store.values import FileRecord, SealFile
+from tests.fakes.raw_client import PATIENCE, DataLine, Json, RawClient, RefusedError
 from tests.helpers import (
-    PATIENCE,
-    DataLine,
-    Json,
-    RawClient,
-    RefusedError,
     get_file,
     logged_in,
     put_file,

@@ -7,12 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.raw_client import DataLine, RawClient, RefusedError, blind_tls, frame
 from tests.helpers import (
-    DataLine,
-    RawClient,
-    RefusedError,
-    blind_tls,
-    frame,
     fresh_name,
     get_file,
     put_file,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import RawClient, blind_tls, frame, fresh_name, logged_in
+from tests.fakes.raw_client import RawClient, blind_tls, frame
+from tests.helpers import fresh_name, logged_in
 from tests.system.daemon import Daemon
 
 pytestmark = pytest.mark.system

@@ -8,13 +8,8 @@ import ssl
 import pytest
 from scramp import ScramClient
 
-from tests.helpers import (
-    PASSWORD,
-    RawClient,
-    fresh_name,
-    logged_in,
-    texts,
-)
+from tests.fakes.raw_client import PASSWORD, RawClient
+from tests.helpers import fresh_name, logged_in, texts
 from tests.service.conftest import device
 from tests.system.daemon import Daemon
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import RawClient, fresh_name, logged_in, texts
+from tests.fakes.raw_client import RawClient
+from tests.helpers import fresh_name, logged_in, texts
 from tests.service.conftest import device
 from tests.system.daemon import Daemon
 

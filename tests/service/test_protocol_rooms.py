@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.helpers import Json, RawClient, fresh_name, logged_in, texts
+from tests.fakes.raw_client import Json, RawClient
+from tests.helpers import fresh_name, logged_in, texts
 from tests.service.conftest import device
 from tests.system.daemon import Daemon
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import Json, RawClient, eventually, fresh_name, logged_in, texts
+from tests.fakes.raw_client import Json, RawClient
+from tests.helpers import eventually, fresh_name, logged_in, texts
 from tests.system.daemon import Daemon
 
 pytestmark = pytest.mark.system

@@ -9,7 +9,7 @@ from chatd.listeners.native import listener
 from chatd.server import Server
 from chatd.settings.config import load_config
 from chatd.settings.data_folder import DataFolder
-from tests.helpers import PASSWORD, Address, RawClient, blind_tls
+from tests.fakes.raw_client import PASSWORD, Address, RawClient, blind_tls
 
 CONFIG = """
 [server]

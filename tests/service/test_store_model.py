@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatd.protocol.entries import Draft
-from chatd.store.base import AddMember, Append, Change, RemoveMember, Store
+from chatd.store.base import Store
+from chatd.store.values import AddMember, Append, Change, RemoveMember
 from tests.service.store_conformance import (
     StoreHarness,
     append_each,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chatd.store.base import Append, SealFile, Store, StoreError
+from chatd.store.base import Store, StoreError
 from chatd.store.sqlite import (
     SqliteStore,
     changes,
@@ -19,6 +19,7 @@ from chatd.store.sqlite import (
     renew_log_id,
 )
 from chatd.store.sqlite.log import LogWriter
+from chatd.store.values import Append, SealFile
 from tests.helpers import fill_up, small_disk
 from tests.service.store_conformance import (
     DurabilityRules,

@@ -21,7 +21,8 @@ from client.net.connect import connect
 from client.net.session import Timing
 from client.storage.paths import Paths
 from client.storage.pins import PinStore
-from tests.helpers import PASSWORD, Address, RawClient, fresh_name
+from tests.fakes.raw_client import PASSWORD, Address, RawClient
+from tests.helpers import fresh_name
 from tests.system.daemon import Daemon
 from tests.system.proxy import Proxy, Trouble
 

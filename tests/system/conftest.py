@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import RawClient, fresh_name, logged_in
+from tests.fakes.raw_client import RawClient
+from tests.helpers import fresh_name, logged_in
 from tests.system.daemon import Daemon, Settings
 
 MAX_GROWTH_KIB = 48 * 1024

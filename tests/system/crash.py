@@ -21,7 +21,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from tests.helpers import Address, Json, RawClient, RefusedError
+from tests.fakes.raw_client import Address, Json, RawClient, RefusedError
 
 WINDOW = 8
 SILENCE = 1.5

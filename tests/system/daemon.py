@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from tests.helpers import PATIENCE, Address
+from tests.fakes.raw_client import PATIENCE, Address
 
 Settings = Mapping[str, Mapping[str, object]]
 

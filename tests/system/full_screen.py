@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyte
 
-from tests.helpers import PASSWORD, Address, RawClient
+from tests.fakes.raw_client import PASSWORD, Address, RawClient
 from tests.system.daemon import Daemon
 from tests.system.terminal import Terminal
 

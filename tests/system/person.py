@@ -7,7 +7,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tests.helpers import PASSWORD, PATIENCE, RawClient
+from tests.fakes.raw_client import PASSWORD, PATIENCE, RawClient
 from tests.system.daemon import Daemon
 from tests.system.terminal import chat_environment
 

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Self
 
-from tests.helpers import Address
+from tests.fakes.raw_client import Address
 
 
 @dataclass(frozen=True)

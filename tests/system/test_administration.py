@@ -8,17 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import (
-    PASSWORD,
-    DataLine,
-    RawClient,
-    get_file,
-    logged_in,
-    put_file,
-    sha256_of,
-    texts,
-    upload_of,
-)
+from tests.fakes.raw_client import PASSWORD, DataLine, RawClient
+from tests.helpers import get_file, logged_in, put_file, sha256_of, texts, upload_of
 from tests.system.daemon import Daemon
 
 pytestmark = pytest.mark.system

@@ -14,15 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import (
-    Address,
-    Json,
-    RawClient,
-    eventually,
-    fill_up,
-    logged_in,
-    small_disk,
-)
+from tests.fakes.raw_client import Address, Json, RawClient
+from tests.helpers import eventually, fill_up, logged_in, small_disk
 from tests.system.crash import Journal, Participant
 from tests.system.daemon import Daemon
 from tests.system.proxy import Proxy, Trouble

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PATIENCE, eventually, logged_in
+from tests.fakes.raw_client import PATIENCE
+from tests.helpers import eventually, logged_in
 from tests.system.daemon import Daemon
 from tests.system.terminal import Terminal
 from tests.system.transfers import Insister, insisters

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.raw_client import Json, RawClient
 from tests.helpers import (
-    Json,
-    RawClient,
     eventually,
     get_file,
     logged_in,

@@ -9,18 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import (
-    DataLine,
-    Json,
-    RawClient,
-    RefusedError,
-    fill_up,
-    get_file,
-    logged_in,
-    put_file,
-    small_disk,
-    upload_of,
-)
+from tests.fakes.raw_client import DataLine, Json, RawClient, RefusedError
+from tests.helpers import fill_up, get_file, logged_in, put_file, small_disk, upload_of
 from tests.system.daemon import Daemon
 from tests.system.transfers import begun_upload, check, incoming_of
 

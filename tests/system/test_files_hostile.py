@@ -8,14 +8,16 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from tests.helpers import (
+from tests.fakes.raw_client import (
     DataLine,
     Json,
     RawClient,
     RefusedError,
     blind_tls,
-    eventually,
     frame,
+)
+from tests.helpers import (
+    eventually,
     fresh_name,
     get_file,
     logged_in,

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import Json, RawClient, eventually, sha256_of
+from tests.fakes.raw_client import Json, RawClient
+from tests.helpers import eventually, sha256_of
 from tests.system.daemon import Daemon
 from tests.system.proxy import Trouble
 from tests.system.transfers import (

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import RawClient, fill_up, logged_in, small_disk, texts
+from tests.fakes.raw_client import RawClient
+from tests.helpers import fill_up, logged_in, small_disk, texts
 from tests.system.daemon import Daemon
 
 pytestmark = pytest.mark.system

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import RawClient, logged_in
+from tests.fakes.raw_client import RawClient
+from tests.helpers import logged_in
 from tests.system.daemon import Daemon
 from tests.system.full_screen import (
     FullScreen,

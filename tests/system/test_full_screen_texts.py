@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from chatd.text.safe import clean
-from tests.helpers import RawClient, logged_in
+from tests.fakes.raw_client import RawClient
+from tests.helpers import logged_in
 from tests.system.daemon import Daemon
 from tests.system.full_screen import (
     FullScreen,

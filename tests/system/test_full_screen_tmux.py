@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PASSWORD, RawClient, eventually, logged_in
+from tests.fakes.raw_client import PASSWORD, RawClient
+from tests.helpers import eventually, logged_in
 from tests.system.daemon import Daemon
 from tests.system.full_screen import BORDER, link_of, register
 from tests.system.terminal import chat_environment

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PASSWORD, PATIENCE, RawClient, logged_in
+from tests.fakes.raw_client import PASSWORD, PATIENCE, RawClient
+from tests.helpers import logged_in
 from tests.system.daemon import Daemon
 from tests.system.person import Person, in_ops
 from tests.system.terminal import chat_environment

@@ -11,7 +11,8 @@ import pytest
 from client.commands import make_registry
 from client.keys.actions import ACTIONS, shown_keys
 from tests import ROOT
-from tests.helpers import RawClient, fresh_name, logged_in
+from tests.fakes.raw_client import RawClient
+from tests.helpers import fresh_name, logged_in
 from tests.system.daemon import QUICK, Daemon
 
 README = (ROOT / "README.md").read_text()

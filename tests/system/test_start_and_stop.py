@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import RawClient, eventually, logged_in, texts
+from tests.fakes.raw_client import RawClient
+from tests.helpers import eventually, logged_in, texts
 from tests.system.daemon import Daemon
 
 pytestmark = pytest.mark.system

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PASSWORD
+from tests.fakes.raw_client import PASSWORD
 from tests.system.daemon import Daemon, free_ports
 from tests.system.terminal import Terminal
 

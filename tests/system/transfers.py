@@ -15,7 +15,8 @@ from client.net.address import parse_server_address
 from client.storage.paths import Paths
 from client.storage.pins import PinStore
 from client.storage.saved_logins import SavedLogins
-from tests.helpers import Address, DataLine, Json, RawClient, sha256_of
+from tests.fakes.raw_client import Address, DataLine, Json, RawClient
+from tests.helpers import sha256_of
 from tests.system.daemon import Daemon
 from tests.system.person import Person
 from tests.system.proxy import Proxy, Trouble

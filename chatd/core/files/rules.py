@@ -12,7 +12,8 @@ from chatd.core.files.quota import FileLimits, Space
 from chatd.core.files.sealing import Sealer, file_info
 from chatd.core.files.sweep import Sweeper
 from chatd.core.files.transfers import Cut, Dispatch, Reception, Transfers
-from chatd.core.hub import Hub, Session
+from chatd.core.hub import Hub
+from chatd.core.sessions import Session
 from chatd.protocol.entries import Entry, decode_members
 from chatd.protocol.errors import (
     BadNameError,
@@ -33,8 +34,9 @@ from chatd.protocol.messages import (
     UploadReply,
 )
 from chatd.protocol.names import canonical_address
-from chatd.store.base import ChatInfo, FileRecord, Store
+from chatd.store.base import Store
 from chatd.store.blobs import Blobs
+from chatd.store.values import ChatInfo, FileRecord
 
 MAX_NAME_BYTES = 255
 # Uploads of one user that were begun and are not complete.

@@ -6,7 +6,8 @@ import logging
 
 from chatd.core.chats import Clock, Directory
 from chatd.core.files.sweep import Sweeper
-from chatd.core.hub import Hub, LiveChat, address_for
+from chatd.core.hub import Hub
+from chatd.core.sessions import LiveChat, address_for
 from chatd.protocol.entries import Draft, encode_tail
 from chatd.protocol.errors import (
     BadRequestError,
@@ -17,8 +18,9 @@ from chatd.protocol.errors import (
     TemporaryError,
 )
 from chatd.protocol.messages import FileInfo
-from chatd.store.base import FileRecord, SealFile, Store
+from chatd.store.base import Store
 from chatd.store.blobs import Blobs
+from chatd.store.values import FileRecord, SealFile
 
 # How long a stop waits for what is being sealed; the rest is sealed the next time.
 CLOSE_SECONDS = 1.0

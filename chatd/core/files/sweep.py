@@ -6,8 +6,9 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from chatd.protocol.errors import TemporaryError
-from chatd.store.base import FileRecord, Store
+from chatd.store.base import Store
 from chatd.store.blobs import Blobs, Receiving
+from chatd.store.values import FileRecord
 
 SWEEP_SECONDS = 3_600.0
 MS_PER_DAY = 86_400_000

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
-from chatd.store.base import FileRecord
+from chatd.store.values import FileRecord
 
 TICKET_SECONDS = 60.0
 # More of one user push out that user's oldest.

@@ -23,8 +23,9 @@ from chatd.protocol.errors import (
     TooManyError,
 )
 from chatd.protocol.messages import Stored
-from chatd.store.base import FileRecord, Store
+from chatd.store.base import Store
 from chatd.store.blobs import Blobs, Content, Receiving
+from chatd.store.values import FileRecord
 
 # After so many bytes it is looked again whether there is room.
 LOOK_BYTES = 64 << 20

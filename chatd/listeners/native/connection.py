@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from chatd.accounts.throttle import network_of
 from chatd.core.chats import Sending
 from chatd.core.feed import Delivery
-from chatd.core.hub import Session
+from chatd.core.sessions import Session
 from chatd.listeners.native.data import DataConnection
 from chatd.listeners.native.dispatch import HANDLERS
 from chatd.listeners.native.handshake import Handshake
@@ -45,7 +45,7 @@ from chatd.protocol.messages import (
     encode_message,
     parse_request,
 )
-from chatd.store.base import Append
+from chatd.store.values import Append
 
 if TYPE_CHECKING:
     from chatd.listeners.native.listener import NativeListener

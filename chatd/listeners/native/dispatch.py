@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from chatd.core.hub import Session
+from chatd.core.sessions import Session
 from chatd.listeners.native.outbox import encode_history
 from chatd.protocol.errors import NotAllowedError
 from chatd.protocol.messages import (

@@ -7,7 +7,8 @@ commit can go on.
 import sqlite3
 
 from chatd.protocol.errors import NameTakenError, NotAMemberError, TooManyError
-from chatd.store.base import (
+from chatd.store.sqlite import files
+from chatd.store.values import (
     AddMember,
     Change,
     ChatInfo,
@@ -16,7 +17,6 @@ from chatd.store.base import (
     SetTopic,
     Visibility,
 )
-from chatd.store.sqlite import files
 
 
 def apply_change(

@@ -25,8 +25,8 @@ from chatd.protocol.errors import (
     TemporaryError,
     UnavailableError,
 )
-from chatd.store.base import Append, Committed
 from chatd.store.sqlite.log import LogWriter
+from chatd.store.values import Append, Committed
 
 T = TypeVar("T")
 

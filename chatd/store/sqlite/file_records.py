@@ -1,8 +1,9 @@
 """The part of the store's interface that is about files."""
 
-from chatd.store.base import FileRecord, FileUsage, Store
+from chatd.store.base import Store
 from chatd.store.sqlite import files
 from chatd.store.sqlite.database import Database
+from chatd.store.values import FileRecord, FileUsage
 
 
 class FileRecords(Store):

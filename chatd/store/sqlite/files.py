@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chatd.protocol.errors import NotAllowedError, TooManyError
-from chatd.store.base import FileRecord, FileUsage
+from chatd.store.values import FileRecord, FileUsage
 
 _COLUMNS = "id, chat, owner, key, name, size, sha256, time_ms, text, seq"
 

@@ -17,8 +17,8 @@ from chatd.protocol.entries import (
     tail_time,
 )
 from chatd.protocol.errors import ChatError, KeyReusedError
-from chatd.store.base import Append, Committed
 from chatd.store.sqlite.changes import apply_change
+from chatd.store.values import Append, Committed
 
 # A block stays a bite: a page of history decodes few entries that it does not want.
 MAX_BLOCK_ENTRIES = 128

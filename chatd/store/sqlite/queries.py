@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice, takewhile
 
 from chatd.protocol.entries import TALK, Entry
-from chatd.store.base import (
+from chatd.store.sqlite import files
+from chatd.store.sqlite.log import unpack_block
+from chatd.store.values import (
     UNREAD_CAP,
     ChatInfo,
     ChatState,
@@ -13,8 +15,6 @@ from chatd.store.base import (
     Membership,
     RoomSummary,
 )
-from chatd.store.sqlite import files
-from chatd.store.sqlite.log import unpack_block
 
 _CHAT = "c.id, c.kind, c.name, c.visibility, c.topic"
 _LAST = (

@@ -10,25 +10,24 @@ from pathlib import Path
 
 from chatd.protocol.entries import Draft, Entry
 from chatd.protocol.errors import TemporaryError
-from chatd.store.base import (
+from chatd.store.base import Follower, StoreError
+from chatd.store.sqlite import changes, files, log, queries
+from chatd.store.sqlite.database import Database, connect
+from chatd.store.sqlite.file_records import FileRecords
+from chatd.store.sqlite.log import LogWriter
+from chatd.store.sqlite.migrations import prepare
+from chatd.store.values import (
     AddMember,
     Append,
     Change,
     ChatInfo,
     ChatState,
     Committed,
-    Follower,
     Invitation,
     Membership,
     RoomSummary,
-    StoreError,
     Visibility,
 )
-from chatd.store.sqlite import changes, files, log, queries
-from chatd.store.sqlite.database import Database, connect
-from chatd.store.sqlite.file_records import FileRecords
-from chatd.store.sqlite.log import LogWriter
-from chatd.store.sqlite.migrations import prepare
 
 # A crash shows at most this much again that was read already.
 CURSOR_SECONDS = 1.0

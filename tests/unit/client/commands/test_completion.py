@@ -10,7 +10,7 @@ from chatd.protocol.messages import Presence, PresenceOf
 from client.commands import Candidates, complete, files, make_registry, slow_folders
 from client.commands.slow_folders import MAX_WAITING, look
 from tests.fakes.link import Stage, info, message, room
-from tests.helpers import PATIENCE
+from tests.fakes.raw_client import PATIENCE
 
 
 @pytest.fixture

@@ -31,7 +31,8 @@ from tests.fakes.link import (
     room,
     transfer,
 )
-from tests.helpers import PATIENCE, eventually
+from tests.fakes.raw_client import PATIENCE
+from tests.helpers import eventually
 
 SERVER = "tls://lab:4747"
 

@@ -1,4 +1,4 @@
-"""The full screen: messages that are chosen and copied, the bare mode, the mouse."""
+"""Messages that are chosen and copied, the bare mode, the mouse."""
 
 import base64
 import re
@@ -10,7 +10,7 @@ import pytest
 from chatd.protocol.messages import Download
 from client.text.times import format_time
 from client.ui.dialogs.selection_actions import SelectionActions
-from tests.service.full_screen import (
+from tests.service.full_screen.person import (
     DOWN,
     F4,
     PAGE_UP,

@@ -1,4 +1,4 @@
-"""The full screen: the header, the list of chats, and the status line."""
+"""The header, the list of chats, and the status line."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,7 +12,7 @@ from client.keys.actions import check_keys
 from client.model.chat import Chat
 from client.model.model import Model
 from client.ui.sidebar import chat_list
-from tests.service.full_screen import (
+from tests.service.full_screen.person import (
     F2,
     PAGE_UP,
     UP,

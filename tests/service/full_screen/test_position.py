@@ -1,11 +1,11 @@
-"""The full screen: the place where one reads stays, and far places are found."""
+"""The place where one reads stays, and far places are found."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
 from chatd.protocol.messages import History, Presence, PresenceOf, TypingPush
-from tests.service.full_screen import (
+from tests.service.full_screen.person import (
     ALT_HOME,
     FOCUS_IN,
     PAGE_DOWN,

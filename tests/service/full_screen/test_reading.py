@@ -1,4 +1,4 @@
-"""The full screen: what counts as read, scrolling far back, and finding things."""
+"""What counts as read, scrolling far back, and finding things."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from chatd.protocol.errors import NotAllowedError
 from chatd.protocol.messages import History
 from client.text.times import local
-from tests.service.full_screen import (
+from tests.service.full_screen.person import (
     ALT_END,
     ALT_HOME,
     DAY_MS,

@@ -6,7 +6,7 @@ import pytest
 
 from client.ui.composer import emoji
 from client.ui.messages import highlight
-from tests.service.full_screen import Person, Stage, at_screen
+from tests.service.full_screen.person import Person, Stage, at_screen
 
 
 @pytest.fixture

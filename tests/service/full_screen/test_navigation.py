@@ -1,4 +1,4 @@
-"""The full screen: the first start, and every way from one chat to another."""
+"""The first start, and every way from one chat to another."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from chatd.protocol.messages import Auth, RoomInfo, Rooms, RoomsPage
 from client.keys.actions import ACTIONS, shown_keys
-from tests.service.full_screen import (
+from tests.service.full_screen.person import (
     DOWN,
     F1,
     F4,

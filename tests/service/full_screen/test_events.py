@@ -1,4 +1,4 @@
-"""The full screen: what others and the server do, and what one is told of it."""
+"""What others and the server do, and what one is told of it."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from client.link.link import Link
 from client.link.reconnect import LinkState
 from client.model.changes import Change
 from tests.fakes.link import FakeLink, room, transfer
-from tests.service.full_screen import (
+from tests.service.full_screen.person import (
     F5,
     FOCUS_IN,
     FOCUS_OUT,

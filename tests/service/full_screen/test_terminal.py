@@ -1,4 +1,4 @@
-"""The full screen: how the terminal is taken and given back, and what others draw."""
+"""How the terminal is taken and given back, and what others draw."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.full_screen import (
+from tests.service.full_screen.person import (
     F1,
     F2,
     F4,

@@ -1,4 +1,4 @@
-"""The full screen at a server that never answers: nothing waits before it is painted.
+"""At a server that never answers nothing waits before it is painted.
 
 What is looked for is what the program painted by itself.
 """
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.service.full_screen import (
+from tests.service.full_screen.person import (
     ALT_HOME,
     F1,
     F2,

@@ -1,4 +1,4 @@
-"""The full screen: what ``client.toml`` says counts there."""
+"""What ``client.toml`` says counts there."""
 
 from collections.abc import AsyncIterator
 
@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from client.config.config_file import ClientConfig, parse_client_file
-from tests.service.full_screen import F1, Stage, at_screen, ctrl
+from tests.service.full_screen.person import F1, Stage, at_screen, ctrl
 
 WISHES = """
 [general]

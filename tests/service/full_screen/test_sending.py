@@ -1,4 +1,4 @@
-"""The full screen: where messages and commands go, and what becomes of them."""
+"""Where messages and commands go, and what becomes of them."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +19,7 @@ from chatd.protocol.messages import (
     Typing,
 )
 from client.storage.outbox import OutboxError
-from tests.service.full_screen import (
+from tests.service.full_screen.person import (
     PASTE,
     Person,
     Stage,

@@ -1,4 +1,4 @@
-"""The full screen: how much work and how many bytes things cost, counted."""
+"""How much work and how many bytes things cost, counted."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +10,7 @@ from chatd.protocol.messages import Presence, PresenceOf, TypingPush
 from client.link.reconnect import LinkState
 from client.ui.member_list import people_of
 from client.ui.sidebar import chat_list
-from tests.service.full_screen import (
+from tests.service.full_screen.person import (
     PAGE_UP,
     Person,
     Stage,

@@ -1,4 +1,4 @@
-"""The full screen: what is where, which panels give way, and the bars."""
+"""What is where, which panels give way, and the bars."""
 
 import random
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ import pytest
 
 from chatd.protocol.errors import NotAMemberError
 from chatd.protocol.messages import Presence, PresenceOf, TypingPush
-from tests.service.full_screen import (
+from tests.service.full_screen.person import (
     F1,
     F2,
     F3,

@@ -40,8 +40,9 @@ from client.storage.paths import Paths
 from client.storage.preferences import Preferences
 from client.terminal.screen_output import ScreenOutput
 from client.ui.app import FullScreen
+from tests.fakes.raw_client import PATIENCE
 from tests.fakes.server import FakeServer
-from tests.helpers import PATIENCE, eventually
+from tests.helpers import eventually
 
 STEADY = Timing(connect=5, ping=600, dead=1200, backoff_first=0.02, backoff_max=0.1)
 """Pings once, so that nothing happens by itself."""

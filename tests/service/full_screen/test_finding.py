@@ -1,4 +1,4 @@
-"""The full screen: how one finds older messages, chats and keys."""
+"""How one finds older messages, chats and keys."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from client.model.entries import Entry
-from tests.service.full_screen import (
+from tests.service.full_screen.person import (
     F1,
     Person,
     Stage,
