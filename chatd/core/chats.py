@@ -143,8 +143,8 @@ class Chats:
             now = self._clock.monotonic()
             # What is refused here is asked again by `send`, the user's rate first.
             if (
-                session.address and self._address_rate.wait_ms(session.address, now)
-            ) or self._user_rate.wait_ms(online.name, now):
+                session.address and self._address_rate.try_take_ms(session.address, now)
+            ) or self._user_rate.try_take_ms(online.name, now):
                 return False
         kind = request.kind
         begun = session.begun

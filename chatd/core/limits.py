@@ -36,7 +36,7 @@ class RateLimit:
         self._per_second = per_second
         self._burst = max(1.0, burst)
 
-    def wait_ms(self, subject: str, now: float) -> int:
+    def try_take_ms(self, subject: str, now: float) -> int:
         """Take one token and return 0, or return in how many ms there will be one."""
         if self._per_second <= 0:
             return 0
@@ -57,6 +57,6 @@ class RateLimit:
         Raises:
             RateLimitedError: There is none; ``retry_after_ms`` says when there will be.
         """
-        wait_ms = self.wait_ms(subject, now)
+        wait_ms = self.try_take_ms(subject, now)
         if wait_ms:
             raise RateLimitedError(f"too many {self._what}; wait a little", wait_ms)

@@ -194,7 +194,7 @@ class _Wrapper:
 
     def add_link(self, start: int, link: str) -> None:
         taken = cells(link)
-        if taken > self._room:
+        if taken > self._free:
             self._break(start)
         self._add_word(start, link, taken)
 
@@ -205,9 +205,9 @@ class _Wrapper:
             return
         done = 0
         while done < len(word):
-            if self._room <= 0 and self._has_word:
+            if self._free <= 0 and self._has_word:
                 self._break(start + done)
-            taken = min(max(1, self._room), len(word) - done)
+            taken = min(max(1, self._free), len(word) - done)
             self._append(start + done, taken, taken)
             done += taken
 
@@ -217,20 +217,20 @@ class _Wrapper:
             whole = cells(cluster) <= self._limit
             for part in (cluster,) if whole else cluster:
                 taken = cells(part)
-                if taken > self._room and self._has_word:
+                if taken > self._free and self._has_word:
                     self._break(start)
                 self._append(start, len(part), taken)
                 start += len(part)
 
     @property
-    def _room(self) -> int:
+    def _free(self) -> int:
         return self._limit - self._used - self._blanks
 
     def _add_word(self, start: int, word: str, taken: int) -> None:
         is_too_long = taken > self._size
-        if taken > self._room and not (is_too_long and self._room >= _MIN_BROKEN_CELLS):
+        if taken > self._free and not (is_too_long and self._free >= _MIN_BROKEN_CELLS):
             self._break(start)
-        if taken > self._room:
+        if taken > self._free:
             self.break_word(start, word)
         else:
             self._append(start, len(word), taken)

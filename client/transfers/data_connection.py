@@ -174,7 +174,7 @@ class DataConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Say where the next bytes belong."""
-        return self._frames.room()
+        return self._frames.free()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take in bytes of frames."""

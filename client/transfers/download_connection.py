@@ -120,7 +120,7 @@ class DownloadConnection(DataConnection):
         """Say where the next bytes belong."""
         if self._raw is None:
             return super().get_buffer(sizehint)
-        return self._raw.room()
+        return self._raw.free()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take in bytes."""

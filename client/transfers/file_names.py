@@ -107,7 +107,7 @@ def _cut(name: str, suffix: str) -> str:
     found = _EXTENSION.search(name)
     at = found.start() if found is not None else len(name)
     stem, extension = name[:at], name[at:]
-    room = MAX_BYTES - len(suffix.encode()) - len(extension.encode())
-    if len(stem.encode()) > room:
-        stem = stem.encode()[:room].decode(errors="ignore").rstrip(" .")
+    free = MAX_BYTES - len(suffix.encode()) - len(extension.encode())
+    if len(stem.encode()) > free:
+        stem = stem.encode()[:free].decode(errors="ignore").rstrip(" .")
     return stem + suffix + extension

@@ -19,8 +19,8 @@ from client.transfers.source import PIECE_BYTES, unwritable
 def partial_path(folder: Path, name: str) -> Path:
     """Return a new hidden name beside the target, ``.NAME.ID.part``."""
     end = f".{secrets.token_hex(4)}.part"
-    room = MAX_BYTES - 1 - len(end)
-    stem = name.encode(errors="surrogateescape")[:room].decode(errors="ignore")
+    free = MAX_BYTES - 1 - len(end)
+    stem = name.encode(errors="surrogateescape")[:free].decode(errors="ignore")
     return folder / f".{stem}{end}"
 
 

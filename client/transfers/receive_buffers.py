@@ -24,7 +24,7 @@ class FrameBuffer:
         self._filled = 0
         self._is_prefix = True
 
-    def room(self) -> memoryview:
+    def free(self) -> memoryview:
         """Return where the next bytes belong, never more than the frame has."""
         return memoryview(self._buffer)[self._filled :]
 
@@ -73,7 +73,7 @@ class RawBuffer:
         """Whether the network should wait until something was written."""
         return self._filled == len(self._buffer) > 0
 
-    def room(self) -> memoryview:
+    def free(self) -> memoryview:
         """Return where the next bytes belong."""
         if self._filled == len(self._buffer):
             if self._filled:

@@ -6,7 +6,7 @@ from chatd.protocol.errors import NotAllowedError, StorageFullError, TooLargeErr
 from chatd.store.base import Store
 from chatd.store.blobs import Blobs
 
-_NO_ROOM = "the server has no room for that file"
+_NO_SPACE = "the server has no room for that file"
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -71,7 +71,7 @@ class Space:
             raise TooLargeError(_too_much(what, size, left))
         left = max(0, limits.total_bytes - usage.total)
         if limits.total_bytes and size > left:
-            raise StorageFullError(_too_much(_NO_ROOM, size, left))
+            raise StorageFullError(_too_much(_NO_SPACE, size, left))
 
     async def check_disk(self, size: int, promised: int) -> None:
         """Check that the disk keeps ``free_bytes`` after so many more bytes.
@@ -86,7 +86,7 @@ class Space:
         free = await self._blobs.free_bytes()
         left = max(0, free - promised - self.limits.free_bytes)
         if size > left:
-            raise StorageFullError(_too_much(_NO_ROOM, size, left))
+            raise StorageFullError(_too_much(_NO_SPACE, size, left))
 
     async def check_floor(self) -> None:
         """Check that the disk still has ``free_bytes``, amid an upload.

@@ -260,7 +260,7 @@ class Connection:
         in_flight = self.listener.limits.in_flight
         for body in bodies:
             if self._unanswered >= in_flight:
-                await self._pause(self._room(in_flight))
+                await self._pause(self._wait_for_capacity(in_flight))
             try:
                 request = parse_request(body)
             except InvalidBodyError as error:
@@ -413,9 +413,9 @@ class Connection:
 
     async def settle(self) -> None:
         """Wait until all sends are answered."""
-        await self._room(1)
+        await self._wait_for_capacity(1)
 
-    async def _room(self, bound: int) -> None:
+    async def _wait_for_capacity(self, bound: int) -> None:
         while self._unanswered >= bound:
             # One that was cancelled with its waiter is of no use to the next.
             if self._settled is None or self._settled.done():

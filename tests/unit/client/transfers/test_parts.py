@@ -108,9 +108,9 @@ def pour(frames: FrameBuffer, data: bytes, sizes: list[int]) -> list[bytes]:
     """Hand bytes over as a transport would, in pieces of at most these sizes."""
     found, at = [], 0
     while at < len(data):
-        room = frames.room()
-        size = min(len(room), sizes[at % len(sizes)], len(data) - at)
-        room[:size] = data[at : at + size]
+        free = frames.free()
+        size = min(len(free), sizes[at % len(sizes)], len(data) - at)
+        free[:size] = data[at : at + size]
         at += size
         body = frames.added(size)
         if body is not None:
@@ -133,7 +133,7 @@ def test_frames_are_gathered_from_any_pieces(
 def test_no_byte_behind_a_frame_is_asked_for() -> None:
     frames = FrameBuffer()
     assert pour(frames, encode_frame(b"abc")[:-1], [99]) == []
-    assert len(frames.room()) == 1
+    assert len(frames.free()) == 1
 
 
 @pytest.mark.parametrize("prefix", [b"\0\0\0\0", b"\xff\xff\xff\xff"])
@@ -149,10 +149,10 @@ def test_raw_bytes_come_out_as_they_came_in(
 ) -> None:
     raw, written, at = RawBuffer(missing), b"", 0
     while at < len(data):
-        room = raw.room()
-        assert len(room) > 0
-        size = min(len(room), len(data) - at, more.draw(st.integers(1, 9)))
-        room[:size] = data[at : at + size]
+        free = raw.free()
+        assert len(free) > 0
+        size = min(len(free), len(data) - at, more.draw(st.integers(1, 9)))
+        free[:size] = data[at : at + size]
         at += size
         raw.added(size)
         if more.draw(st.booleans()):
@@ -172,9 +172,9 @@ def test_two_buffers_are_enough_while_one_is_written(
     raw, used = RawBuffer(1000), set[int]()
     for _ in range(10):
         while not raw.is_full:
-            raw.added(len(raw.room()))
+            raw.added(len(raw.free()))
         pieces = raw.take()
         used |= {id(buffer) for buffer, _ in pieces}
-        raw.added(len(raw.room()))
+        raw.added(len(raw.free()))
         raw.give_back(pieces)
     assert len(used) == 2
