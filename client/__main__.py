@@ -1,10 +1,10 @@
-"""``python -m client`` is ``chat``."""
+"""Entry point of ``python -m client``, which is ``chat``."""
 
 from client.cli import gc_tuning
 
 
 def main() -> None:
-    """Run the program; what it imports is not searched for garbage."""
+    """Run the program, with garbage collection off while it starts."""
     gc_tuning.put_off()
     from client.cli.main import main as chat
 

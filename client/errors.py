@@ -1,4 +1,4 @@
-"""What can go wrong between this device and a server, as a tree of exceptions.
+"""The client's exceptions: the tree below ``LinkError``.
 
     LinkError                     any of these
      ├── BadAddressError          the address of a server cannot be understood
@@ -10,14 +10,14 @@
      ├── NoLoginError             there is neither a password nor a token to log in with
      ├── SendTimeoutError         a message was not confirmed in time
      ├── TransferError            a file cannot be sent or fetched, or not any more
-     │    └── JournalError        (transfers.journal) it cannot be written down
-     │         └── TakenError     (transfers.journal) another program sees to it
+     │    └── JournalError        (transfers.journal) the journal cannot be used
+     │         └── TakenError     (transfers.journal) another process continues it
      ├── EventsLostError          a reader of events was too slow
      ├── ClientFileError          (config.config_file) client.toml cannot be used
      ├── DamagedFileError         (storage.json_file) a file of this program is damaged
      ├── NewerDatabaseError       (storage.sqlite) a file is of a newer version
-     ├── OutboxError              (storage.outbox) a message could not be written down
-     ├── PasswordNeededError      (net.authenticator) somebody has to be asked
+     ├── OutboxError              (storage.outbox) a message could not be written to it
+     ├── PasswordNeededError      (net.authenticator) the user has to be asked
      ├── PlaceError               (commands.local_paths) a path that cannot be used
      ├── NoSuchFileError          (commands.file_list) a chat has no such file
      ├── EditorError              (ui.composer.editor) the editor cannot be used
@@ -44,7 +44,7 @@ class ConnectError(LinkError):
 
     Args:
         reason: One sentence for people.
-        retry_after_seconds: When the server wants to see us again, if it said so.
+        retry_after_seconds: How long the server asks to wait, if it said so.
     """
 
     def __init__(self, reason: str, retry_after_seconds: float | None = None) -> None:
@@ -90,12 +90,12 @@ class TransferError(LinkError):
     Args:
         reason: One sentence for people.
         code: For programs: the server's, where it refused, else one of ``cancelled``,
-            ``changed`` (the file to be sent is another now), ``damaged`` (what came is
-            not what was sent), ``exists``, ``no_such_file``, ``no_such_transfer``,
-            ``not_a_file``, ``storage_full``, ``taken`` (another program of this user
-            goes on with it), ``too_large``, ``unreadable``, ``unwritable`` and
-            ``internal``.
-        transfer: What it was about, None if there was nothing yet.
+            ``changed`` (the file to be sent was modified), ``damaged`` (what was
+            received is not what was sent), ``exists``, ``no_such_file``,
+            ``no_such_transfer``, ``not_a_file``, ``storage_full``, ``taken`` (another
+            process of this user continues it), ``too_large``, ``unreadable``,
+            ``unwritable`` and ``internal``.
+        transfer: The transfer that failed, None if there was none yet.
     """
 
     def __init__(
@@ -107,15 +107,15 @@ class TransferError(LinkError):
 
 
 class EventsLostError(LinkError):
-    """Whoever reads the events was too slow, and some were dropped."""
+    """A reader of events was too slow, and some were dropped."""
 
 
 class ServerKeyError(LinkError):
     """The key of the server is not one that may be trusted.
 
     Attributes:
-        server: The address, as the pin store knows it.
-        fingerprint: That of the key which the server showed.
+        server: The address under which the pin store keeps it.
+        fingerprint: Of the key that the server showed.
     """
 
     def __init__(self, message: str, server: str, fingerprint: str) -> None:
@@ -127,7 +127,7 @@ class ServerKeyError(LinkError):
 class UnknownKeyError(ServerKeyError):
     """No authority vouches for the server, and its key was never seen before.
 
-    Ask whoever runs the server for the fingerprint, then ``PinStore.trust`` it.
+    Ask the server's operator for the fingerprint, then ``PinStore.trust`` it.
     """
 
     def __init__(self, server: str, fingerprint: str) -> None:

@@ -1,7 +1,7 @@
-"""The program ``chat``: its command line, the first run, and what scripts call.
+"""The program ``chat``: its command line, the first run, and commands for scripts.
 
-``main`` is the root command and ``options`` what its commands take; ``open_chat`` picks
-the face, after ``first_run`` has asked its ``questions``. ``chat_commands`` and
-``file_commands`` are the commands of scripts; ``run_chat`` and ``run_files`` carry them
-out with ``chat_io`` and ``file_io``, and ``script_status`` is what they say meanwhile.
+``main`` is the root command and ``options`` what the commands share; ``open_chat`` runs
+a frontend, after ``first_run`` has asked its ``questions``. ``chat_commands`` and
+``file_commands`` are the commands for scripts; ``run_chat`` and ``run_files`` execute
+them with ``chat_io`` and ``file_io``, and ``script_status`` reports their status.
 """

@@ -245,7 +245,7 @@ def who(
 def login_for(
     paths: Paths, server: ServerAddress | None, user: str | None, command: str | None
 ) -> Login:
-    """Return the login that a script uses: remembered, or with a password given."""
+    """Return a script's login: remembered, with a given password, or asked for."""
     options = Options(address=server, user=user, password=password_source(command))
     setup = Setup(paths, options, TerminalQuestions())
     found = setup.remembered()

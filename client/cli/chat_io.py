@@ -1,7 +1,7 @@
-"""What scripts use: send, tail, history, rooms and who, as functions over a link.
+"""Chat operations of scripts: send, tail, history, rooms and who, over a link.
 
-Each function does one thing over a link and returns, or raises; ``client.cli.main``
-turns that into words and exit statuses. Lines are written one by one and flushed.
+Each function does one thing over a link and returns, or raises; ``client.cli.options``
+turns errors into sentences and exit statuses. Lines are written one by one and flushed.
 Nothing here, and nothing that it imports, knows of a screen.
 """
 
@@ -29,7 +29,7 @@ from client.text.entries import Look, entry_json, entry_text
 
 PAGE = 200
 WINDOW = 32
-"""How many messages of ``send_lines`` are under way at once."""
+"""How many messages ``send`` has under way at once."""
 
 
 class Printer(Struct, frozen=True):
@@ -38,7 +38,7 @@ class Printer(Struct, frozen=True):
     Attributes:
         out: Where to; each line is flushed.
         look: How times are shown.
-        is_json: Whether each entry is an object of JSON instead.
+        is_json: Whether each entry is written as a JSON object instead.
     """
 
     out: TextIO
@@ -63,7 +63,7 @@ async def send(
 ) -> None:
     """Send messages, in order, and return once the server has confirmed each.
 
-    What is not confirmed when it is given up is not sent later.
+    If this fails or is cancelled, what is not confirmed is discarded, not sent later.
 
     Raises:
         TimeoutError: Not confirmed in time.
@@ -104,16 +104,17 @@ async def history(
     after: int | None = None,
     since_ms: int | None = None,
 ) -> None:
-    """Write what was written in a chat, oldest first.
+    """Print entries of a chat, oldest first.
 
     Args:
         link: Online.
         chat: The address.
-        printer: Where to.
-        count: At most so many, the newest; with ``after`` the oldest. None is all.
-        before: Only what has a lower seq.
-        after: Only what has a higher seq.
-        since_ms: Only what is not older.
+        printer: Prints them.
+        count: The most entries to print: the newest, or with ``after`` the oldest; None
+            is all.
+        before: Only entries with a lower seq.
+        after: Only entries with a higher seq.
+        since_ms: Only entries that are not older.
     """
     if after is not None:
         async for entry in _forwards(link, chat, after, count):
@@ -135,15 +136,15 @@ async def tail(
     count: int | None = None,
     since_ms: int | None = None,
 ) -> None:
-    """Write the end of a chat and then what comes, each entry once, until cancelled.
+    """Print the last entries of a chat and then new ones, each once, until cancelled.
 
     Args:
-        link: Online, and told to set ``wake`` whenever something changes.
+        link: Online; its ``on_change`` sets ``wake`` at each change that ``wakes``.
         chat: The address.
-        printer: Where to.
+        printer: Prints them.
         wake: Set when there may be something new, or the link is back.
-        count: How much of what there is, at most; None is 10, or with ``since_ms`` all.
-        since_ms: Only what is not older.
+        count: The most existing entries to print; None is 10, or with ``since_ms`` all.
+        since_ms: Only entries that are not older.
     """
     if count is None and since_ms is None:
         count = 10
@@ -165,12 +166,12 @@ async def tail(
                 printer.entry(entry)
                 last = entry.seq
         except NotConnectedError:
-            pass  # goes on after the next login
+            pass  # continues after the next login
         await wake.wait()
 
 
 def wakes(change: Change, chat: str) -> bool:
-    """Whether a change is one that ``tail`` has to look at."""
+    """Whether ``tail`` has to look at a change."""
     if isinstance(change, EntriesAdded):
         return change.chat == chat and change.origin in ("live", "backlog")
     return isinstance(change, LoggedIn | Reset)
@@ -190,7 +191,7 @@ async def list_rooms(link: Link) -> list[RoomInfo]:
 
 
 async def list_people(link: Link, room: str | None = None) -> dict[str, str]:
-    """Return who is in a room, or in any of one's chats, with each one's status."""
+    """Return the users in a room, or in any of the user's chats, with their status."""
     chats = [room] if room else sorted(link.model.chats)
     people: dict[str, str] = {}
     for chat in chats:
@@ -206,7 +207,7 @@ async def list_people(link: Link, room: str | None = None) -> dict[str, str]:
 
 
 def _following(link: Link, chat: str, last: int) -> Iterator[Entry]:
-    """Return what the model has directly after an entry, nothing left out."""
+    """Yield the entries that the model has right after ``last``, up to a gap."""
     found = link.model.chats.get(chat)
     if found is None:
         return
@@ -223,7 +224,7 @@ async def _forwards(
     while count is None or count > 0:
         found = link.model.chats.get(chat)
         if found is not None and link.model.is_synced and found.last <= after:
-            return  # nothing is left, as far as is known: no need to ask
+            return  # no later entry is known: no need to ask
         limit = PAGE if count is None else min(PAGE, count)
         page = await _page(link, History(chat=chat, after=after, limit=limit))
         for message in page.messages:

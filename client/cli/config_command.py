@@ -1,4 +1,4 @@
-"""The command ``chat config``: the file of one's own settings."""
+"""The command ``chat config``: prints the path of ``client.toml``, and creates it."""
 
 import click
 
@@ -14,7 +14,7 @@ def config() -> None:
     It holds keys, colours, notifications and more, each with an explanation; a file
     that is there already is never changed, only looked at for mistakes.
     """
-    # Nothing else of the program needs keys, colours and the rest.
+    # Imported here, as the commands for scripts need no keys, colours and the rest.
     from client.config.config_file import client_file, load_client_file
     from client.config.default_file import write_default
 

@@ -1,4 +1,4 @@
-"""The commands of ``chat`` for scripts that fetch and list files; ``send`` sends."""
+"""The commands of ``chat`` for scripts that fetch and list files: get and files."""
 
 import click
 

@@ -1,6 +1,6 @@
-"""What scripts do with files: send, get and list them, as functions over a link.
+"""File operations of scripts: send, get and list files, over a link.
 
-A transfer that is given up, for whatever reason, is cancelled: nothing of it goes on in
+A transfer that is given up, for whatever reason, is cancelled: it does not continue in
 a later run.
 """
 
@@ -33,8 +33,8 @@ class Source(Struct, frozen=True):
 
     Attributes:
         path: Where it is; None where it is read from ``stream``.
-        stream: What is read to its end first, as the size has to be known.
-        name: How others see it; None is that of the path.
+        stream: Read to its end first, as the size has to be known.
+        name: The name that others see; None is that of the path.
     """
 
     path: Path | None = None
@@ -43,7 +43,7 @@ class Source(Struct, frozen=True):
 
 
 def is_stream(path: Path) -> bool:
-    """Whether what is at a path has no size, and can be read only once."""
+    """Whether a path is a pipe: it has no size, and can be read only once."""
     try:
         return stat.S_ISFIFO(path.stat().st_mode)
     except (OSError, ValueError):
@@ -62,7 +62,7 @@ async def send_files(
     Args:
         link: Started.
         chat: The address.
-        sources: What is sent.
+        sources: The files.
         text: The caption of the first.
         timeout_seconds: For all of them together.
 
@@ -92,9 +92,9 @@ async def _begin(link: Link, chat: str, source: Source, text: str) -> Transfer:
 
 
 async def _begun(link: Link, begin: Coroutine[Any, Any, Transfer]) -> Transfer:
-    """Begin a transfer; if that is given up meanwhile, cancel it.
+    """Start a transfer; if this is cancelled meanwhile, cancel the transfer.
 
-    It would be written down all the same, and go on in a later run.
+    Otherwise it would be recorded all the same, and continue in a later run.
     """
     beginning = asyncio.ensure_future(begin)
     try:
@@ -119,9 +119,9 @@ async def get_file(
         link: Started.
         chat: The address.
         wanted: A seq or a name; None is the newest that others have sent.
-        target: Where to.
+        target: Where to save it.
         timeout_seconds: For all of it.
-        is_kept: Whether it goes on after a kill.
+        is_kept: Whether it continues, in a later run, after a kill.
 
     Raises:
         TimeoutError: Not fetched in time.
@@ -157,14 +157,14 @@ async def _found(link: Link, chat: str, wanted: str | None) -> FileItem:
 
 
 async def _finish(link: Link, transfer: Transfer) -> Transfer:
-    """Wait for the end of a transfer; cancel it if that is given up."""
+    """Wait for the end of a transfer; if this is cancelled, cancel the transfer."""
     try:
         return await link.transfers.wait(transfer.id)
     except asyncio.CancelledError:
         link.transfers.cancel(transfer.id)
         raise
     except TransferError as error:
-        # Of several files it is to be known which.
+        # With several files, the error has to name the one.
         said = outcome_text(error.transfer or transfer)
         raise TransferError(said, error.code, error.transfer) from error
 
@@ -172,7 +172,7 @@ async def _finish(link: Link, transfer: Transfer) -> Transfer:
 async def list_files(
     link: Link, chat: str, printer: Printer, count: int | None = 50
 ) -> None:
-    """Write which files a chat has, the newest first; at most ``count``."""
+    """Print the files of a chat, newest first; at most ``count``, None for all."""
     items = [item async for item in files_of(link.request, chat, count)]
     if printer.is_json:
         for item in items:

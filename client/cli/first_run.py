@@ -1,7 +1,7 @@
-"""The first run: which server, whether its key is to be trusted, who one is.
+"""First-run setup: asks for the server, trust in its key, and the login or account.
 
 Everything is asked in plain words, one thing at a time, and nothing is asked that is
-known already. While somebody thinks there is no connection open: each step makes its
+known already. While the user thinks there is no connection open: each step makes its
 own. At the end the login is remembered by a token, so that the next start asks nothing.
 """
 
@@ -49,12 +49,12 @@ MAX_PASSWORD_BYTES = 1_024
 
 
 class Login(Struct, frozen=True, kw_only=True):
-    """Who one is, and where.
+    """A user's login at a server.
 
     Attributes:
         address: The server.
-        user: One's canonical name there.
-        password: Only where no token could be had that stands for it.
+        user: The user's canonical name there.
+        password: Only where the server gave no token in its place.
     """
 
     address: ServerAddress
@@ -67,10 +67,10 @@ class Options(Struct, frozen=True, kw_only=True):
 
     Attributes:
         address: The server.
-        user: One's name there.
-        password: Returns the password; None if nothing gives it but a person.
-        is_new: Whether an account is to be made.
-        invite: A code to register with.
+        user: The user's name there.
+        password: Returns the password; None if only the user can give it.
+        is_new: Whether to register an account.
+        invite: The invite code to register with.
     """
 
     address: ServerAddress | None = None
@@ -81,12 +81,12 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 class Setup:
-    """Finds out what is missing, and asks for it.
+    """Finds the login to use, and asks for what is missing.
 
     Args:
         paths: Where keys and logins are remembered.
         options: What was given already.
-        questions: Who is asked for the rest.
+        questions: Asks for the rest.
     """
 
     def __init__(self, paths: Paths, options: Options, questions: Questions) -> None:
@@ -96,7 +96,7 @@ class Setup:
         self._logins = SavedLogins(paths.logins)
 
     def remembered(self) -> Login | None:
-        """Return the login that was wished for, if it can be used without questions."""
+        """Return the login wanted if it can be used without questions, else None."""
         options = self._options
         address, user = options.address, options.user
         if options.is_new:
@@ -127,7 +127,8 @@ class Setup:
         """Ask for what is missing, log in once, and remember it.
 
         Raises:
-            NobodyToAskError: Something is missing, and nobody can be asked.
+            NobodyToAskError: Something is missing, and the user cannot be asked for it,
+                or has not given it in several attempts.
             LinkError: The server cannot be reached, or is not the one it should be.
             ChatError: The server refused, and asking again would not help.
         """
@@ -160,7 +161,7 @@ class Setup:
         )
 
     def _meet(self, address: ServerAddress) -> Hello:
-        """Return what the server says of itself, once its key is trusted."""
+        """Return the server's hello, once its key is trusted."""
 
         async def meet() -> Hello:
             connection = await connect(address, self._pins)
@@ -187,7 +188,7 @@ class Setup:
             raise NobodyToAskError("the key was not accepted, so nothing was sent")
         self._pins.trust(error.server, error.fingerprint)
 
-    # The person -----------------------------------------------------------------------
+    # The account ----------------------------------------------------------------------
 
     def _is_new(self, address: ServerAddress, hello: Hello) -> bool:
         if self._options.is_new:
@@ -267,7 +268,7 @@ class Setup:
     def _do(
         self, address: ServerAddress, step: Callable[[Connection], Awaitable[T]]
     ) -> T:
-        """Take a step on a connection of its own."""
+        """Run a step on a connection of its own."""
 
         async def take() -> T:
             connection = await connect(address, self._pins)
@@ -308,7 +309,7 @@ class Setup:
 
 
 def _name(address: ServerAddress) -> str:
-    """Return an address as people write it."""
+    """Return an address as users write it."""
     if address.scheme == "tls":
         return format_host_port(address.host, address.port)
     return str(address)

@@ -26,17 +26,17 @@ from client.storage.saved_logins import SavedLogins
 
 
 class ChatGroup(click.Group):
-    """Commands by name; anything else is the address of a server to chat at."""
+    """The root group: commands by name; anything else is a server's address to open."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put ``open`` in front of what is not a command."""
+        """Insert ``open`` where the first argument is not a command."""
         if not args or (args[0] not in self.commands and args[0] not in _GROUP_OPTIONS):
             _check_typo(args, self.list_commands(ctx))
             args = ["open", *args]
         return super().parse_args(ctx, args)
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show both uses."""
+        """Write both forms of use."""
         formatter.write_usage("chat", "[ADDRESS | JOIN LINK] [OPTIONS]")
         formatter.write_usage("chat", "COMMAND …", prefix="       ")
 
@@ -73,7 +73,7 @@ def main() -> None:
     It takes the full screen; --line is a prompt with lines above it, and --plain
     nothing but lines, for screen readers.
     """
-    gc_tuning.begin()  # it was put off while all of this was imported
+    gc_tuning.begin()  # it was disabled while all of this was imported
 
 
 @main.command("open", short_help="Open the chat (the same as without a command).")

@@ -1,4 +1,4 @@
-"""Chatting in a terminal: the questions of the first run, then the face one wants."""
+"""Start of the interactive chat: the first run's questions, then a frontend."""
 
 import asyncio
 import os
@@ -28,22 +28,22 @@ FrontendName = Literal["full", "line", "plain"]
 
 
 class RunningFrontend(Protocol):
-    """A face that can be run, from the first line to the end of the program."""
+    """A frontend that can be run, from the first line to the end of the program."""
 
     async def run(self) -> Exception | None:
-        """Run until the person quits; return what stopped the link, if that was why."""
+        """Run until the user quits; return what stopped the link, if that was why."""
 
 
 class Start(Struct, frozen=True, kw_only=True):
-    """What a face is made of.
+    """What a frontend is made from.
 
     Attributes:
-        make_link: Makes the link, which the face starts and closes.
+        make_link: Makes the link, which the frontend starts and closes.
         server: The server's address as preferences know it.
-        user: Who one is there.
-        room: A room to be entered once online, as a join link asks for.
-        paths: Where things are kept.
-        preferences: What the client remembers of how a person likes it.
+        user: The user's name there.
+        room: A room to join once online, as a join link asks for.
+        paths: Where the client's files are.
+        preferences: The user's preferences on this device.
         config: What ``client.toml`` says.
     """
 
@@ -56,17 +56,17 @@ class Start(Struct, frozen=True, kw_only=True):
     config: ClientConfig
 
     def notified(self) -> Notified:
-        """Return what one was notified of before."""
+        """Return what the user was notified of before."""
         return Notified(self.paths.state / "rung.json", self.server, self.user)
 
 
 def chat(paths: Paths, options: Options, frontend: FrontendName | None = None) -> None:
-    """Chat until the person quits.
+    """Chat until the user quits.
 
     Args:
-        paths: Where things are kept.
-        options: What the person said already.
-        frontend: Which face; None for the one that suits the terminal.
+        paths: Where the client's files are.
+        options: What was given on the command line.
+        frontend: Which one to run; None for the one that suits the terminal.
 
     Raises:
         NobodyToAskError: There is no terminal, or a question was not answered.
@@ -87,7 +87,8 @@ def chat(paths: Paths, options: Options, frontend: FrontendName | None = None) -
     has_token = SavedLogins(paths.logins).token(str(login.address), login.user)
     is_over = isinstance(error, AuthFailedError | NoLoginError) and not has_token
     if is_over or isinstance(error, UnknownKeyError):
-        # The remembered login is not valid any more: ask, and go on where one was.
+        # The remembered login or key is not valid any more: ask anew, for the same
+        # server and user, and start again.
         setup.questions.say(f"{error}.")
         again = msgspec.structs.replace(options, address=login.address, user=login.user)
         login = Setup(paths, again, setup.questions).run()
@@ -97,7 +98,7 @@ def chat(paths: Paths, options: Options, frontend: FrontendName | None = None) -
 
 
 def usual_face(environment: Mapping[str, str]) -> FrontendName:
-    """Return the face for who asked for none: not every terminal can be drawn on."""
+    """Return the default frontend: plain mode where the terminal cannot be drawn on."""
     is_dumb = environment.get("TERM", "") in ("", "dumb", "unknown")
     return "plain" if is_dumb else "full"
 
@@ -148,17 +149,17 @@ async def _run(frontend: RunningFrontend) -> Exception | None:
 
 
 def make_preferences(paths: Paths, config: ClientConfig) -> Preferences:
-    """Return what the client remembers, with what ``client.toml`` says of it."""
+    """Return the remembered preferences, with those of ``client.toml`` applied."""
     preferences = Preferences(paths)
     form = config.general.time_format
     if form and form != preferences.time_format:
-        # What is written in the file counts at each start; /time changes it until then.
+        # The file applies at each start; /time changes the format until the next one.
         preferences.time_format = form
     return preferences
 
 
 def make_frontend(name: FrontendName, start: Start) -> RunningFrontend:
-    """Return a face; only the one that is wanted is imported."""
+    """Return a frontend; only the one that is wanted is imported."""
     match name:
         case "full":
             from client.ui.app import FullScreen

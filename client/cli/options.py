@@ -1,4 +1,4 @@
-"""What the commands of ``chat`` share: values, options, and how failures are said."""
+"""What the commands of ``chat`` share: parameter types, options, error reporting."""
 
 import os
 import shlex
@@ -33,7 +33,7 @@ class TimedOutError(click.ClickException):
 
 
 def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn what goes wrong into one sentence and an exit status."""
+    """Turn the errors of a command into one sentence and an exit status."""
 
     @wraps(function)
     def run(*args: Any, **options: Any) -> Any:
@@ -48,8 +48,8 @@ def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
         except (ChatError, LinkError, NobodyToAskError) as error:
             raise click.ClickException(sentence(error)) from error
         except BrokenPipeError:
-            # Whoever read the output has seen enough; Python would complain at exit,
-            # when it writes what is left.
+            # The reader of the output is gone; Python would complain at exit, when it
+            # writes what is left.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except KeyboardInterrupt:
             sys.exit(130)
@@ -58,7 +58,7 @@ def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def key_trouble(error: ServerKeyError) -> str:
-    """Return what is to be known of a server's key that cannot be trusted."""
+    """Return the error text for a server's key that is unknown or has changed."""
     if isinstance(error, ChangedKeyError):
         lines = [
             f"the key of {error.server} has changed, so nothing was sent to it.",
@@ -78,7 +78,7 @@ def key_trouble(error: ServerKeyError) -> str:
 
 
 def sentence(error: Exception) -> str:
-    """Return what an error says, fit for a terminal."""
+    """Return the text of an error, safe for a terminal; without one, its class."""
     return clean(str(error)) or type(error).__name__
 
 
@@ -131,14 +131,15 @@ TIMEOUT = click.option(
     metavar="SECONDS",
     help="Give up after so long, with exit status 75.",
 )
-"""How long a command that moves something may take."""
+"""How long a command that sends or fetches may take."""
 
 
 def password_source(command: str | None) -> Callable[[], str] | None:
-    """Return what gives the password without asking, None if only a person can.
+    """Return a function that gives the password without asking; None to ask the user.
 
     Args:
         command: Run without a shell; the first line that it prints is the password.
+            None takes ``CHAT_PASSWORD``, if it is set.
     """
     if command is not None:
         return lambda: _run_password_command(command)
@@ -170,7 +171,7 @@ def _run_password_command(command: str) -> str:
 
 
 def identity(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say who one is."""
+    """Add the options that identify the user: ``--user``, ``--password-command``."""
     for option in (
         click.option(
             "--password-command",
@@ -184,7 +185,7 @@ def identity(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def for_pipes(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that all commands for scripts have."""
+    """Add the options of all commands for scripts, and their error reporting."""
     option = click.option(
         "--server",
         type=ADDRESS,

@@ -1,4 +1,4 @@
-"""Asking a person at the terminal, a question at a time, in plain words."""
+"""Questions to the user at the terminal, one at a time, in plain words."""
 
 import getpass
 import sys
@@ -19,14 +19,14 @@ class NobodyToAskError(Exception):
 
 
 class Questions(Protocol):
-    """Somebody who can be asked."""
+    """A way to ask the user."""
 
     @property
     def is_there(self) -> bool:
-        """Whether questions reach anybody at all."""
+        """Whether there is a user who can be asked."""
 
     def say(self, text: str) -> None:
-        """Tell something."""
+        """Show a text."""
 
     def ask(self, question: str, default: str = "") -> str:
         """Return the answer to a question; an empty one is the default."""
@@ -48,7 +48,7 @@ class TerminalQuestions:
         return sys.stdin.isatty()
 
     def say(self, text: str) -> None:
-        """Tell something, on stderr, so that pipes stay clean."""
+        """Write a text to stderr, so that pipes stay clean."""
         sys.stderr.write(f"{clean(text)}\n")
         sys.stderr.flush()
 
@@ -81,7 +81,7 @@ class TerminalQuestions:
 
 
 def ask_yes_or_no(questions: Questions, question: str) -> bool:
-    """Return whether the answer is yes; nothing but yes and no is taken."""
+    """Return whether the answer is yes; only yes and no are accepted."""
 
     def understand(answer: str) -> bool:
         if answer.lower() in ("y", "yes"):
@@ -102,10 +102,10 @@ def ask_until(
     """Ask until the answer is understood, at most a few times.
 
     Args:
-        questions: Who is asked.
+        questions: Asks the user.
         question: What is asked.
-        understand: Returns what the answer means, or raises an error that says what is
-            wrong with it.
+        understand: Returns what the answer means, or raises ValueError, ChatError or
+            LinkError, whose text says what is wrong with it.
         default: What an empty answer means.
 
     Raises:

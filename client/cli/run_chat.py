@@ -1,7 +1,7 @@
-"""The commands for scripts, from a login to the end of the process.
+"""The chat commands for scripts, executed: from a login to the end of the process.
 
-Each ``run_`` function opens a link, does its work and closes the link. What a person
-should know meanwhile goes to stderr; stdout has nothing but what was asked for.
+Each ``run_`` function opens a link, does its work and closes the link. Its status goes
+to stderr; stdout has nothing but what was asked for.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ def run_send(
     """Send messages; return once all are confirmed.
 
     Raises:
-        TimeoutError: Not in time.
-        ChatError: One was refused, or the login.
+        TimeoutError: Not confirmed in time.
+        ChatError: A message or the login was refused.
         LinkError: See ``client.errors``.
     """
 
@@ -53,7 +53,7 @@ def run_send(
 def run_history(
     paths: Paths, login: Login, chat: str, *, is_json: bool, **bounds: int | None
 ) -> None:
-    """Print a part of a chat; ``bounds`` are those of ``chat_io.history``."""
+    """Print entries of a chat; ``bounds`` are those of ``chat_io.history``."""
 
     async def work(link: Link) -> None:
         await chat_io.history(link, chat, printer_for(paths, is_json), **bounds)
@@ -70,7 +70,7 @@ def run_tail(
     count: int | None,
     since_ms: int | None,
 ) -> None:
-    """Print the end of a chat, and what comes, until interrupted."""
+    """Print the last entries of a chat, then new ones, until interrupted."""
 
     async def follow() -> None:
         wake = asyncio.Event()
@@ -116,7 +116,7 @@ def run_rooms(paths: Paths, login: Login, is_json: bool) -> None:
 
 
 def run_who(paths: Paths, login: Login, room: str | None, is_json: bool) -> None:
-    """Print who is in a room, or in any chat."""
+    """Print the users in a room, or in any of the user's chats, with their status."""
 
     async def work(link: Link) -> None:
         people = await chat_io.list_people(link, room)
@@ -141,16 +141,16 @@ async def with_link(
     stderr: ScriptStatus | None = None,
     **options: Any,
 ) -> None:
-    """Do something over a link, which is closed at the end.
+    """Start a link, run ``work`` over it, and close it.
 
     Args:
-        paths: Where everything is kept.
-        login: Where to, and as whom.
-        work: What is done.
+        paths: Where the client's files are.
+        login: The server and the user.
+        work: Called with the link.
         is_waiting: Whether to wait until the link is online before.
-        on_change: Told of each change.
-        stderr: Where a person is told of what happens.
-        options: Of the link.
+        on_change: Called with each change.
+        stderr: Reports the status to the user; None makes one.
+        options: Further arguments of the ``Link``.
 
     Raises:
         ChatError: The login was refused, or what ``work`` raises.
@@ -192,7 +192,7 @@ async def while_linked(
 
     Args:
         link: Started.
-        work: Is cancelled if something else comes to an end first.
+        work: Cancelled if something else comes to an end first.
         guards: What else ends the work, by raising.
 
     Raises:
@@ -215,16 +215,16 @@ async def while_linked(
 
 
 async def _until_stopped(link: Link) -> None:
-    """Raise what stops the link for good."""
+    """Wait until the link stops for good, and raise the reason."""
     async for _ in link.events():
         pass
 
 
 async def _until_unread(out: TextIO) -> None:
-    """Raise BrokenPipeError once nobody reads a pipe any more.
+    """Raise BrokenPipeError once the reader of a pipe is gone.
 
-    Writing to it would say so too, but only when there is something to write. What is
-    no pipe has no reader to lose: then this waits for ever.
+    Writing to it would raise it too, but only when there is something to write. An
+    output that is no pipe has no reader to lose: then this waits for ever.
     """
     closed = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -242,7 +242,7 @@ async def _until_unread(out: TextIO) -> None:
 def _write_end(out: TextIO) -> int | None:
     """Return the descriptor of an output that is a pipe's write end, else None.
 
-    Such a descriptor is never readable, but for the end of the last reader.
+    Such a descriptor becomes readable only when the last reader is gone.
     """
     if sys.platform == "win32":
         return None
@@ -256,6 +256,6 @@ def _write_end(out: TextIO) -> int | None:
 
 
 def printer_for(paths: Paths, is_json: bool) -> chat_io.Printer:
-    """Return what writes to stdout, with times as the person likes them."""
+    """Return a printer to stdout, with times in the user's format."""
     look = Look(time_format=Preferences(paths).time_format)
     return chat_io.Printer(sys.stdout, look, is_json)

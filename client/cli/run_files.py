@@ -1,4 +1,4 @@
-"""The commands for scripts that move files, from a login to the end of the process."""
+"""The file commands for scripts, executed: from a login to the end of the process."""
 
 import asyncio
 import os
@@ -32,8 +32,8 @@ def run_send_files(
     """Send files; return once the server has stored all.
 
     Raises:
-        TimeoutError: Not in time.
-        ChatError: One was refused, or the login.
+        TimeoutError: Not stored in time.
+        ChatError: A file or the login was refused.
         LinkError: See ``client.errors``.
     """
 
@@ -57,16 +57,16 @@ def run_get(
     """Fetch a file and print where it was saved; or print the file itself.
 
     Args:
-        paths: Where everything is kept.
-        login: Where to, and as whom.
+        paths: Where the client's files are.
+        login: The server and the user.
         chat: The address.
         wanted: A seq or a name; None is the newest that others have sent.
-        output: A folder, the name of a file that is to be, ``-`` for stdout; None is
-            the folder of downloads.
+        output: A folder, the path of a new file, ``-`` for stdout; None is the folder
+            of downloads.
         timeout_seconds: For fetching it.
 
     Raises:
-        TimeoutError: Not in time.
+        TimeoutError: Not fetched in time.
         PlaceError: It cannot be saved there.
         ChatError: It was refused.
         LinkError: See ``client.errors``.
@@ -88,8 +88,8 @@ def run_get(
         sys.stdout.buffer.write(os.fsencode(path) + b"\n")
         sys.stdout.buffer.flush()
         return
-    # Whoever reads the output is to get a whole file that was checked, or nothing; and
-    # after a kill nobody reads it.
+    # The reader of stdout has to get a whole file that was checked, or nothing; and as
+    # after a kill there is no reader, nothing is kept to continue with.
     with private_folder(passing_folder(paths)) as folder:
         path = fetch(Target(folder=folder), is_kept=False)
         with path.open("rb") as file:
@@ -123,7 +123,7 @@ def _target(output: str | None) -> Target:
 def run_files(
     paths: Paths, login: Login, chat: str, *, is_json: bool, count: int
 ) -> None:
-    """Print which files a chat has."""
+    """Print the files of a chat, newest first."""
 
     async def work(link: Link) -> None:
         await file_io.list_files(link, chat, printer_for(paths, is_json), count)

@@ -1,4 +1,4 @@
-"""What a person is told beside the output of a script, on stderr: lines and progress.
+"""Status of the script commands, on stderr: messages and the progress of a transfer.
 
 Progress is one line that is rewritten in place, and only where stderr is a terminal.
 """
@@ -17,17 +17,17 @@ from client.text.files import progress_text
 
 REDRAW_SECONDS = 0.25
 FAILURES = 2
-"""After so many attempts in a row a person is told."""
+"""How many attempts in a row fail before the user is told."""
 
 _ERASE = "\r\x1b[K"
 
 
 class ScriptStatus:
-    """Says things on stderr; each kind of trouble once.
+    """Reports to the user on stderr; each kind of trouble once.
 
     Args:
         out: Where to; None is the present ``sys.stderr``.
-        clock: Any steady clock, in seconds.
+        clock: Any monotonic clock, in seconds.
     """
 
     def __init__(
@@ -44,9 +44,9 @@ class ScriptStatus:
         self._is_wait_told = False
 
     def watch(self, direction: Literal["up", "down"], chat: str) -> None:
-        """Show how the newest file moves on that goes to, or comes from, a chat.
+        """Show the progress of the newest transfer to, or from, a chat.
 
-        What an earlier run has left goes on beside it, but is not what this is about.
+        Those that an earlier run has left continue beside it, but give way to it here.
         """
         self._watched = (direction, chat)
 
@@ -59,15 +59,15 @@ class ScriptStatus:
             self._draw(drawn)
 
     def clear(self) -> None:
-        """Take the progress off."""
+        """Erase the progress."""
         if self._drawn is not None:
             self._drawn = None
             self._write(_ERASE)
 
     def state_changed(self, server: str, state: LinkState) -> None:
-        """Say, once for each outage, that the server is not there.
+        """Handle a new state of the link; report each outage, and its end, once.
 
-        A cut that is mended by the next attempt is not worth a word.
+        A lost connection that the next attempt restores is not reported.
         """
         if state.name == "waiting":
             self._failures += 1
@@ -79,7 +79,7 @@ class ScriptStatus:
             self._failures = 0
 
     def changed(self, change: Change) -> None:
-        """Say, once, why the server lets a message wait; show how a file moves on."""
+        """Handle a change: report once why messages wait; show a file's progress."""
         if isinstance(change, TransferChanged):
             self._moved(change.transfer)
         elif isinstance(change, ItemChanged) and not self._is_wait_told:
@@ -96,7 +96,7 @@ class ScriptStatus:
             or transfer.id < self._newest
         ):
             return
-        # Ids increase.
+        # Ids increase, so a lower one is an older transfer.
         self._newest = transfer.id
         if transfer.is_over:
             self.clear()

@@ -1,7 +1,8 @@
-"""The /commands of the client, for every face.
+"""Slash commands: the table of /commands, their dispatch and Tab completion.
 
-``make_registry`` returns the table of all of them; ``run`` does what a line of input
-says; ``complete`` says what Tab may put there. All three read the same table.
+``make_registry`` returns the table of all commands; ``run`` executes a line of input;
+``complete`` returns what Tab may insert. All three read the same table, and every
+frontend uses them.
 """
 
 from client.commands.completion import Candidates, complete

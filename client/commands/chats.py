@@ -1,4 +1,4 @@
-"""Commands about chats: opening, listing, reading, and writing into them."""
+"""Commands for chats and rooms: /join, /switch, /msg, /history, /read and more."""
 
 from chatd.protocol.errors import NoSuchRoomError
 from chatd.protocol.messages import (
@@ -74,10 +74,10 @@ async def _switch(workspace: Workspace, args: str) -> None:
 
 
 def go_to(workspace: Workspace, address: str) -> None:
-    """Open a chat that one has, or could have with a person.
+    """Open a chat: one of the user's own, or a direct chat with any user.
 
     Raises:
-        CommandError: It is a room that one is not in.
+        CommandError: It is a room that the user is not in.
     """
     if address.startswith("#") and address not in workspace.model.chats:
         raise CommandError(f"you are not in {address}: /join {address} enters it")
@@ -121,12 +121,12 @@ async def _unread(workspace: Workspace, _: str) -> None:
 
 
 def say_unread(workspace: Workspace, is_elsewhere: bool = False) -> None:
-    """Show which chats have something unread, and which invitations are open.
+    """Show the chats with unread messages, and the open invitations.
 
     Args:
-        workspace: Where it is shown.
-        is_elsewhere: Whether to leave out the open chat, and not to say that there is
-            nothing.
+        workspace: Where they are shown.
+        is_elsewhere: Whether to leave out the open chat, and not to report that nothing
+            is unread.
     """
     chats = [
         c
@@ -265,7 +265,7 @@ async def _create(workspace: Workspace, args: str) -> None:
 
 
 async def _gain(workspace: Workspace, request: Request) -> None:
-    # The reply also goes to the model, so that the chat is there when this returns.
+    # ``request`` also applies the reply to the model: the chat is there afterwards.
     reply = await workspace.link.request(request)
     assert isinstance(reply, Joined)
 

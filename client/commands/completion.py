@@ -1,4 +1,4 @@
-"""What Tab may put at the end of a half-typed line: commands, names and paths."""
+"""Tab completion of the input line: commands, users, rooms, files and paths."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -16,12 +16,12 @@ MAX_CANDIDATES = 50
 
 
 class Candidates(Struct, frozen=True):
-    """What may replace the last ``length`` characters before the cursor.
+    """The completions of the last ``length`` characters before the cursor.
 
     Attributes:
-        length: How much of the text is replaced.
+        length: How many characters are replaced.
         words: At most 50, sorted; of paths only the last part.
-        suffix: What follows the word once it is the only one.
+        suffix: Added after the word if it is the only one.
     """
 
     length: int = 0
@@ -30,7 +30,7 @@ class Candidates(Struct, frozen=True):
 
     @property
     def common(self) -> str:
-        """The longest beginning that all words share."""
+        """The longest prefix that all words share."""
         if not self.words:
             return ""
         first, last = min(self.words), max(self.words)
@@ -41,7 +41,7 @@ class Candidates(Struct, frozen=True):
 
 
 def complete(workspace: Workspace, registry: Registry, before: str) -> Candidates:
-    """Return what may stand where the cursor is, given the text before it."""
+    """Return the completions at the cursor, given the text before it."""
     word = before.rpartition("\n")[2].rpartition(" ")[2]
     if before.startswith("/") and not before.startswith("//"):
         if " " not in before:
@@ -53,7 +53,7 @@ def complete(workspace: Workspace, registry: Registry, before: str) -> Candidate
         return _matching(word, _rooms(workspace))
     if not word:
         return Candidates()
-    # A bare name at the beginning addresses a person, as IRC's people are used to.
+    # A bare name at the beginning addresses a user ("bob: "), as is usual on IRC.
     suffix = ": " if word == before else " "
     return _matching(word, workspace.people(), suffix)
 
@@ -67,7 +67,7 @@ def _complete_argument(
         return Candidates()
     place = len(rest) - 1
     argument = command.argument(place)
-    # Names of files may have blanks in them, so the text is looked at as a whole.
+    # File names may contain spaces, so all the arguments are completed as one text.
     if command.argument(0) == "path":
         return _complete_source(workspace, " ".join(rest))
     if command.argument(0) == "file":
@@ -102,20 +102,23 @@ def _offers(
 
 
 def _complete_source(workspace: Workspace, text: str) -> Candidates:
-    """Complete a path, or the address behind it."""
+    """Complete a path, or the address after it."""
     found, is_file = look_now(partial(_look_for_source, text), (Candidates(), False))
     return _matching(text.rpartition(" ")[2], _chats(workspace)) if is_file else found
 
 
 def _look_for_source(text: str) -> tuple[Candidates, bool]:
-    """Return how a path goes on; if it does not, whether the words before are one."""
+    """Return the completions of a path, and whether an address is completed instead.
+
+    That is so if the path has none, and the text before the last word is a file.
+    """
     found = _paths(text)
     head = text.rpartition(" ")[0].strip()
     return found, bool(head) and not found.words and typed_path(head).is_file()
 
 
 def _complete_file(workspace: Workspace, text: str) -> Candidates:
-    """Complete the name of a file that was sent, or the path to save it at."""
+    """Complete the name of a file that was sent, or the path to save it to."""
     names = known_names(workspace)
     low = text.lower()
     found = sorted(name for name in names if name.lower().startswith(low))
@@ -129,7 +132,7 @@ def _complete_file(workspace: Workspace, text: str) -> Candidates:
 
 
 def _paths(text: str) -> Candidates:
-    """Return how the last part of a path goes on; an open quote is closed behind it."""
+    """Return the completions of a path's last part; an open quote is closed, too."""
     quote = text[0] if text[:1] in ("'", '"') else ""
     path = text[len(quote) :]
     if path == "~":
@@ -154,6 +157,6 @@ def _matching(word: str, offers: Iterable[str], suffix: str = " ") -> Candidates
     low = word.lower()
     found = {offer for offer in offers if offer.startswith(low)}
     if word and not found and word[0] not in "@#/":
-        # A chat may be meant without its sign.
+        # A chat may be typed without its sign, # or @.
         found = {offer for offer in offers if offer[1:].startswith(low)}
     return Candidates(len(word), tuple(sorted(found)[:MAX_CANDIDATES]), suffix)

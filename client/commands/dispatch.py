@@ -1,4 +1,4 @@
-"""What a line of input does: a command, a change of chats, or a message."""
+"""Dispatch of input lines: a command, an address to open, or a message to send."""
 
 from chatd.protocol.errors import ChatError
 from client.commands.chats import go_to
@@ -8,7 +8,7 @@ from client.errors import LinkError, NotConnectedError
 
 
 async def run(workspace: Workspace, registry: Registry, text: str) -> None:
-    """Do what a line of input says; whatever goes wrong is said to the person."""
+    """Execute a line of input; show the user what goes wrong."""
     text = text.strip("\n").rstrip()
     if not text.strip():
         return

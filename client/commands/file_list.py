@@ -1,4 +1,4 @@
-"""The files of a chat, asked of the server page by page, and one of them found."""
+"""Pages of the files sent to a chat, and the search for one by seq or name."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -9,7 +9,7 @@ from client.errors import LinkError, PeerError
 
 PAGE = 200
 MAX_SEARCHED = 10_000
-"""So many files are looked at to find one by its name."""
+"""How many files are searched for one by its name, at most."""
 
 Ask = Callable[[Request], Awaitable[Message]]
 """Sends a request and returns its reply, as ``Link.request`` does."""
@@ -25,10 +25,10 @@ async def page_of(
     """Return a page of files, newest first.
 
     Args:
-        ask: The link's.
+        ask: ``Link.request``.
         chat: The address.
         before: Only files with a lower seq.
-        limit: At most so many, 1 to 200.
+        limit: The most files to return, 1 to 200.
 
     Raises:
         ChatError: The server refused.
@@ -69,14 +69,14 @@ async def find_seq(ask: Ask, chat: str, seq: int) -> FileItem | None:
 
 
 async def find_file(ask: Ask, chat: str, wanted: str | None, me: str) -> FileItem:
-    """Return the newest file that is meant.
+    """Return the newest file that matches.
 
     Args:
-        ask: The link's.
+        ask: ``Link.request``.
         chat: The address.
-        wanted: A seq or a name; None means any that is not one's own (in the chat with
-            oneself, any).
-        me: One's own name.
+        wanted: A seq or a name; None means any that another user sent (in the user's
+            chat with themselves, any).
+        me: The user's own name.
 
     Raises:
         NoSuchFileError: There is none.
@@ -100,17 +100,17 @@ async def find_file(ask: Ask, chat: str, wanted: str | None, me: str) -> FileIte
 
 
 def is_for(me: str, chat: str, sender: str) -> bool:
-    """Whether a file is one to be fetched: from others, or in the chat with oneself."""
+    """Whether a file is for ``me``: sent by another user, or in the chat ``@me``."""
     return sender != me or chat == f"@{me}"
 
 
 def as_seq(text: str) -> int | None:
-    """Return the seq that a text is, None if it is something else."""
+    """Return the seq that a text stands for; None if it is no number."""
     if text.isascii() and text.isdigit() and len(text) <= 16:
         return int(text)
     return None
 
 
 def has_name(name: str, wanted: str) -> bool:
-    """Whether a file has the name that somebody typed, who saw it clean."""
+    """Whether a file has the typed name, in its original or its displayed form."""
     return wanted in (name, clean(name))

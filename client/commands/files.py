@@ -1,4 +1,4 @@
-"""Commands about files: sending, listing and fetching them, and their transfers."""
+"""Commands for files and transfers: /send, /files, /get, /transfers and /cancel."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -33,10 +33,10 @@ from client.text.times import format_ago
 
 PAGE = 50
 MAX_OVER = 10
-"""How many transfers that are over are listed."""
+"""How many of the transfers that are over are listed."""
 
 MAX_LOOKED_AT = 2_000
-"""So many of the newest messages are looked at for names of files to complete."""
+"""How many of the newest entries are searched for file names to complete."""
 
 Found = tuple[str, int, FileInfo]
 """A chat, the seq of the message, and the file that came with it."""
@@ -111,7 +111,7 @@ async def _newest(workspace: Workspace) -> Found:
 
 
 async def _meant(workspace: Workspace, args: str) -> tuple[Found, str]:
-    """Return the file that is meant, and the path behind it, "" if there is none."""
+    """Return the file that ``args`` names, and the path after it, "" without one."""
     number, _, path = args.partition(" ")
     seq = as_seq(number)
     if seq is not None and (found := await _numbered(workspace, seq)) is not None:
@@ -132,7 +132,7 @@ async def _meant(workspace: Workspace, args: str) -> tuple[Found, str]:
 
 
 def _readings(args: str) -> Iterator[tuple[str, str]]:
-    """Yield how a name and a path can be read, as both may have blanks in them."""
+    """Yield each way to split ``args`` into name and path: both may contain spaces."""
     if args[0] in "'\"" and args.count(args[0]) > 1:
         name, _, path = args[1:].partition(args[0])
         yield name, path.strip()
@@ -143,7 +143,7 @@ def _readings(args: str) -> Iterator[tuple[str, str]]:
 
 
 async def _numbered(workspace: Workspace, seq: int) -> Found | None:
-    """Return the file of a seq: of the last list, the open chat, or any other chat."""
+    """Return the file with a seq: in the last list, the open chat, or another chat."""
     for found, _ in _known(workspace):
         if found[1] == seq:
             return found
@@ -155,9 +155,10 @@ async def _numbered(workspace: Workspace, seq: int) -> Found | None:
 
 
 def _known(workspace: Workspace) -> Iterator[tuple[Found, str]]:
-    """Yield the files that are known here, with their senders.
+    """Yield the files that this client knows, with their senders.
 
-    Those that one was shown last, and the newest, come first.
+    Those that were listed last in another chat come first, then the open chat's, then
+    the rest; of each chat the newest first.
     """
     listed = workspace.files_listed
     if listed is not None and listed.chat != workspace.current:
@@ -184,9 +185,9 @@ def _in_memory(workspace: Workspace, address: str) -> Iterator[tuple[Found, str]
 
 
 def known_names(workspace: Workspace) -> list[str]:
-    """Return the names of files as they are shown: of the last list, and of late.
+    """Return the displayed names of files: of the last list, and of the newest entries.
 
-    What it costs is bounded, as it is asked for with a key.
+    The work is bounded, as a key press waits for it.
     """
     listed = workspace.files_listed
     infos = [item.file for item in listed.items] if listed else []
@@ -196,7 +197,7 @@ def known_names(workspace: Workspace) -> list[str]:
 
 
 def _newest_entries(workspace: Workspace) -> Iterator[Entry]:
-    """Yield what is in memory, newest first: the open chat, then the others."""
+    """Yield the entries in memory: the open chat's, newest first, then the others'."""
     if workspace.chat is not None:
         yield from reversed(workspace.chat.entries)
     for address, chat in workspace.model.chats.items():
@@ -235,7 +236,7 @@ async def _cancel(workspace: Workspace, args: str) -> None:
 
 
 def _chosen(under_way: dict[int, Transfer], args: str) -> list[Transfer]:
-    """Return the transfers that are meant: a number, a name, ``all``, or the only."""
+    """Return the transfers named: a number, a name, ``all``, or "" for the only one."""
     if args == "all":
         return list(under_way.values())
     if not args:

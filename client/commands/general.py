@@ -1,4 +1,4 @@
-"""Commands about the program: the outbox, times, the connection, help and the end."""
+"""General commands: the outbox, time format, connection, help and quitting."""
 
 from client.commands.registry import NOTES, Command, Handler, Registry, Rows
 from client.commands.workspace import CommandError, Workspace
@@ -43,7 +43,7 @@ async def _discard(workspace: Workspace, args: str) -> None:
 
 
 def _chosen(workspace: Workspace, args: str) -> list[OutboxItem]:
-    """Return the items that are meant: a number, ``all``, or alone the refused ones."""
+    """Return the items named: a number, ``all``, or "" for the refused ones."""
     items = list(workspace.link.outbox_items())
     if not items:
         raise CommandError("the outbox is empty: everything was sent")
@@ -76,7 +76,7 @@ async def _time(workspace: Workspace, args: str) -> None:
 
 
 def as_shown(workspace: Workspace, time_ms: int) -> str:
-    """Return a time as the person wants times to be shown."""
+    """Return a time in the user's time format."""
     return format_time(time_ms, workspace.preferences.time_format)
 
 
@@ -126,7 +126,7 @@ def _help_of(registry: Registry, keys: Rows) -> Handler:
 
 
 def help_lines(registry: Registry, look: Look, keys: Rows = ()) -> list[Line]:
-    """Return all commands, what else may be typed, and keys, under headings."""
+    """Return the help: commands, other input and keys, under headings."""
     sections: dict[str, Rows] = {
         heading: [(command.title, command.help) for command in commands]
         for heading, commands in registry.groups().items()
@@ -146,8 +146,8 @@ def register(registry: Registry, keys: Rows) -> None:
     """Add the commands of this module; help covers all that are in the registry.
 
     Args:
-        registry: Where they go.
-        keys: What help says of the keys of the face.
+        registry: Where they are added.
+        keys: The frontend's keys, as help lists them.
     """
     group = "This program"
     registry.add(

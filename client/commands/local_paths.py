@@ -1,4 +1,4 @@
-"""Which file or folder of this device is meant by what somebody typed."""
+"""Typed local paths: files to send, targets to save to, names to complete."""
 
 import os
 import shlex
@@ -10,15 +10,18 @@ from client.errors import LinkError
 from client.text.files import path_text
 
 MAX_ENTRIES = 10_000
-"""So many entries of a folder are looked at for completion."""
+"""How many entries of a folder completion looks at, at most."""
 
 
 class PlaceError(LinkError):
-    """A file or folder that cannot be used; the text says why, and what to do."""
+    """A file or folder cannot be used; the text says why, and what to do."""
 
 
 class Target(Struct, frozen=True):
-    """Where a file is to be saved: in a folder under its own name, or as ``path``."""
+    """Where to save a file: in ``folder`` under its own name, or as ``path``.
+
+    Without either it goes to the folder of downloads.
+    """
 
     folder: Path | None = None
     path: Path | None = None
@@ -29,13 +32,13 @@ def expand(text: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        return Path(text)  # there is no such person, so it is a name like any other
+        return Path(text)  # there is no such user, so it is a name like any other
 
 
 def typed_path(text: str) -> Path:
-    """Return the path that somebody typed: as it stands, or quoted as for a shell.
+    """Return the path that was typed: literally, or quoted as for a shell.
 
-    Blanks need no quotes. What exists goes before what does not.
+    Spaces need no quotes. The literal path is preferred if it exists.
     """
     literal = expand(text)
     if os.path.lexists(literal):
@@ -48,10 +51,10 @@ def typed_path(text: str) -> Path:
 
 
 def split_source(text: str) -> tuple[Path, str]:
-    """Return the file to be sent and the address behind it, "" if there is none.
+    """Return the file to send and the address after it, "" without one.
 
-    The last word is an address if it begins with ``#`` or ``@``, unless all of the text
-    is the name of a file.
+    The last word is an address if it begins with ``#`` or ``@``, unless the whole text
+    is the path of an existing file.
     """
     text = text.strip()
     whole = typed_path(text)
@@ -65,7 +68,7 @@ def check_source(path: Path) -> Path:
     """Return the absolute path of a file that can be sent.
 
     Raises:
-        PlaceError: There is none, or it is something else.
+        PlaceError: There is none, it is not a regular file, or it cannot be read.
     """
     shown = path_text(path)
     if os.path.isdir(path):
@@ -82,14 +85,14 @@ def check_source(path: Path) -> Path:
 
 
 def find_target(path: Path, is_folder: bool = False) -> Target:
-    """Return what a path means as the place for a file.
+    """Return where a path says that a file is to be saved.
 
     Args:
-        path: An existing folder, or the name of a file that is to be.
+        path: An existing folder, or the path of a new file.
         is_folder: Whether it was written as a folder, with a slash at the end.
 
     Raises:
-        PlaceError: It is taken, or there is no such folder.
+        PlaceError: The file exists already, or the folder does not.
     """
     shown = path_text(path)
     if os.path.isdir(path):
@@ -109,9 +112,10 @@ def is_folder_name(text: str) -> bool:
 
 
 def names_in(folder: Path, prefix: str) -> list[str]:
-    """Return the names in a folder that begin so, sorted; folders end with a slash.
+    """Return a folder's names with a prefix, sorted; names of folders end with a slash.
 
-    Hidden files only if the prefix has the dot; none that cannot be typed.
+    Hidden files are left out unless the prefix begins with the dot, and so are names
+    that cannot be typed. A folder that cannot be read has no names.
     """
     found: list[str] = []
     try:

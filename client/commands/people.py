@@ -1,4 +1,4 @@
-"""Commands about people: who is there, who is who, and how present one is oneself."""
+"""Commands for users and presence: /names, /who, /whois, /away, /back and /status."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ _STATUSES: dict[str, Status] = {"online": "online", "away": "away", "busy": "bus
 _ORDER = ("online", "busy", "away", "offline")
 
 Person = tuple[str, str, str]
-"""A name, a status, and what else there is to say."""
+"""A user's name, status, and a detail: the role, the text of the status."""
 
 
 async def _names(workspace: Workspace, args: str) -> None:
@@ -50,7 +50,7 @@ async def _who(workspace: Workspace, args: str) -> None:
 
 
 def people_lines(people: Iterable[Person]) -> list[Line]:
-    """Return a list of people, those who are here first."""
+    """Return a list of users as lines: online, busy, away, offline, each by name."""
 
     def rank(person: Person) -> tuple[int, str]:
         status = person[1]

@@ -1,4 +1,4 @@
-"""The table of commands: from it come help, completion and dispatch, all three."""
+"""The command registry: the one table behind help, completion and dispatch."""
 
 import difflib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from client.commands.workspace import CommandError, Workspace
 Handler = Callable[[Workspace, str], Awaitable[None]]
 
 Rows = Sequence[tuple[str, str]]
-"""Lines of a help: what one types, and what it does."""
+"""Rows of the help: what to type, and what it does."""
 
 NOTES: Rows = (
     ("#room or @user", "alone on a line, open that chat; nothing is sent"),
@@ -21,7 +21,7 @@ NOTES: Rows = (
 Argument = Literal[
     "chat", "room", "new_room", "user", "command", "text", "path", "file"
 ]
-"""What stands at a place behind a command, so that Tab knows what to offer there."""
+"""The kind of an argument, so that Tab knows what to offer for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +31,13 @@ class Command:
     Attributes:
         name: Without the slash.
         help: What it does, in one line that begins with a verb.
-        handler: Does it, given what stands behind the name.
-        usage: What may stand behind the name; optional parts in brackets.
-        arguments: What each place takes; the last goes for all that follow.
-        words: By place, counted from 0, the words that may stand there as they are.
+        handler: Executes it, given the text after the name.
+        usage: The arguments as help shows them; optional parts in brackets.
+        arguments: The kind of each argument; the last applies to all that follow.
+        words: By place, counted from 0, the fixed words that may stand there.
         aliases: Other names of it.
         group: The heading under which help lists it.
-        more: What else there is to know, for ``/help NAME``.
+        more: Further details, for ``/help NAME``.
     """
 
     name: str
@@ -52,11 +52,14 @@ class Command:
 
     @property
     def title(self) -> str:
-        """The command as one types it."""
+        """The command with its arguments, as it is typed."""
         return f"/{self.name} {self.usage}".rstrip()
 
     def argument(self, place: int) -> Argument | None:
-        """Return what a place takes, counted from 0; None if only words, or nothing."""
+        """Return the kind of the argument at a place, counted from 0.
+
+        None if there is no argument there, or only one of fixed words.
+        """
         if not self.arguments:
             return None
         argument = self.arguments[min(place, len(self.arguments) - 1)]
@@ -74,7 +77,7 @@ class Registry:
         """Add commands.
 
         Raises:
-            ValueError: A name is there twice.
+            ValueError: A name or an alias is taken already.
         """
         for command in commands:
             for name in (command.name, *command.aliases):
@@ -88,7 +91,7 @@ class Registry:
         return list(self._commands.values())
 
     def groups(self) -> dict[str, list[Command]]:
-        """Return the commands under the headings of help."""
+        """Return the commands by the heading under which help lists them."""
         found: dict[str, list[Command]] = {}
         for command in self.all():
             found.setdefault(command.group, []).append(command)
@@ -102,7 +105,7 @@ class Registry:
         """Return the command of that name; an abbreviation is not enough.
 
         Raises:
-            CommandError: There is none; the text names those that come close.
+            CommandError: There is none; the text suggests similar names.
         """
         command = self.get(name)
         if command is None:
@@ -117,7 +120,7 @@ class Registry:
         return self._names.get(name.lower())
 
     def missing(self, name: str) -> str:
-        """Say that there is no such command, and which come close."""
+        """Return the error text for an unknown command, with similar names."""
         return f"there is no command /{name.lower()}: {self._hint(name.lower())}"
 
     def _hint(self, name: str) -> str:
@@ -129,7 +132,7 @@ class Registry:
 
 
 def split_command(text: str) -> tuple[str, str] | None:
-    """Return name and arguments of a command, None for a text that is to be sent."""
+    """Return the name and arguments of a command; None if the text is no command."""
     if not text.startswith("/") or text.startswith("//"):
         return None
     name, _, arguments = text[1:].partition(" ")
@@ -140,5 +143,5 @@ def split_command(text: str) -> tuple[str, str] | None:
 
 
 def plain_text(text: str) -> str:
-    """Return what a text that is no command says: of two slashes one is sent."""
+    """Return the message that a text stands for: a leading ``//`` is sent as ``/``."""
     return text[1:] if text.startswith("//") else text

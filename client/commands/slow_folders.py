@@ -1,7 +1,7 @@
-"""Looking into folders that may be far away, in threads that nobody has to wait for.
+"""Folder lookups in daemon threads, so that an unreachable file server blocks nothing.
 
-A folder on a server that is gone answers after minutes, or never. Neither a key nor the
-end of the program waits for it.
+A folder on a server that is gone answers after minutes, or never. Neither a key press
+nor the end of the program waits for it.
 """
 
 import threading
@@ -12,25 +12,25 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 0.25
-"""For so long whoever cannot go on without an answer waits for one."""
+"""How long ``look_now`` waits for an answer."""
 
 MAX_WAITING = 8
-"""So many looks may be under way; there are no answers to more."""
+"""How many lookups may be under way; no more are started meanwhile."""
 
 _places = threading.BoundedSemaphore(MAX_WAITING)
 
 
 def look(find: Callable[[], T], otherwise: T) -> Future[T]:
-    """Return what is found, in time.
+    """Start a lookup in a thread of its own; return a future of its result.
 
     Args:
-        find: Called in a thread of its own; touches nothing that others change.
-        otherwise: The answer if too many looks are under way already.
+        find: Does the lookup, in that thread; must not touch what other threads change.
+        otherwise: The result if too many lookups are under way already.
     """
     found: Future[T] = Future()
     found.set_running_or_notify_cancel()
     if _places.acquire(blocking=False):
-        # A daemon, as the end of the program waits for all other threads.
+        # A daemon thread, as the end of the program waits for all others.
         threading.Thread(target=_answer, args=(found, find), daemon=True).start()
     else:
         found.set_result(otherwise)
@@ -38,7 +38,10 @@ def look(find: Callable[[], T], otherwise: T) -> Future[T]:
 
 
 def look_now(find: Callable[[], T], otherwise: T) -> T:
-    """Return what is found, or ``otherwise`` if that takes too long."""
+    """Return the result of a lookup, or ``otherwise`` if it takes too long.
+
+    Blocks for at most ``PATIENCE_SECONDS``.
+    """
     try:
         return look(find, otherwise).result(PATIENCE_SECONDS)
     except TimeoutError:
@@ -48,7 +51,7 @@ def look_now(find: Callable[[], T], otherwise: T) -> T:
 def _answer(found: Future[T], find: Callable[[], T]) -> None:
     try:
         found.set_result(find())
-    except Exception as error:  # noqa: BLE001 - whoever asked gets it
+    except Exception as error:  # noqa: BLE001 - the caller gets it
         found.set_exception(error)
     finally:
         _places.release()

@@ -1,4 +1,4 @@
-"""Where the table of commands comes together."""
+"""The table of all commands, put together from the modules that define them."""
 
 from client.commands import chats, files, general, people
 from client.commands.registry import Registry, Rows
@@ -8,7 +8,7 @@ def make_registry(keys: Rows = ()) -> Registry:
     """Return the registry of all commands.
 
     Args:
-        keys: What ``/help`` says of the keys of the face; none if it is empty.
+        keys: The frontend's keys, as ``/help`` lists them; none if it is empty.
     """
     registry = Registry()
     chats.register(registry)

@@ -1,7 +1,7 @@
-"""What a person has in front of them: one link, the chat that is open, and a face.
+"""The workspace that commands act on: a link, the open chat, and a frontend.
 
-Commands act on a ``Workspace`` and know nothing of the terminal; a face (line mode, a
-full screen) shows what they say. A second face needs no second set of commands.
+Commands know nothing of the terminal; a frontend (full screen, line mode, plain mode)
+shows their output. So all frontends share one set of commands.
 """
 
 import time
@@ -23,15 +23,15 @@ from client.text.styles import Line
 
 
 class CommandError(Exception):
-    """A command that cannot be done; the text says why, and what to do instead."""
+    """A command cannot be executed; the text says why, and what to do instead."""
 
 
 class FilesListed(Struct, frozen=True):
-    """The files that were listed last, whose numbers commands take.
+    """The files that ``/files`` listed last, whose numbers ``/get`` takes.
 
     Attributes:
-        chat: Whose they are.
-        items: As they were listed.
+        chat: The address of their chat.
+        items: In the order in which they were listed.
         is_more: Whether there are older ones.
     """
 
@@ -41,15 +41,15 @@ class FilesListed(Struct, frozen=True):
 
 
 class Frontend(Protocol):
-    """What a workspace needs of the face that shows it."""
+    """What a workspace needs of the frontend that shows it."""
 
     @property
     def columns(self) -> int:
-        """How many cells a line may have."""
+        """The width of a line in cells; 0 for lines that are not wrapped."""
 
     @property
     def rows(self) -> int:
-        """How many lines there are to see."""
+        """How many lines are visible at once."""
 
     def show(self, lines: Iterable[Line]) -> None:
         """Show lines below those that were shown before."""
@@ -58,27 +58,27 @@ class Frontend(Protocol):
         """Show the chat that is open now."""
 
     def clear(self) -> None:
-        """Empty the screen; nothing is forgotten."""
+        """Clear the screen; the model keeps everything."""
 
     def quit(self) -> None:
-        """End the program, in good order."""
+        """End the program cleanly."""
 
 
 class Workspace:
     """The open chat and what can be done from it.
 
     Args:
-        link: To the server; need not be started yet.
+        link: The link to the server; need not be started yet.
         server: The server's address as preferences know it.
-        preferences: Of this device.
-        frontend: Shows what is said here.
+        preferences: This device's.
+        frontend: Shows all output.
         clock: The wall clock, in seconds; it says which day is today.
 
     Attributes:
         current: The address of the open chat, None before the first.
         listed: Public rooms seen in the last list, for completion.
         files_listed: The last list of files, None after another chat was opened.
-        begun: The ids of the transfers that were asked for here.
+        begun: The ids of the transfers that the user started in this run.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Workspace:
 
     @property
     def model(self) -> Model:
-        """What is known of chats and people."""
+        """What the client knows of chats and users."""
         return self.link.model
 
     @property
@@ -111,7 +111,7 @@ class Workspace:
 
     @property
     def look(self) -> Look:
-        """How lines are to look now."""
+        """The settings by which lines are laid out now."""
         return Look(
             columns=self.frontend.columns,
             time_format=self.preferences.time_format,
@@ -128,19 +128,19 @@ class Workspace:
         """The wall clock's time in milliseconds, for days and ages; never for order."""
         return int(self._clock() * 1_000)
 
-    # Saying things --------------------------------------------------------------------
+    # Output ---------------------------------------------------------------------------
 
     def say(self, *texts: str) -> None:
-        """Show what the program has to say, a line for each text."""
+        """Show notices of the program, a line for each text."""
         for text in texts:
             self.frontend.show(notice_lines(text, self.look))
 
     def fail(self, text: str) -> None:
-        """Show what went wrong."""
+        """Show an error."""
         self.frontend.show(notice_lines(text, self.look, "class:error"))
 
     def show_entries(self, entries: Iterable[Entry], is_named: bool = False) -> None:
-        """Show entries; ``is_named`` says with each which chat it is from."""
+        """Show entries; ``is_named`` adds to each the chat that it is from."""
         lines: list[Line] = []
         for entry in entries:
             lines += self.lines_of(entry, is_named=is_named)
@@ -149,7 +149,7 @@ class Workspace:
     def lines_of(
         self, entry: Entry, *, is_named: bool = False, mark: str = ""
     ) -> list[Line]:
-        """Return an entry as it is shown here."""
+        """Return an entry as this workspace shows it."""
         chat = self.model.chats.get(entry.chat)
         quoted = chat.entry(entry.reply_to) if chat and entry.reply_to else None
         return entry_lines(
@@ -162,18 +162,18 @@ class Workspace:
         )
 
     def lines_of_item(self, item: OutboxItem) -> list[Line]:
-        """Return something of one's own that waits or was refused, as it is shown."""
+        """Return an outbox item as this workspace shows it, with its state."""
         return item_lines(item, self.look, is_named=item.chat != self.current)
 
-    # Finding things -------------------------------------------------------------------
+    # Names and addresses --------------------------------------------------------------
 
     def find_chat(self, text: str) -> str:
         """Return the address of the chat meant by ``#ops``, ``@bob`` or ``bob``.
 
-        A bare name is a chat that one has, else a person.
+        A bare name is one of the user's chats, a room first, or else another user.
 
         Raises:
-            CommandError: It is no name at all.
+            CommandError: It is not a valid name.
         """
         if not text.startswith(("#", "@")):
             known = [a for a in (f"#{text}", f"@{text}") if a in self.model.chats]
@@ -187,9 +187,9 @@ class Workspace:
     def address_alone(self, text: str) -> str | None:
         """Return the address that is all of a text; None if the text is a message.
 
-        An address alone opens the chat, whether one has it or not, so that nobody tells
-        a whole room whom they meant to talk to. ``#42`` is a number, unless one is in
-        such a room.
+        An address alone opens that chat, even one that the user does not have, so that
+        it is never sent to the open room by mistake. ``#42`` is a number, unless the
+        user is in a room of that name.
         """
         text = text.strip()
         try:
@@ -201,20 +201,20 @@ class Workspace:
         return None if is_number and address not in self.model.chats else address
 
     def find_room(self, text: str) -> str:
-        """Return the address of the room that a person means, ``#`` or not.
+        """Return the address of the room meant, with or without ``#``.
 
         Raises:
-            CommandError: It is no room's name.
+            CommandError: It is not a valid room name.
         """
         if text.startswith("@"):
             raise CommandError(f"{text} is a person; a room begins with #")
         return self.find_chat(text if text.startswith("#") else f"#{text}")
 
     def find_user(self, text: str) -> str:
-        """Return the name of the person meant, ``@`` or not.
+        """Return the name of the user meant, with or without ``@``.
 
         Raises:
-            CommandError: It is no person's name.
+            CommandError: It is not a valid user name.
         """
         try:
             return parse_user_name(text.removeprefix("@"))
@@ -225,7 +225,7 @@ class Workspace:
         """Return the address of the room named, or else of the room that is open.
 
         Raises:
-            CommandError: Neither is there.
+            CommandError: The name is not valid, or none is given and no room is open.
         """
         if text:
             return self.find_room(text)
@@ -246,7 +246,7 @@ class Workspace:
         return self.current
 
     def people(self) -> set[str]:
-        """Return the names of the people that are known here."""
+        """Return the names of all users that this client knows, the user's own too."""
         names = set(self.model.presence) | {self.model.me}
         for chat in self.model.chats.values():
             if chat.is_direct:
@@ -256,16 +256,16 @@ class Workspace:
             names.update(entry.sender for entry in self.chat.entries)
         return names - {""}
 
-    # Doing things ---------------------------------------------------------------------
+    # Actions --------------------------------------------------------------------------
 
     def begin(self, room: str | None) -> str | None:
-        """Be in the chat of last time again, before there is a connection.
+        """Reopen the chat of the last run from the cache, before there is a connection.
 
         Args:
-            room: The room to be in instead.
+            room: The room to open instead.
 
         Returns:
-            The chat, if there is something of it to be seen.
+            Its address, if there are entries of it to show.
         """
         last = room or self.preferences.last_chat(self.server, self.model.me)
         chats = self.model.chats
@@ -276,7 +276,7 @@ class Workspace:
         return last if last in chats and chats[last].entries else None
 
     def switch(self, address: str) -> None:
-        """Make a chat the open one, show it and remember it."""
+        """Make a chat the open one, show it, and remember it for the next start."""
         self.current = address
         self.files_listed = None
         self.preferences.remember_chat(self.server, self.model.me, address)
@@ -284,7 +284,7 @@ class Workspace:
         self.frontend.opened(address)
 
     def mark_read(self, address: str | None = None) -> None:
-        """Move the cursor of a chat (the open one) to the newest entry that is here."""
+        """Move the cursor of a chat (the open one) to its newest entry in memory."""
         chat = self.model.chats.get(address or self.current or "")
         if chat is not None and chat.newest is not None:
             self.link.mark_read(chat.address, chat.newest.seq)
@@ -292,10 +292,10 @@ class Workspace:
     async def send(
         self, address: str, text: str, kind: Literal["text", "action"] = "text"
     ) -> None:
-        """Put a message into the outbox; the model tells what becomes of it."""
+        """Put a message into the outbox; ``ItemChanged`` reports its state."""
         await self.link.send(address, text, kind)
 
     def unread(self) -> Sequence[Chat]:
-        """Return the chats with something unread: mentions and people first."""
+        """Return the chats with unread messages: mentions first, then direct chats."""
         chats = [chat for chat in self.model.chats.values() if chat.unread]
         return sorted(chats, key=lambda c: (not c.mentions, not c.is_direct, c.address))

@@ -1,1 +1,1 @@
-"""``client.toml``: read and checked, and the file that ``chat config`` writes."""
+"""The configuration file ``client.toml``: reading, checking, writing the default."""

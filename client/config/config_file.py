@@ -1,8 +1,8 @@
-"""The client's own settings: ``client.toml``, which people write, as frozen settings.
+"""Reads and checks ``client.toml``, the client's configuration file.
 
 Nothing is silently accepted: an unknown section or key, a value of the wrong type or
-out of range, a key of the keyboard that does not exist or would do two things refuses
-with one sentence that names the file and the line. No file means the defaults.
+out of range, a key of the keyboard that does not exist or would do two things is
+refused with one sentence that names the file and the line. No file means the defaults.
 """
 
 import difflib
@@ -26,17 +26,17 @@ from client.text.times import MAX_TIME_FORMAT, BadTimeError, check_time_format
 FILE_NAME = "client.toml"
 
 Rule = Literal["all", "mentions", "nothing"]
-"""Of what one is notified; ``mentions`` are one's name, and all in direct chats."""
+"""What the user is notified of; ``mentions`` includes all in direct chats."""
 
 S = TypeVar("S", bound=Struct)
 
 
 class ClientFileError(LinkError):
-    """The file cannot be used; the sentence names the file, the line and why."""
+    """The file cannot be used; the text names the file, the line and the reason."""
 
 
 PLACES = ("title", "text", "chat", "sender")
-"""What is replaced in the arguments of the command, in braces."""
+"""The placeholders, in braces, in the arguments of the notification command."""
 
 
 class GeneralConfig(Struct, frozen=True):
@@ -64,9 +64,9 @@ class ClientConfig(Struct, frozen=True):
     Attributes:
         general: Section ``[general]``.
         notify: Section ``[notify]``.
-        chats: Section ``[chats]``: by address, of what one is notified there.
-        keys: Section ``[keys]``: by action, its keys as prompt_toolkit knows them.
-        colors: Section ``[colors]``: by class of style, how it looks.
+        chats: Section ``[chats]``: by address, what the user is notified of there.
+        keys: Section ``[keys]``: by action, its keys in the notation of prompt_toolkit.
+        colors: Section ``[colors]``: by class, its style.
     """
 
     general: GeneralConfig = GeneralConfig()
@@ -76,7 +76,7 @@ class ClientConfig(Struct, frozen=True):
     colors: dict[str, str] = field(default_factory=dict)
 
     def rule_of(self, chat: str) -> Rule:
-        """Return of what one is notified in a chat."""
+        """Return what the user is notified of in a chat."""
         return self.chats.get(chat, self.general.notifications)
 
 
@@ -84,15 +84,15 @@ SECTIONS = ("general", "notify", "chats", "keys", "colors")
 
 
 def client_file(paths: Paths) -> Path:
-    """Return where the file is, or would be."""
+    """Return the path of the file, whether it exists or not."""
     return paths.config / FILE_NAME
 
 
 def load_client_file(path: Path) -> ClientConfig:
-    """Read and check the file; without one the defaults are returned.
+    """Read and check the file; return the defaults if there is none.
 
     Raises:
-        ClientFileError: It cannot be used; the sentence says why.
+        ClientFileError: It cannot be used; the text says why.
     """
     try:
         text = path.read_text("utf-8-sig")
@@ -106,10 +106,10 @@ def load_client_file(path: Path) -> ClientConfig:
 
 
 def parse_client_file(text: str, source: str) -> ClientConfig:
-    """Return what the text of a file says; ``source`` names it in errors.
+    """Parse and check the text of a file; ``source`` names it in errors.
 
     Raises:
-        ClientFileError: It cannot be used; the sentence says why.
+        ClientFileError: It cannot be used; the text says why.
     """
     try:
         document = tomllib.loads(text)
@@ -130,7 +130,7 @@ def parse_client_file(text: str, source: str) -> ClientConfig:
 
 
 class _Reader:
-    """Turns sections into settings, and everything wrong into a ClientFileError."""
+    """Turns sections into the configuration, and any mistake into ClientFileError."""
 
     def __init__(self, source: str, text: str) -> None:
         self._source = source
@@ -199,7 +199,7 @@ class _Reader:
         return rules
 
     def _check_rooms(self) -> None:
-        """Refuse a room without quotes, which would be a comment and do nothing."""
+        """Refuse a room without quotes, which TOML would take for a comment."""
         here = ""
         for number, line in enumerate(self._text.split("\n"), 1):
             if (header := _header(line)) is not None:
@@ -256,8 +256,8 @@ def find_line(text: str, section: str, key: str) -> int | None:
 
     Args:
         text: Valid TOML.
-        section: Its section; "" for a section itself, or a key outside of all.
-        key: Its name.
+        section: The key's section; "" for a section itself, or a key outside of all.
+        key: The name of the key or section.
     """
     lines = text.split("\n")
     here = ""
@@ -277,7 +277,7 @@ def find_line(text: str, section: str, key: str) -> int | None:
 
 
 def _begins_statement(lines: list[str], number: int) -> bool:
-    """Whether a line is not inside of a value that takes several lines."""
+    """Whether a line begins a statement, not inside a value of several lines."""
     try:
         tomllib.loads("\n".join(lines[: number - 1]))
     except tomllib.TOMLDecodeError:
@@ -289,7 +289,7 @@ _position = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$").s
 
 
 def _explain_syntax(message: str, text: str) -> tuple[int, str]:
-    """Return the line that an error of tomllib means, and what is wrong."""
+    """Return the line of an error of tomllib, and what is wrong."""
     found = _position(message)
     last = text.rstrip().count("\n") + 1
     line = int(found[1]) if found is not None and found[1] else last
@@ -307,7 +307,7 @@ _PLAIN_SYNTAX = (
 
 
 def _explain(text: str, type_: type) -> tuple[str, str]:
-    """Return the key that an error of msgspec means, and what is wrong, plainly."""
+    """Return the key of an error of msgspec, and what is wrong in plain words."""
     reason, _, place = text.partition(" - at `$.")
     found = re.match(r"\w+", place)
     key = found.group() if found else ""
@@ -329,13 +329,13 @@ _PLAIN_WORDS = (
 
 
 def _choices(type_: Any) -> str:
-    """Return what a type of a few texts lets one choose from; "" for another type."""
+    """Return the choices of a ``Literal`` of texts; "" for another type."""
     choices = [f'"{each}"' for each in get_args(type_) if isinstance(each, str)]
     return " or ".join([", ".join(choices[:-1]), choices[-1]]) if choices else ""
 
 
 def _flatten(members: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Return members by their dotted names, which TOML takes apart without quotes."""
+    """Return members by their dotted names, which TOML nests if not in quotes."""
     found: list[tuple[str, Any]] = []
     for name, value in members.items():
         if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""The ``client.toml`` that ``chat config`` writes: every setting, commented out.
+"""The default ``client.toml``, which ``chat config`` writes: all settings as comments.
 
-A line of it that begins with ``#`` and a name is a default. It stays one when a later
-version has another, since nothing is set until the ``#`` is taken off.
+A line that begins with ``#`` and a name shows a default. Nothing is set until the ``#``
+is taken off, so the defaults of a later version apply as well.
 """
 
 import contextlib
@@ -78,7 +78,7 @@ _COLORS = """\
 
 
 def default_text() -> str:
-    """Return the whole file as it is when nobody has changed it."""
+    """Return the text of the default file."""
     return "\n".join(
         (
             _HEAD,
@@ -94,7 +94,7 @@ def default_text() -> str:
 
 
 def write_default(path: Path) -> bool:
-    """Write the file if there is none; whether it was written.
+    """Write the file if there is none; return whether it was written.
 
     Raises:
         ClientFileError: It cannot be written.

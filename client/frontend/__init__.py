@@ -1,1 +1,1 @@
-"""What the three faces share: a transcript, feedback on sends, Ctrl+C, the end."""
+"""What the frontends share: the transcript, feedback on sends, Ctrl+C and shutdown."""

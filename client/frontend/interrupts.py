@@ -1,4 +1,4 @@
-"""What Ctrl+C does on an empty line: once it says so, twice it cancels or quits."""
+"""Ctrl+C on an empty line: the first press warns, the second cancels or quits."""
 
 import time
 from collections.abc import Callable
@@ -11,11 +11,11 @@ AGAIN_SECONDS = 3.0
 
 
 class Interrupts:
-    """Counts how often Ctrl+C is pressed, and for what.
+    """Handles presses of Ctrl+C, and remembers what the last one announced.
 
     Args:
         workspace: Where it is pressed.
-        clock: Any steady clock, in seconds.
+        clock: Any monotonic clock, in seconds.
     """
 
     def __init__(
@@ -27,10 +27,11 @@ class Interrupts:
         self._meant: int | None = None
 
     def press(self) -> None:
-        """Say what pressing it again does; or do it, if that was said just now.
+        """Announce what a second press does; or do it, if that was announced just now.
 
-        What is cancelled is what was named: not another transfer, and never the
-        program, because that one came to its end between the two.
+        Only what was announced is done. If the transfer named has ended between the two
+        presses, the second one announces anew: it neither cancels another transfer nor
+        quits.
         """
         newest = self._newest()
         meant = newest.id if newest else None

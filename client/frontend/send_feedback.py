@@ -1,8 +1,8 @@
-"""What becomes of one's own messages, said quietly and said once.
+"""Feedback on the user's own messages: sent, waiting or refused, each reported once.
 
-A message that is confirmed at once is shown as any other line. One that is not, within
-a moment, is shown as ``(waiting)``; that it was sent later, or refused, is said in a
-line of its own, since lines above the prompt cannot be changed any more.
+A message that is confirmed within a moment is shown like any other line. One that is
+not is shown as ``(waiting)``; that it was sent later, or refused, is reported in a line
+of its own, since lines above the prompt cannot be changed any more.
 """
 
 from collections.abc import Callable
@@ -17,47 +17,50 @@ GATHER_SECONDS = 0.2
 
 
 class Timer(Protocol):
-    """A call that was put off."""
+    """A scheduled call."""
 
     def cancel(self) -> None:
-        """Do not make the call any more."""
+        """Cancel the call."""
 
 
 Later = Callable[[float, Callable[[], None]], Timer]
-"""Calls something after some seconds, as ``loop.call_later`` does."""
+"""Schedules a call after some seconds, as ``loop.call_later`` does."""
 
 
 class SendFeedback:
-    """Shows one's own messages as they go out.
+    """Shows the user's own messages and their outcome.
+
+    Online, a new item is held back for a moment in the hope of its confirmation.
 
     Args:
         workspace: Where they are shown.
-        later: The clock.
+        later: Schedules calls.
     """
 
     def __init__(self, workspace: Workspace, later: Later) -> None:
         self._workspace = workspace
         self._later = later
-        # Not shown yet: hoped to be confirmed within a moment.
+        # Not shown yet: may be confirmed within PATIENCE_SECONDS.
         self._hoped: dict[int, tuple[OutboxItem, Timer]] = {}
         # Shown as waiting.
         self._waiting: dict[int, OutboxItem] = {}
-        # Shown already when its entry arrives.
+        # Chat and seq of entries that need not be shown when they arrive: the item was.
         self._shown: set[tuple[str, int]] = set()
+        # Confirmed after they were shown as waiting; reported together.
         self._confirmed: list[OutboxItem] = []
 
     def adopt(self, item: OutboxItem) -> None:
-        """Take over an item of an earlier run: only what becomes of it is said."""
+        """Adopt an item of an earlier run: only its outcome is reported."""
         if item.state == "waiting":
             self._waiting[item.id] = item
 
     def shown(self, item: OutboxItem) -> None:
-        """Note that an item was shown as waiting in another way."""
+        """Record that the caller has shown an item as waiting."""
         self._take(item.id)
         self.adopt(item)
 
     def item_changed(self, item: OutboxItem, is_discarded: bool) -> None:
-        """Show what is new about an item of the outbox."""
+        """Handle a change of an outbox item; show it or its outcome where due."""
         if is_discarded:
             self._take(item.id)
         elif item.state == "waiting":
@@ -68,10 +71,11 @@ class SendFeedback:
             self._refuse(item)
 
     def takes(self, entry: Entry) -> bool:
-        """Whether an entry that arrived is one's own and was shown already.
+        """Whether an entry that arrived is the user's own and was shown already.
 
-        An entry may come before its confirmation. If its text is that of the oldest
-        item still hoped for, it is that item: the entry takes its place.
+        An entry may arrive before its confirmation. The oldest item that was not shown
+        yet and has the same chat, kind and text is then taken to be this entry: the
+        item is dropped, and the entry is to be shown in its place.
         """
         place = (entry.chat, entry.seq)
         if place in self._shown:

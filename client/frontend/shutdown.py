@@ -1,4 +1,4 @@
-"""How a face ends: in good order, also by a signal."""
+"""Shutdown of a frontend: signal handlers, and what is left for the next start."""
 
 import asyncio
 import contextlib
@@ -14,12 +14,12 @@ ENDS = (signal.SIGTERM, *((signal.SIGHUP,) if os.name == "posix" else ()))
 
 @contextlib.contextmanager
 def handling(handlers: Mapping[signal.Signals, Callable[[], None]]) -> Iterator[None]:
-    """Let signals be handled on the loop that is running now.
+    """Handle signals on the running event loop, within the ``with`` block.
 
-    Where that cannot be (in a thread, on Windows) they do what they always do.
+    Where that is not possible (in a thread, on Windows) they keep their usual effect.
 
     Args:
-        handlers: By the number of the signal.
+        handlers: What to call for each signal.
     """
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError, ValueError):
@@ -34,7 +34,7 @@ def handling(handlers: Mapping[signal.Signals, Callable[[], None]]) -> Iterator[
 
 
 def left_for_next_time(link: Link) -> Iterator[str]:
-    """Yield what goes on when the program is started again, as sentences."""
+    """Yield what continues at the next start of the program, as sentences."""
     if any(item.state == "waiting" for item in link.outbox_items()):
         yield "what waits in the outbox is sent at the next start"
     if any(not each.is_over for each in link.transfers.items):

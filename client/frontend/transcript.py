@@ -1,8 +1,8 @@
-"""What happens, told line by line: for faces that only ever add lines.
+"""The transcript: events as lines, for frontends that only ever append lines.
 
-The narrator is told of every change of the model and of the link, and says in lines
-what a person wants to know of it; the rest (cursors, presence of people elsewhere) it
-keeps to itself.
+A ``Transcript`` is called with every change of the model and of the link, and shows as
+lines what the user wants to know of it; the rest (cursors, presence of users whose chat
+is not open) it ignores.
 """
 
 from collections.abc import Sequence
@@ -42,11 +42,11 @@ ANNOUNCE_SECONDS = 0.3
 
 
 class Transcript:
-    """Tells what happens, in lines.
+    """Shows changes of the model and of the link as lines.
 
     Args:
-        workspace: Where it is told.
-        later: The clock.
+        workspace: Where they are shown.
+        later: Schedules calls.
     """
 
     def __init__(self, workspace: Workspace, later: Later) -> None:
@@ -54,11 +54,11 @@ class Transcript:
         self._feedback = SendFeedback(workspace, later)
         self._statuses: dict[str, str] = {}
         self._later = later
-        # Transfers: those that were met, were not announced yet, were said to be over.
+        # Transfers: those seen so far, not announced yet, and reported as over.
         self._met: set[int] = set()
         self._unannounced: dict[int, Transfer] = {}
         self._over: set[int] = set()
-        # The chat whose entries are on the screen; not yet, while it is being opened.
+        # The chat whose entries are on the screen; None while one is being opened.
         self._on_screen: str | None = None
         self._day: date | None = None
         self._was_online = False
@@ -67,7 +67,7 @@ class Transcript:
         self._has_news = False
 
     def begin(self) -> None:
-        """Take in what is under way already; the link was just started."""
+        """Handle the transfers that are under way once the link is started."""
         for transfer in self._workspace.link.transfers.items:
             if not transfer.is_over:
                 self._transfer(transfer)
@@ -75,7 +75,7 @@ class Transcript:
     # The link -------------------------------------------------------------------------
 
     def state_changed(self, state: LinkState) -> None:
-        """Say how the link is, where that is news."""
+        """Handle a new state of the link; report it where it is news."""
         if state.name == "waiting" and (self._was_online or not self._is_outage_told):
             reason = f" ({state.reason})" if state.reason else ""
             lost = "connection lost" if self._was_online else "no connection"
@@ -102,7 +102,7 @@ class Transcript:
     # The model ------------------------------------------------------------------------
 
     def changed(self, change: Change) -> None:
-        """Tell of a change, if it is something to be told."""
+        """Handle a change of the model; show it if the user wants to know of it."""
         match change:
             case EntriesAdded():
                 self._add(change)
@@ -156,7 +156,7 @@ class Transcript:
 
     def _removed(self, change: ChatRemoved) -> None:
         if change.code == "discarded":
-            return  # it may be open all the same, to be written to
+            return  # the user may still have it open, to write to it
         if change.code != "left":
             self._workspace.say(
                 f"you are not in {change.chat} any more ({change.code})"
@@ -200,7 +200,7 @@ class Transcript:
             self._workspace.say(outcome_text(transfer))
 
     def _announce(self) -> None:
-        """Say what goes on from an earlier run: what nobody has asked for in this."""
+        """Report which transfers of an earlier run continue: not those of this run."""
         met, self._unannounced = self._unannounced, {}
         left = [
             met[n]
@@ -241,11 +241,11 @@ class Transcript:
     # Opening a chat -------------------------------------------------------------------
 
     async def open(self, address: str, is_read: bool = True) -> None:
-        """Show a chat: its topic, what was written last, and where the new begins.
+        """Show a chat: its topic, its latest entries, and where the unread ones begin.
 
         Args:
             address: The chat, which is the current one.
-            is_read: Whether somebody reads it now, so that the cursor may follow.
+            is_read: Whether the user reads it now, so that the cursor may follow.
         """
         self._on_screen = None
         chat = self._workspace.model.chats.get(address)
@@ -271,7 +271,7 @@ class Transcript:
                 if not await self._workspace.link.load_older(chat.address, wanted):
                     break
         except (ChatError, LinkError):
-            pass  # what is here is shown; the link itself says what is wrong
+            pass  # what is in memory is shown; the link reports what is wrong
 
     def _show_chat(self, chat: Chat) -> None:
         first = chat.first_unread()
@@ -296,7 +296,7 @@ class Transcript:
         return max(5, min(CONTEXT, self._workspace.frontend.rows - 6))
 
     def seen(self) -> None:
-        """Note that somebody is there: what the open chat shows has been read."""
+        """Record that the user is active: what the open chat shows has been read."""
         chat = self._workspace.chat
         if chat is not None and chat.unread and self._on_screen == chat.address:
             self._workspace.mark_read()

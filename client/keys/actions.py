@@ -1,7 +1,8 @@
-"""What keys do: one table, from which come the bindings, the help and ``[keys]``.
+"""Actions of the full screen and their keys: the table behind bindings and help.
 
-An action has a name, by which ``client.toml`` gives it other keys, and a place where it
-counts. The face brings a handler for each action; ``bind`` joins the two.
+An action has a name, by which ``[keys]`` of ``client.toml`` gives it other keys, and a
+place where it applies. The frontend brings a handler for each action; ``bind`` joins
+the two.
 """
 
 import difflib
@@ -19,27 +20,27 @@ if TYPE_CHECKING:
     Handler = Callable[[KeyPressEvent], object]
 
 Place = Literal["always", "chat", "empty", "select", "list"]
-"""Where an action counts.
+"""Where an action applies.
 
-always  whatever is in front
-chat    the chat is in front: nothing lies over it, and no message is being selected
-empty   the same, while nothing is typed
+always  everywhere
+chat    the chat has the focus: no dialog is open, and no message is being selected
+empty   the same, while the composer is empty
 select  messages are being selected
-list    a box lies over the chat: switcher, search results, files on their way, help
+list    a dialog is open: switcher, search results, transfers, help
 """
 
 
 class Action(Struct, frozen=True, kw_only=True):
-    """Something that a key does.
+    """An action that keys can be bound to.
 
     Attributes:
-        name: By which the face and ``client.toml`` know it.
-        keys: As prompt_toolkit knows them, chords separated by blanks; any of them
-            does it. None at all: only ``client.toml`` can give it one.
-        help: What it does, for people; the same words for several actions in a row
+        name: Its name in the frontend and in ``client.toml``.
+        keys: Its keys in the notation of prompt_toolkit, chords separated by blanks;
+            any of them does it. If empty, only ``client.toml`` can give it one.
+        help: What it does, for the user; several actions in a row with the same text
             make one line of the help.
         group: The heading in the help.
-        when: Where it counts.
+        when: Where it applies.
     """
 
     name: str
@@ -53,7 +54,7 @@ class KeyMapError(ValueError):
     """Keys of ``client.toml`` that cannot be used; the text says why.
 
     Attributes:
-        action: Whose keys they are.
+        action: The name of the action.
     """
 
     def __init__(self, action: str, reason: str) -> None:
@@ -171,7 +172,7 @@ SHELL_KEYS: tuple[Action, ...] = tuple(
         ("end-of-input", "Ctrl+D", "quit, while nothing is typed"),
     )
 )
-"""Keys that are no actions: they stay what they are, but one's own keys go first."""
+"""Keys that are not actions: they cannot be changed, but the user's own go first."""
 
 _BY_NAME = {action.name: action for action in ACTIONS}
 
@@ -179,22 +180,23 @@ _BY_NAME = {action.name: action for action in ACTIONS}
 def keys_of(
     action: Action, overrides: Mapping[str, tuple[str, ...]] | None = None
 ) -> tuple[str, ...]:
-    """Return the keys of an action, one's own where there are any."""
+    """Return the keys of an action, the user's own where there are any."""
     return (overrides or {}).get(action.name, action.keys)
 
 
 def shown_keys(
     action: Action, overrides: Mapping[str, tuple[str, ...]] | None = None
 ) -> str:
-    """Return the keys of an action as people write them; "" if it has none."""
+    """Return the keys of an action as the user writes them; "" if it has none."""
     return ", ".join(format_keys(keys) for keys in keys_of(action, overrides))
 
 
 def check_keys(given: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """Return one's own keys as prompt_toolkit knows them, by action.
+    """Return the user's own keys in the notation of prompt_toolkit, by action.
 
     Args:
-        given: By action, its keys as people write them; none takes its keys away.
+        given: By action, its keys as the user writes them; an empty list takes its
+            keys away.
 
     Raises:
         KeyMapError: There is no such action or key, or a key would do two things.
@@ -225,13 +227,14 @@ def bind(
     overrides: Mapping[str, tuple[str, ...]] | None = None,
     places: "Mapping[Place, FilterOrBool] | None" = None,
 ) -> "KeyBindings":
-    """Return key bindings that do the actions.
+    """Return the key bindings of actions.
 
     Args:
         actions: Those to be bound, all of ``ACTIONS`` or a part of it.
-        handlers: By name of the action, what does it.
-        overrides: One's own keys, as ``check_keys`` returns them.
-        places: When one is in which place; one that is missing is everywhere.
+        handlers: By the action's name.
+        overrides: The user's own keys, as ``check_keys`` returns them.
+        places: For each place, whether its actions apply now; without a filter they
+            always do.
 
     Raises:
         LookupError: An action has no handler.
@@ -271,12 +274,12 @@ def _check_conflicts(action: Action, overrides: Mapping[str, tuple[str, ...]]) -
 
 
 def _begins(short: str, long: str) -> bool:
-    # Esc alone is told from Alt by time.
+    # Esc alone is told from Alt by a timeout.
     return short != "escape" and long.startswith(f"{short} ")
 
 
 def _meet(one: Place, other: Place) -> bool:
-    """Whether one can be in both places at once."""
+    """Whether actions of both places can apply at once."""
     return one == other or "always" in (one, other) or {one, other} == {"chat", "empty"}
 
 

@@ -1,6 +1,6 @@
-"""Keys as people write them (``Alt+A``), and as prompt_toolkit does (``escape a``).
+"""Key names: parses and formats ``Alt+A``, which prompt_toolkit calls ``escape a``.
 
-A *chord* is what is pressed at once; one or more chords make *keys*, such as ``Ctrl+X
+A *chord* is pressed at once; one or more chords make *keys*, such as ``Ctrl+X
 Ctrl+E``. A terminal sends Alt and a key as Escape and that key, so ``Alt+A`` is
 ``escape a``. What a terminal cannot tell apart is one key here (Ctrl+I is Tab), and
 what it cannot send at all is refused.
@@ -11,7 +11,7 @@ import unicodedata
 
 
 class BadKeyError(ValueError):
-    """Keys that no terminal sends, or that nobody understands; the text says why."""
+    """Keys that no terminal sends, or that are not known; the text says why."""
 
 
 _NAMES = {
@@ -64,17 +64,17 @@ _SAME = {
     "space": "c-space",
 }
 _CTRL_SIGNS = frozenset("\\]^_")
-# Escape and one of these begins what other keys send.
+# Escape and one of these begin the sequences of other keys.
 _INTRODUCERS = frozenset("[O")
 
 _split_modifier = re.compile(r"(\w+)[+-](?=.)").match
 
 
 def parse_keys(text: str) -> str:
-    """Return keys as prompt_toolkit knows them, chords separated by blanks.
+    """Return keys in the notation of prompt_toolkit, chords separated by blanks.
 
     Raises:
-        BadKeyError: They are none.
+        BadKeyError: They are no keys, or none that a terminal sends.
     """
     chords = text.split()
     if not chords:
@@ -83,7 +83,7 @@ def parse_keys(text: str) -> str:
 
 
 def format_keys(keys: str) -> str:
-    """Return keys of prompt_toolkit as people write them."""
+    """Return keys of prompt_toolkit as the user writes them."""
     shown: list[str] = []
     parts = keys.split()
     while parts:
@@ -96,7 +96,7 @@ def format_keys(keys: str) -> str:
 
 
 def is_typing(keys: str) -> bool:
-    """Whether keys begin with what one types into a text."""
+    """Whether keys begin with a character that is typed into a text."""
     first = keys.split()[0]
     return len(first) == 1 or first == "space"
 
@@ -147,7 +147,7 @@ def _parse_char(text: str, key: str, modifiers: set[str], is_alt: bool) -> str:
     if modifiers == {"s"} and (capital := _capital(key)) is not None:
         return capital
     if not modifiers:
-        # With Alt people write capitals and mean the key.
+        # With Alt, capitals are written for the key without Shift.
         return _small(key) if is_alt else key
     if modifiers == {"c"}:
         key = key.lower()
@@ -171,13 +171,13 @@ def _format_chord(key: str, is_alt: bool = False) -> str:
 
 
 def _small(key: str) -> str:
-    """Return the small letter of a capital, if there is just one."""
+    """Return the small letter of a capital, if it is one character."""
     small = key.lower()
     return small if len(small) == 1 and small.upper() == key else key
 
 
 def _capital(key: str) -> str | None:
-    """Return the capital of a letter, None if it has none that is one character."""
+    """Return the capital of a letter, None if there is none of one character."""
     capital = key.upper()
     is_one = len(capital) == 1 and capital.isupper() and capital.lower() == key.lower()
     return capital if is_one else None

@@ -1,9 +1,9 @@
 """Line mode: a prompt at the bottom, and everything else printed above it.
 
-The terminal's own scrollback, selection and search go on working, since nothing is
-drawn but the prompt. One application runs from beginning to end; a line that is entered
-is taken by the buffer's handler, so that there is never a moment without a prompt in
-which keys could be lost.
+The terminal's own scrollback, selection and search keep working, since nothing is drawn
+but the prompt. One application runs from beginning to end; a line that is entered is
+taken by the buffer's accept handler, so that there is never a moment without a prompt
+in which keys could be lost.
 """
 
 import asyncio
@@ -56,26 +56,26 @@ LINE_KEYS: Rows = (
     ("Ctrl+C", "empty the line; on an empty line, twice cancels a file or quits"),
     ("Ctrl+D", "quit, on an empty line"),
 )
-"""The keys of the line mode."""
+"""The keys of line mode, for ``/help``."""
 
 
 class LineMode:
-    """The face: a prompt, and lines above it.
+    """The line-mode frontend: a prompt, and lines above it.
 
     Args:
         make_link: Makes the link, which is started and closed here.
         server: The server's address as preferences know it.
-        preferences: Of this device.
-        room: A room to be entered once online, as a join link asks for.
+        preferences: This device's.
+        room: A room to join once online, as a join link asks for.
         config: What ``client.toml`` says.
-        notified: What one was notified of before; None notifies of nothing.
+        notified: What the user was notified of before; None turns notifications off.
         input: Where keys come from.
         output: Where to draw.
-        environment: Says which colours the terminal takes.
+        environment: The environment variables, which say what the terminal can do.
 
     Attributes:
-        workspace: What is in front of the person.
-        buffer: What is being typed.
+        workspace: What commands act on.
+        buffer: The text being typed.
     """
 
     def __init__(
@@ -143,16 +143,16 @@ class LineMode:
                 notified=notified,
             )
 
-    # What a workspace needs of its face -----------------------------------------------
+    # The Frontend of the workspace ----------------------------------------------------
 
     @property
     def columns(self) -> int:
-        """How many cells a line may have."""
+        """The width of the terminal in cells."""
         return self._app.output.get_size().columns
 
     @property
     def rows(self) -> int:
-        """How many lines there are to see."""
+        """The height of the terminal in lines."""
         return self._app.output.get_size().rows
 
     def show(self, lines: Iterable[Line]) -> None:
@@ -164,11 +164,11 @@ class LineMode:
         self._open(address, is_read=True)
 
     def clear(self) -> None:
-        """Empty the screen."""
+        """Clear the screen."""
         self._app.renderer.clear()
 
     def quit(self) -> None:
-        """End the program, in good order."""
+        """End the program cleanly."""
         if self._app.is_running and not self._app.is_done:
             for said in left_for_next_time(self._link):
                 self.workspace.say(said)
@@ -177,13 +177,13 @@ class LineMode:
     # Running --------------------------------------------------------------------------
 
     async def run(self) -> Exception | None:
-        """Run until the person quits; return what stopped the link, if that was why."""
+        """Run until the user quits; return what stopped the link, if that was why."""
         self._open_last()
         self._link.start()
         self._transcript.begin()
         worker = asyncio.create_task(self._work())
         try:
-            # Else the terminal would be left as it is while one types.
+            # Else SIGTERM would leave the terminal in the mode for reading keys.
             with handling({signal.SIGTERM: self.quit}), contextlib.suppress(EOFError):
                 await self._session.prompt_async()
         finally:
@@ -222,14 +222,14 @@ class LineMode:
             self._notifier.changed(change)
         if isinstance(change, TypingSeen) and change.chat == self.workspace.current:
             self._app.invalidate()
-            # It is to go away again, also if nothing else happens meanwhile.
+            # It has to disappear again, also if nothing else happens meanwhile.
             _later(TYPING_SECONDS, self._app.invalidate)
         elif isinstance(change, TransferChanged):
             self._progress.changed(change.transfer)
 
     def _state_changed(self, state: LinkState) -> None:
         if state.name != self._state:
-            # A round trip that was measured is no news: nothing is drawn while idle.
+            # A new round-trip time is not shown, so nothing is redrawn while idle.
             self._state = state.name
             self._app.invalidate()
         self._transcript.state_changed(state)
@@ -260,7 +260,7 @@ class LineMode:
         chat = self.workspace.chat
         names = chat.typing(asyncio.get_running_loop().time()) if chat else []
         text = display(typing_text(names))
-        # The narrower the window, the more it would be in the way.
+        # In a narrow window it would be in the way of what is typed.
         fits = 2 * len(text) < self.columns
         return [("class:notice", text)] if text and fits else []
 
@@ -319,9 +319,9 @@ class LineMode:
 
 
 def _theme(config: ClientConfig, environment: Mapping[str, str]) -> Theme:
-    """Return how everything looks.
+    """Return the theme.
 
-    Where nobody says whether the background is dark or light, it can be read on both.
+    Where the background may be dark or light, its colours can be read on both.
     """
     wanted = config.general.theme
     theme = make_theme(wanted, environment, config.colors)

@@ -1,8 +1,8 @@
-"""The one place that writes above the prompt: lines are gathered, then written at once.
+"""Printer of lines above the prompt: gathers a burst, then writes it at once.
 
-Everything that appears while somebody is typing goes through here. Lines are collected
-for a moment and written in one go, so that the prompt with the half-typed text is taken
-off and drawn again once per burst, not once per message.
+Everything that appears while the user is typing goes through here. Lines are collected
+for a moment and written in one go, so that the prompt with the half-typed text is
+erased and drawn again once per burst, not once per message.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ class Printer:
     """Writes lines above the prompt of an application.
 
     Args:
-        app: Whose prompt it is; need not run yet.
+        app: The application with the prompt; need not run yet.
         gather_seconds: How long lines are collected.
     """
 
@@ -44,13 +44,13 @@ class Printer:
             self._timer = loop.call_later(self._gather_seconds, self._flush)
 
     async def drain(self) -> None:
-        """Wait until everything is on the screen."""
+        """Wait until everything is written."""
         while self._timer is not None or self._task is not None:
             if self._timer is not None:
                 self._timer.cancel()
                 self._flush()
             if self._task is not None:
-                # To await a task that is done would not let its callback run.
+                # Awaiting a task that is done would not let its callback run.
                 await asyncio.wait([self._task])
 
     def _flush(self) -> None:
@@ -61,7 +61,7 @@ class Printer:
 
     def _written(self, task: asyncio.Future[None]) -> None:
         self._task = None
-        # Lines that came while the terminal was not to be had.
+        # Lines that came while the terminal was busy.
         if self._lines and not task.cancelled():
             self._flush()
 

@@ -1,4 +1,4 @@
-"""The lines above a prompt that show which files are under way, and how far."""
+"""The progress area: lines above the prompt for the transfers under way."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,15 +6,15 @@ from client.model.entries import Transfer
 from client.text.files import progress_rows
 
 PATIENCE_SECONDS = 0.3
-"""What is over sooner is never shown: the prompt would only jump."""
+"""A transfer that is over sooner is never shown: the prompt would only jump."""
 
 
 class ProgressArea:
-    """Knows what is to be shown, and when it is to be drawn anew.
+    """Decides which transfers are shown, and when to redraw.
 
     Args:
-        redraw: Called when something looks different.
-        later: Calls something after some seconds, as ``loop.call_later`` does.
+        redraw: Called when the lines have changed.
+        later: Schedules a call after some seconds, as ``loop.call_later`` does.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class ProgressArea:
         self._shown: set[int] = set()
 
     def changed(self, transfer: Transfer) -> None:
-        """Take in that a transfer is new, has moved on, or is over."""
+        """Handle a transfer that is new, has moved on, or is over."""
         is_new = transfer.id not in self._latest
         self._latest[transfer.id] = transfer
         if transfer.id in self._shown:
@@ -37,7 +37,7 @@ class ProgressArea:
             self._later(PATIENCE_SECONDS, lambda: self._show(transfer.id))
 
     def rows(self, transfers: Sequence[Transfer], columns: int) -> list[str]:
-        """Return the lines, none while nothing is under way."""
+        """Return the progress lines, none while nothing is under way."""
         shown = [transfer for transfer in transfers if transfer.id in self._shown]
         return progress_rows(shown, columns)
 

@@ -1,9 +1,9 @@
-"""Taking the prompt off after the window was made narrower.
+"""Erasing the prompt after a resize, on terminals that reflow lines.
 
-Most terminals break lines anew when the window gets narrower, so the prompt then takes
-more rows than it was drawn on, and what prompt_toolkit takes off is only a part of it.
-What such a terminal has done can be computed: then nothing of the prompt stays behind.
-Terminals that do not break lines anew are left to prompt_toolkit.
+Most terminals reflow lines (break them anew) when the window gets narrower, so the
+prompt then takes more rows than it was drawn on, and prompt_toolkit erases only a part
+of it. How such a terminal has reflowed it can be computed: then nothing of the prompt
+stays behind. Terminals that do not reflow are left to prompt_toolkit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from prompt_toolkit.application import Application
 from prompt_toolkit.data_structures import Point
 from prompt_toolkit.layout.screen import Screen
 
-# Set by terminals (and tmux) that are known to break lines anew.
+# Set by terminals (and tmux) that are known to reflow lines.
 _SIGNS = (
     "TMUX",
     "VTE_VERSION",
@@ -27,15 +27,15 @@ _SIGNS = (
 
 
 def is_reflowing(environment: Mapping[str, str]) -> bool:
-    """Whether the terminal is known to break lines anew when it changes its width."""
+    """Whether the terminal is known to reflow lines when its width changes."""
     return any(environment.get(sign) for sign in _SIGNS)
 
 
 def rows_above(lengths: Sequence[int], cursor: int, columns: int) -> int:
-    """Return how many rows are above the cursor once the lines were broken anew.
+    """Return how many rows are above the cursor once the lines were reflowed.
 
     Args:
-        lengths: The cells of each line that was drawn above the cursor's.
+        lengths: The width in cells of each line that was drawn above the cursor's.
         cursor: The column in which the cursor was.
         columns: The new width.
     """
@@ -43,7 +43,7 @@ def rows_above(lengths: Sequence[int], cursor: int, columns: int) -> int:
 
 
 def follow_resizes(app: Application[None]) -> None:
-    """Let an application that is not on the full screen take its prompt off whole."""
+    """Make an application erase its whole prompt after a resize (not full screen)."""
     renderer = app.renderer
     redraw = app._on_resize
 

@@ -1,4 +1,4 @@
-"""Loading what is older than what is held, and filling gaps: pages of history."""
+"""Loads pages of history: older entries, and those that fill gaps."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,16 +14,16 @@ from client.storage.cache import Cache
 
 PAGE = 200
 MAX_PAGES = 5
-"""How many pages a gap is filled with by itself; the rest is loaded when wanted."""
+"""How many pages of a gap are filled automatically; the rest is loaded on demand."""
 
 
 class HistoryLoader:
     """Loads entries into the model: from the cache at once, else from the server.
 
     Args:
-        model: What is to become complete.
-        cache: What this device has.
-        emit: Told what changed.
+        model: What the entries are loaded into.
+        cache: The entries that this device has.
+        emit: Called with each list of changes.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class HistoryLoader:
         self._emit = emit
         self._session: Session | None = None
         self._suspects: dict[str, None] = {}
+        # Gaps that are not filled automatically: too long, or the server refused.
         self._left: set[Gap] = set()
         self._wake = asyncio.Event()
 
@@ -43,7 +44,7 @@ class HistoryLoader:
         self._emit(self._model.load_entries(chat, entries))
 
     async def load_older(self, chat: str, count: int) -> bool:
-        """Load entries before the oldest in the model; whether there were any.
+        """Load entries before the oldest in the model; return whether there were any.
 
         Raises:
             NotConnectedError: They are not in the cache, and there is no connection.
@@ -63,7 +64,7 @@ class HistoryLoader:
         return False
 
     async def load_around(self, chat: str, seq: int, count: int) -> bool:
-        """Load an entry and what is around it; whether it is in the model then.
+        """Load an entry and those around it; return whether the model has it then.
 
         Raises:
             NotConnectedError: It is not in the cache, and there is no connection.
@@ -86,7 +87,7 @@ class HistoryLoader:
         return found.entry(seq) is not None
 
     async def fill(self, gap: Gap, count: int = PAGE) -> bool:
-        """Load the newest entries of a gap; whether there were any.
+        """Load the newest entries of a gap; return whether there were any.
 
         Raises:
             NotConnectedError: There is no connection.
@@ -101,14 +102,14 @@ class HistoryLoader:
         return False
 
     def suspect(self, changes: list[Change]) -> None:
-        """Look for gaps in the chats that got entries from the server."""
+        """Note the chats in which new entries left a gap, for ``keep_whole``."""
         for change in changes:
             if isinstance(change, EntriesAdded) and self._has_gap(change):
                 self._suspects[change.chat] = None
                 self._wake.set()
 
     async def keep_whole(self, session: Session) -> None:
-        """Fill gaps by themselves, the newest first, until cancelled."""
+        """Fill gaps automatically, the newest first, until cancelled."""
         self._session = session
         try:
             while True:
@@ -164,7 +165,7 @@ class HistoryLoader:
         return True
 
     def _joined_to(self, chat: str, entries: list[Entry]) -> list[Entry]:
-        """Return those cached entries that lead up to the model's oldest unbroken."""
+        """Return the cached entries that lead up to the model's oldest, unbroken."""
         found = self._model.chats[chat]
         expected = found.entries[0].prev if found.entries else found.last
         start = len(entries)
@@ -186,7 +187,7 @@ class HistoryLoader:
 
 
 def _unbroken(before: list[Entry], after: list[Entry]) -> list[Entry]:
-    """Return the entries around a place that follow each other without a gap."""
+    """Return the entries around a seq that follow each other without a gap."""
     entries = before[-1:]
     for entry in reversed(before[:-1]):
         if entries[0].prev != entry.seq:

@@ -1,8 +1,8 @@
 """The link to a server: connect, log in, stay connected, send exactly once.
 
 A ``Link`` owns the connection, the model, the cache and the outbox of one user at one
-server. Faces and bots read ``link.model``, are told of changes, and call the methods
-below, all on one event loop.
+server. Frontends and bots read ``link.model``, subscribe to changes, and call the
+methods below, all on one event loop.
 
     async with Link.open("chat.example.org", "bot", password=…) as link:
         async for entry in link.messages():
@@ -69,33 +69,34 @@ class Link:
     Nothing is sent before ``start``; the model shows at once what the cache holds.
 
     Args:
-        address: As people write it, or parsed.
+        address: As a user types it, or parsed.
         user: The user's name, in any case.
         password: If it is known; else a remembered login is used.
         token: If it is known; else the remembered one is used.
         paths: Where pins, logins, cache and outbox are; None keeps all in memory.
-        ask_password: Asked, with the reason, when a password is needed; None gives up.
-        on_change: Told of each change, when the model shows it already.
-        on_state: Told whenever the state changes.
+        ask_password: Called with the reason when a password is needed; without it, or
+            if it returns None, the link stops.
+        on_change: Called with each change, after the model shows it.
+        on_state: Called with each new state.
         device: A name for this device, for the list of logins.
         program: This program and its version, for the same list.
         remember: Whether to ask for a token and keep it.
         sync: ``none`` for programs that only send or ask: nothing is pushed to them.
         max_entries: How many entries of each chat are kept in memory.
-        timing: How long to wait for what.
+        timing: Timeouts and intervals.
 
     Raises:
         BadAddressError: The address cannot be understood.
-        BadNameError: Such a user cannot be.
+        BadNameError: The user's name is not valid.
         DamagedFileError: A file of pins or logins is damaged.
         OutboxError: The outbox cannot be opened.
 
     Attributes:
         address: The server's, parsed.
         user: The user's canonical name.
-        model: What is known of chats and people; only for reading.
-        limits: The limits that the server told, None before the first login.
-        transfers: Files on their way; see ``client.transfers.transfers``.
+        model: What is known of chats and users; only for reading.
+        limits: The server's limits, None before the first login.
+        transfers: Uploads and downloads; see ``client.transfers.transfers``.
     """
 
     def __init__(
@@ -170,12 +171,12 @@ class Link:
 
     @property
     def state(self) -> LinkState:
-        """How the link is."""
+        """The present state of the link."""
         return self._reconnector.state
 
     @property
     def hello(self) -> Hello | None:
-        """What the server of the latest connection said first."""
+        """The server's hello on the latest connection, None before the first."""
         return self._reconnector.hello
 
     # Starting and stopping ------------------------------------------------------------
@@ -188,7 +189,8 @@ class Link:
         """Start a link, wait until it is online, and close it at the end.
 
         Raises:
-            LinkError: It cannot be (unknown key, no login …); see ``wait_online``.
+            LinkError: It cannot go online (unknown key, no login …); see
+                ``wait_online``.
             ChatError: The server refused the login.
         """
         link = cls(address, user, **options)
@@ -211,9 +213,9 @@ class Link:
             self._task = asyncio.create_task(self._reconnector.run(), name="link")
 
     async def close(self) -> None:
-        """Hang up and close the files; what is not sent stays for the next time."""
+        """Hang up and close the files; unsent messages stay for the next start."""
         self._signals.flush()
-        # While there is a connection: the server is told of what was cancelled.
+        # While there is a connection, so that the server learns what was cancelled.
         await self.transfers.close()
         task, self._task = self._task, None
         if task is not None:
@@ -244,15 +246,15 @@ class Link:
             await self._moved.wait()
 
     def reconnect_now(self) -> None:
-        """Do not wait for the next attempt."""
+        """Make the next attempt now."""
         self._reconnector.hurry()
 
-    # Asking and sending ---------------------------------------------------------------
+    # Requests and sending -------------------------------------------------------------
 
     async def request(self, request: Request) -> ServerMessage:
-        """Send a request and return its reply; many may be under way.
+        """Send a request and return its reply; many may be under way at once.
 
-        Replies that tell of one's own chats (``joined``) are in the model, too.
+        Replies about the user's own chats (``joined``) are applied to the model, too.
 
         Raises:
             ChatError: The server refused; the class says how.
@@ -273,12 +275,13 @@ class Link:
         """Put a message into the outbox; when this returns it is on the disk.
 
         It is sent as soon as possible, exactly once, in the order of the calls, also
-        after a restart of the program. What becomes of it is told by ``ItemChanged``.
+        after a restart of the program. Its outcome is reported by ``ItemChanged``.
 
         Raises:
-            BadNameError: That is no address of a chat.
-            TooLargeError: The server would not take it.
-            OutboxError: It could not be written down.
+            BadNameError: ``chat`` is not an address.
+            BadRequestError: The text cannot be encoded.
+            TooLargeError: The text is longer than the server accepts.
+            OutboxError: It could not be written to the disk.
         """
         return await self._sender.send(chat, text, kind, reply_to)
 
@@ -294,11 +297,11 @@ class Link:
         """Send a message and wait until the server has it; return it with its seq.
 
         Args:
-            chat: Where to.
-            text: What.
+            chat: The address of the chat.
+            text: The text.
             timeout: In seconds; None waits as long as the link lives.
             kind: text or action.
-            reply_to: The seq of what it answers.
+            reply_to: The seq of the message that it answers.
 
         Raises:
             SendTimeoutError: Not confirmed in time; the message stays in the outbox,
@@ -328,7 +331,7 @@ class Link:
         return await self._sender.retry(item_id)
 
     def discard(self, item_id: int) -> OutboxItem:
-        """Drop an item of the outbox; if it was under way it may arrive all the same.
+        """Drop an item of the outbox; one in flight may arrive all the same.
 
         Raises:
             NoSuchMessageError: There is no item of that id.
@@ -336,26 +339,26 @@ class Link:
         return self._sender.discard(item_id)
 
     def outbox_items(self) -> list[OutboxItem]:
-        """Return what is waiting or was refused, oldest first."""
+        """Return the waiting and refused items, oldest first."""
         return self._sender.items
 
     def mark_read(self, chat: str, seq: int) -> None:
-        """Move the cursor forward; the server is told as soon as possible."""
+        """Move the user's cursor forward; it is sent as soon as possible."""
         changes = self.model.mark_read(chat, seq)
         self._emit(changes)
         if changes and self._reconnector.session is not None:
             self._signals.read(chat, self.model.chats[chat].read)
 
     def typing(self, chat: str) -> None:
-        """Say that one is typing; at most every few seconds goes to the server."""
+        """Signal that the user is typing; sent at most every few seconds."""
         self._signals.typing(chat, self._now())
 
     # For the transfers ----------------------------------------------------------------
 
     def data_address(self) -> ServerAddress | None:
-        """Return where the bytes of files go; None without a connection.
+        """Return the address for data connections; None without a connection.
 
-        It is the server's own address, and demands the key that it has shown us.
+        It is the server's own address, pinned to the key that it has shown.
         """
         session = self._reconnector.session
         if session is None:
@@ -382,7 +385,7 @@ class Link:
         return await self._history.load_older(chat, count)
 
     async def load_around(self, chat: str, seq: int, count: int = 100) -> bool:
-        """Load an entry and what is around it; whether it is in the model then.
+        """Load an entry and those around it; return whether the model has it then.
 
         Raises:
             NotConnectedError: It is not in the cache, and there is no connection.
@@ -391,18 +394,18 @@ class Link:
         return await self._history.load_around(chat, seq, count)
 
     def search_cached(self, chat: str, text: str, count: int) -> list[Entry]:
-        """Return what this device has of a chat that holds a text, newest first.
+        """Return the cached messages of a chat that contain a text, newest first.
 
-        Of a long chat only the end is looked at, so that it takes no time.
+        Only the end of a long chat is searched, so that this is quick.
         """
         return self._cache.search(chat, text, count)
 
     async def search_all_cached(self, chat: str, text: str, count: int) -> list[Entry]:
-        """Return the same of all that this device has, without holding anybody up."""
+        """Search likewise, but further back, in a thread; see ``Cache.search_all``."""
         return await asyncio.to_thread(self._cache.search_all, chat, text, count)
 
     def has_more_to_search(self, chat: str) -> bool:
-        """Whether there is more than ``search_cached`` looks at."""
+        """Whether there is more than ``search_cached`` searches."""
         return self._cache.has_more_to_search(chat)
 
     async def fill(self, gap: Gap) -> bool:
@@ -436,7 +439,7 @@ class Link:
     def events(self) -> EventStream[Event]:
         """Return an iterator over all changes and states from now on.
 
-        It ends with ``close``, and raises what made the link stop.
+        It ends with ``close``, and raises the error that stopped the link.
         """
         return self._subscribers.events()
 
@@ -445,9 +448,9 @@ class Link:
     ) -> Inbox:
         """Return an iterator over entries: once each, in order, nothing missing.
 
-        It begins after the cursor of each chat: who calls ``mark_read`` for what is
-        done goes on from there after a restart. It ends with ``close``, and raises
-        what made the link stop.
+        It begins after the cursor of each chat: a bot that calls ``mark_read`` for what
+        it has handled continues from there after a restart. It ends with ``close``,
+        and raises the error that stopped the link.
         """
         return self._subscribers.messages(
             self.model,
@@ -456,10 +459,10 @@ class Link:
             include_events=include_events,
         )
 
-    # What the runner tells ------------------------------------------------------------
+    # Called by the reconnector --------------------------------------------------------
 
     def handle_state(self, state: LinkState) -> None:
-        """Take in a new state, and pass it on."""
+        """Handle a new state and pass it on."""
         self._moved.set()
         error: Exception | None = None
         if state.name == "stopped":
@@ -469,26 +472,26 @@ class Link:
         self._subscribers.tell_state(state)
 
     def handle_login(self, ready: Ready) -> None:
-        """Take in that the login was accepted."""
+        """Handle an accepted login."""
         self.limits = self._sender.limits = ready.limits
         self.handle_message(ready)
         self.handle_batch()
         self.transfers.handle_login()
 
     def handle_message(self, message: ServerMessage) -> None:
-        """Take in a message; what it changes is passed on with its batch."""
+        """Apply a message; its changes are passed on with its batch."""
         changes = self.model.apply(message, self._now())
         self._batch += changes
         if any(isinstance(change, LoggedIn) for change in changes):
             self._begin()
 
     def handle_batch(self) -> None:
-        """Pass on what a batch of messages changed."""
+        """Pass on the changes of a batch of messages."""
         batch, self._batch = self._batch, []
         self._emit(batch)
 
     def handle_logout(self) -> None:
-        """Take in that the connection is over."""
+        """Handle the end of the connection."""
         self._can_send.clear()
         self.transfers.handle_logout()
         self._signals.disconnected()
@@ -496,7 +499,7 @@ class Link:
         self._emit(self.model.go_offline())
 
     def work(self, session: Session) -> list[Coroutine[Any, Any, None]]:
-        """Return what runs beside the connection."""
+        """Return the coroutines that run as long as the session."""
         work = [self._pump(session)]
         if self._sync == "ask":
             work.append(self._history.keep_whole(session))
@@ -509,7 +512,7 @@ class Link:
         return self.model.is_synced or self._sync == "none"
 
     def _begin(self) -> None:
-        """The list of chats is complete: say what is held and read, and start."""
+        """Start syncing and sending: the list of chats is complete."""
         session = self._reconnector.session
         if session is None:
             return
@@ -529,7 +532,7 @@ class Link:
             self._reconnector.session.tell(request)
 
     def _emit(self, changes: list[Change]) -> None:
-        """Keep changes in the cache, then pass them on."""
+        """Write changes to the cache, then pass them on."""
         if not changes:
             return
         keep_changes(self._cache, self.model, changes)
@@ -541,7 +544,7 @@ class Link:
     def _notice(self, text: str) -> None:
         notice = Notice(text=text)
         if self._task is None:
-            self._notices.append(notice)  # nobody listens before the start
+            self._notices.append(notice)  # nobody listens yet: kept until ``start``
         else:
             self._emit([notice])
 
@@ -551,4 +554,4 @@ class Link:
 
 
 MakeLink = Callable[[Callable[[Change], None], Callable[[LinkState], None]], Link]
-"""Makes a link that tells of changes and of its state."""
+"""Makes a link, given its ``on_change`` and ``on_state``."""

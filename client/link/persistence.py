@@ -1,4 +1,4 @@
-"""What of the model goes into the cache, and what the server is told of it."""
+"""Writes changes of the model to the cache; makes ``sync`` requests of what is held."""
 
 from chatd.protocol.messages import Sync, encode_message
 from client.model.changes import (
@@ -15,14 +15,14 @@ from client.model.entries import Entry
 from client.model.model import Model
 from client.storage.cache import Cache
 
-# What a sync has around its chats, generously.
+# What a ``sync`` has around its chats, generously.
 _FRAME_RESERVE_BYTES = 256
 
 
 def keep_changes(cache: Cache, model: Model, changes: list[Change]) -> None:
     """Write to the cache what changed in the model, as one transaction."""
     begins = any(isinstance(change, Reset | LoggedIn) for change in changes)
-    # Another process of the same user may have begun anew already.
+    # Another process of the same user may have reset the cache already.
     if begins and cache.log() != model.log:
         cache.reset(model.log)
     entries: list[Entry] = []
@@ -47,7 +47,7 @@ def keep_changes(cache: Cache, model: Model, changes: list[Change]) -> None:
 
 
 def sync_requests(have: dict[str, int], max_body_bytes: int) -> list[Sync]:
-    """Return ``sync`` in as many requests as the server's frames need."""
+    """Return the ``sync`` requests for ``have``, each small enough for a frame."""
     room = max_body_bytes - _FRAME_RESERVE_BYTES
     parts: list[dict[str, int]] = [{}]
     size = 0

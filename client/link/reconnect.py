@@ -1,7 +1,7 @@
-"""One connection after another: connect, log in, serve, wait, until something is final.
+"""Keeps a link connected: connect, log in, serve, back off, until a final error.
 
-What happens on a connection is the affair of whoever made the runner; here is decided
-when to try again, and when not to.
+What happens on a connection is handled by the ``Owner``; here it is decided when to try
+again, and when not to.
 """
 
 import asyncio
@@ -27,17 +27,17 @@ logger = logging.getLogger(__name__)
 
 AskPassword = Callable[[str], Awaitable[str | None]]
 
-# What a server says when it hangs up for good (protocol README, section 2).
+# With these a server ends a login for good (protocol README, section 2).
 _FINAL_CODES = frozenset({"revoked", "disabled"})
 
 
 class LinkState(Struct, frozen=True, kw_only=True):
-    """How the link is.
+    """The state of a link.
 
     Attributes:
         name: connecting, online, waiting (for the next attempt) or stopped (for good,
             and before the start).
-        round_trip_ms: Online: measured last; None before the first.
+        round_trip_ms: Online: the latest measurement; None before the first.
         seconds: Waiting: how long, from now.
         reason: Waiting and stopped: why, for people.
         error: Waiting and stopped: what happened (ChangedKeyError, AuthFailedError …);
@@ -52,41 +52,42 @@ class LinkState(Struct, frozen=True, kw_only=True):
 
 
 class Owner(Protocol):
-    """What a runner tells to whoever made it."""
+    """What a reconnector reports to its owner."""
 
     def handle_state(self, state: LinkState) -> None:
-        """Take in a new state."""
+        """Handle a new state."""
 
     def handle_login(self, ready: Ready) -> None:
-        """Take in that the login was accepted; the session can be used."""
+        """Handle an accepted login; the session can be used."""
 
     def handle_message(self, message: ServerMessage) -> None:
-        """Take in a push."""
+        """Handle a push."""
 
     def handle_batch(self) -> None:
-        """Take in that all that came at once was handed over."""
+        """Handle the end of a batch: of all messages that arrived at once."""
 
     def handle_logout(self) -> None:
-        """Take in that the session is over."""
+        """Handle the end of the session."""
 
     def work(self, session: Session) -> list[Coroutine[Any, Any, None]]:
-        """Return what is to run as long as the session."""
+        """Return the coroutines to run as long as the session."""
 
 
 class Reconnector:
-    """Keeps a link up.
+    """Keeps a link connected.
 
     Args:
-        owner: Told of what happens.
+        owner: Handles states, logins and messages.
         address: The server.
         pins: Which keys are trusted.
         authenticator: Logs in.
-        timing: How long to wait for what.
-        ask_password: Asked, with the reason, when a password is needed; None gives up.
+        timing: Timeouts and intervals.
+        ask_password: Called with the reason when a password is needed; without it, or
+            if it returns None, the link stops.
 
     Attributes:
-        state: How the link is.
-        hello: What the server of the latest connection said first.
+        state: The present state of the link.
+        hello: The server's hello on the latest connection.
         session: The present connection, from login to its end.
     """
 
@@ -112,7 +113,7 @@ class Reconnector:
         self.session: Session | None = None
 
     async def run(self) -> None:
-        """Keep the link up, until an error that is final, or until cancelled."""
+        """Keep the link connected, until a final error or until cancelled."""
         failures = 0
         while True:
             self._set(LinkState(name="connecting"))
@@ -132,11 +133,11 @@ class Reconnector:
             failures = min(failures + 1, 10)
 
     def hurry(self) -> None:
-        """Do not wait for the next attempt."""
+        """Make the next attempt now."""
         self._hurry.set()
 
     def stop(self, error: Exception | None) -> None:
-        """Say that the link is stopped, and why."""
+        """Report that the link is stopped, and why."""
         reason = "" if error is None else str(error) or type(error).__name__
         self._set(LinkState(name="stopped", reason=reason, error=error))
 
@@ -158,14 +159,14 @@ class Reconnector:
             return self._explain(connection, error)
         except Exception as error:
             # A bug of ours must show itself as such, not as a link that hangs.
-            logger.exception("the link failed by an error of its own")
+            logger.exception("unexpected error on the link")
             return error
         except asyncio.CancelledError:
-            # Ours is the end, so what was sent last has to reach the server.
+            # We hang up, so what was sent last has to reach the server.
             await connection.close()
             raise
         finally:
-            # An orderly end would wait for a peer that may be gone.
+            # An orderly close would wait for a peer that may be gone.
             connection.abort()
         return ConnectError("the connection ended")
 
@@ -177,6 +178,7 @@ class Reconnector:
             on_batch=self._owner.handle_batch,
             on_round_trip=self._measured,
             timing=self._timing,
+            # The other half of what the server allows is the outbox's (see ``Sender``).
             max_requests=max(1, ready.limits.in_flight // 2),
         )
         self.session = session

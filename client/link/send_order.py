@@ -1,9 +1,9 @@
-"""In which order the outbox is sent, sans I/O: never reordered within a chat.
+"""Send order of the outbox, sans I/O: items are never reordered within a chat.
 
 Each chat is a lane. Items of a lane are sent in order and pipelined; a temporary
 refusal stalls the lane until everything that was in flight behind it is answered, for
 the server refuses that as out of order until the refused item comes again. Then the
-lane goes on with its first item alone, and at full speed once that was taken.
+lane resumes with its first item alone, and at full speed once that was accepted.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class _Lane:
 
 
 class SendOrder:
-    """Decides what of the outbox is to be sent when.
+    """Decides which items of the outbox are sent, and when.
 
     Args:
         max_in_flight: How many unanswered items there may be at once.
@@ -53,7 +53,7 @@ class SendOrder:
         self._lanes.setdefault(item.chat, _Lane()).items[item.id] = item
 
     def discard(self, item: OutboxItem) -> bool:
-        """Drop an item; whether it was waiting here.
+        """Drop an item; return whether it was waiting here.
 
         One that is in flight may be on the server already.
         """
@@ -72,7 +72,7 @@ class SendOrder:
         self._in_flight = 0
 
     def due(self, now: float) -> list[OutboxItem]:
-        """Return what is to be sent now, in order, and regard it as in flight."""
+        """Return the items to send now, in order, and count them as in flight."""
         found: list[OutboxItem] = []
         for lane in self._lanes.values():
             room = self.max_in_flight - self._in_flight
@@ -83,7 +83,7 @@ class SendOrder:
         return found
 
     def next_time(self) -> float | None:
-        """Return when something stalled may go on, None if nothing waits for that."""
+        """Return when a stalled lane may resume, None if none is waiting to."""
         times = [
             lane.resume_at
             for lane in self._lanes.values()
@@ -92,7 +92,7 @@ class SendOrder:
         return min(times, default=None)
 
     def answer(self, item: OutboxItem, error: ChatError | None, now: float) -> bool:
-        """Take in the server's answer; whether the item is done with.
+        """Handle the server's answer; return whether the item is done with.
 
         Args:
             item: What was answered.

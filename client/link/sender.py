@@ -1,4 +1,4 @@
-"""What one writes, on its way: from the outbox on disk to the server's answer."""
+"""Sends the outbox: each message from the disk to the server's answer."""
 
 import asyncio
 from collections.abc import Callable
@@ -34,9 +34,9 @@ class Sender:
     """Sends the outbox, each item once and in order within its chat.
 
     Args:
-        outbox: Where the items are kept; closed by whoever made it.
+        outbox: Where the items are kept; closed by its owner.
         model: Shows the items in their chats.
-        emit: Told what changed.
+        emit: Called with each list of changes.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Sender:
 
     @property
     def items(self) -> list[OutboxItem]:
-        """What is waiting or was refused, oldest first."""
+        """The waiting and refused items, oldest first."""
         return list(self._outbox.items.values())
 
     async def send(
@@ -70,9 +70,9 @@ class Sender:
         """Write a message to the outbox; ``waiter`` gets the item once it is sent.
 
         Raises:
-            BadNameError: That is no address of a chat.
+            BadNameError: ``chat`` is not an address.
             BadRequestError: The text cannot be encoded.
-            TooLargeError: The server would not take it.
+            TooLargeError: The text is longer than the server accepts.
             OutboxError: It could not be written.
         """
         _, name = parse_address(chat)
@@ -123,6 +123,7 @@ class Sender:
         """
         self._order.disconnect()
         if self.limits is not None:
+            # The other half of what the server allows is for other requests.
             half = max(1, self.limits.in_flight // 2)
             self._order.max_in_flight = min(MAX_IN_FLIGHT, half)
         loop = asyncio.get_running_loop()
@@ -139,7 +140,7 @@ class Sender:
                 continue
 
     def give_up(self, error: Exception) -> None:
-        """Tell everybody who waits that nothing more will be sent."""
+        """Fail all waiters with ``error``: nothing more will be sent."""
         waiters, self._waiters = self._waiters, {}
         for waiter in waiters.values():
             if not waiter.done():

@@ -1,6 +1,6 @@
-"""What the server is told without an answer: cursors, typing, and how one is.
+"""Sends signals, requests without a reply: cursors, typing and the user's status.
 
-Each is said at most so often, and what has to hold on is said again after a reconnect.
+Each is sent only so often, and what has to last is sent again after a reconnect.
 """
 
 import asyncio
@@ -10,15 +10,15 @@ from chatd.protocol.messages import Read, Request, SetStatus, Typing
 from client.model.chat import Chat
 
 READ_DELAY_SECONDS = 0.05
-"""For so long the moves of a cursor are gathered before the server is told."""
+"""How long the moves of cursors are gathered before they are sent."""
 
 
 class SignalSender:
-    """Tells the server, where it is there.
+    """Sends signals while there is a connection.
 
     Args:
         tell: Sends a request that has no reply, or does nothing while offline.
-        typing_seconds: Between two signs of typing in one chat.
+        typing_seconds: Least time between two typing signals in one chat.
     """
 
     def __init__(self, tell: Callable[[Request], None], typing_seconds: float) -> None:
@@ -29,27 +29,27 @@ class SignalSender:
         self._status: SetStatus | None = None
 
     def read(self, chat: str, seq: int) -> None:
-        """Tell of a cursor, soon, and together with others."""
+        """Send a cursor soon, together with others."""
         if not self._reads:
             loop = asyncio.get_running_loop()
             loop.call_later(READ_DELAY_SECONDS, self.flush)
         self._reads[chat] = seq
 
     def flush(self) -> None:
-        """Tell now of the cursors that were moved."""
+        """Send the cursors that were moved, now."""
         reads, self._reads = self._reads, {}
         for chat, seq in reads.items():
             self._tell(Read(chat=chat, seq=seq))
 
     def typing(self, chat: str, now: float) -> None:
-        """Tell that one is typing, if that was not said just now."""
+        """Send that the user is typing, unless that was sent just now."""
         last = self._typed_at.get(chat)
         if last is None or now - last >= self._typing_seconds:
             self._typed_at[chat] = now
             self._tell(Typing(chat=chat))
 
     def keep_status(self, status: SetStatus) -> None:
-        """Keep a status that the server took, for the next connection."""
+        """Keep a status that the server accepted, for the next connection."""
         self._status = status
 
     def disconnected(self) -> None:
@@ -57,10 +57,10 @@ class SignalSender:
         self._reads.clear()
 
     def logged_in(self, chats: Iterable[Chat]) -> None:
-        """Tell what the server does not know, or not any more.
+        """Send what the server does not know, or not any more.
 
-        It has not heard of cursors that were moved while offline, and it forgets that
-        somebody is away with their last connection.
+        It has not heard of cursors that were moved while offline, and it forgets a
+        user's status with their last connection.
         """
         for chat in chats:
             if chat.read > chat.read_at_server:

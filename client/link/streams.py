@@ -1,4 +1,4 @@
-"""What happens, as asynchronous iterators for bots: changes, or messages in order."""
+"""Asynchronous iterators for bots: all events, or the entries of chats in order."""
 
 import asyncio
 from collections import deque
@@ -34,7 +34,7 @@ class EventStream(Generic[E]):
         return self._end is not None
 
     def push(self, event: E) -> None:
-        """Add an event; a reader that is too slow is told instead of slowing others."""
+        """Add an event; a reader that is too slow gets an error and slows nobody."""
         if self._end is not None:
             return
         if len(self._events) >= self._max:
@@ -62,7 +62,7 @@ class EventStream(Generic[E]):
 
 
 class _Place:
-    """How far one chat was delivered, and what is known to come."""
+    """How far one chat was delivered, and what is known to follow."""
 
     def __init__(self, delivered: int, top: int) -> None:
         self.delivered = delivered
@@ -89,13 +89,13 @@ class _Place:
 class Inbox:
     """Each entry of each chat once and in order, from the cursor on, nothing missing.
 
-    What did not arrive by itself is fetched, so a reader may be as slow as it likes:
-    memory is bounded, and the log waits.
+    What was not pushed, or is not buffered, is fetched from the server, so a reader may
+    be as slow as it likes and memory stays bounded.
 
     Args:
         model: For the chats and their cursors.
-        request: Asks the server.
-        include_own: Whether one's own entries are wanted.
+        request: Sends a request and returns its reply.
+        include_own: Whether the user's own entries are wanted.
         include_events: Whether joins, topics and so on are wanted.
     """
 
@@ -118,7 +118,7 @@ class Inbox:
         self._meet_chats()
 
     def push(self, change: Change) -> None:
-        """Take in what changed."""
+        """Handle a change of the model."""
         match change:
             case EntriesAdded() if change.origin in ("live", "backlog"):
                 self._meet_chats()

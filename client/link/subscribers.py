@@ -1,4 +1,4 @@
-"""Who is told of what happens: callbacks, iterators over events, inboxes."""
+"""The subscribers of a link: callbacks, event streams and inboxes."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ Event = Change | LinkState
 
 
 class Subscribers:
-    """Passes changes and states on to everybody who listens.
+    """Passes changes and states on to all subscribers.
 
     Args:
         on_change: Called with each change.
@@ -34,7 +34,7 @@ class Subscribers:
         self._inboxes: list[Inbox] = []
 
     def events(self) -> EventStream[Event]:
-        """Return an iterator over what happens from now on."""
+        """Return an iterator over all changes and states from now on."""
         stream: EventStream[Event] = EventStream()
         self._streams.append(stream)
         return stream
@@ -63,7 +63,7 @@ class Subscribers:
             inbox.push(change)
 
     def tell_state(self, state: LinkState) -> None:
-        """Pass on a state; being stopped ends the iterators, with its error."""
+        """Pass on a state; ``stopped`` ends the iterators, with its error."""
         if self._on_state is not None:
             _call(self._on_state, state)
         self._push(state)
@@ -85,5 +85,5 @@ def _call(listener: Callable[[Any], None], event: Event) -> None:
     try:
         listener(event)
     except Exception:
-        # A face that fails to draw must not take the connection with it.
-        logger.exception("whoever listens to the link failed")
+        # A frontend that fails to draw must not take the connection down with it.
+        logger.exception("a subscriber of the link failed")

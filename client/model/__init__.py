@@ -1,5 +1,5 @@
-"""What is known of chats and people, pure: values, changes, and the model itself.
+"""The client's model of chats and users, pure: values, changes, and the reducer.
 
-``entries`` are the values; ``model`` applies what the server says to them and returns
-``changes``; ``chat`` is one chat of it.
+``entries`` are the values; ``model`` applies the server's messages to them and returns
+``changes``; ``chat`` is one chat of the model.
 """

@@ -1,7 +1,7 @@
 """The changes that the model reports; no I/O, only data.
 
-A ``Change`` says what is different now. Faces redraw from it, bots act on it. By the
-time it is reported the model already shows it.
+A ``Change`` says what is different now. Frontends redraw from it, bots act on it. By
+the time it is reported the model already shows it.
 """
 
 from typing import Literal
@@ -37,15 +37,15 @@ class EntryChanged(Change, frozen=True, kw_only=True):
 
 
 class ChatAdded(Change, frozen=True, kw_only=True):
-    """A chat is one's own now."""
+    """A chat is one of the user's now."""
 
     chat: str
 
 
 class ChatRemoved(Change, frozen=True, kw_only=True):
-    """A chat is one's own no more; ``code`` says why (left, removed, deleted …).
+    """A chat is no longer the user's; ``code`` says why (left, removed, deleted …).
 
-    ``discarded`` is a chat that was only ever an address of something in the outbox.
+    ``discarded``: it only ever existed as the address of items in the outbox.
     """
 
     chat: str
@@ -59,7 +59,7 @@ class ChatUpdated(Change, frozen=True, kw_only=True):
 
 
 class CursorMoved(Change, frozen=True, kw_only=True):
-    """``user`` has read the chat up to ``seq``: oneself, or the other user."""
+    """``user``, this one or the peer, has read the chat up to ``seq``."""
 
     chat: str
     user: str
@@ -67,7 +67,7 @@ class CursorMoved(Change, frozen=True, kw_only=True):
 
 
 class TypingSeen(Change, frozen=True, kw_only=True):
-    """Somebody is typing in a chat."""
+    """A user is typing in a chat."""
 
     chat: str
     user: str
@@ -86,26 +86,26 @@ class MembersChanged(Change, frozen=True, kw_only=True):
 
 
 class InvitesChanged(Change, frozen=True, kw_only=True):
-    """An invitation came or went."""
+    """An invitation was added or removed."""
 
     room: str
 
 
 class ItemChanged(Change, frozen=True, kw_only=True):
-    """Something in the outbox is new, sent, refused, waiting again, or discarded."""
+    """An item of the outbox is new, sent, refused, waiting again, or discarded."""
 
     item: OutboxItem
     is_discarded: bool = False
 
 
 class TransferChanged(Change, frozen=True, kw_only=True):
-    """A file on its way is new, has moved on (a few times a second), or is over."""
+    """A transfer is new, has progressed (a few times a second), or is over."""
 
     transfer: Transfer
 
 
 class LoggedIn(Change, frozen=True, kw_only=True):
-    """The server knows who we are; the list of chats is complete."""
+    """The server accepted the login; the list of chats is complete."""
 
     user: str
 
@@ -119,6 +119,6 @@ class Reset(Change, frozen=True, kw_only=True):
 
 
 class Notice(Change, frozen=True, kw_only=True):
-    """Something that the person should be told, as one sentence."""
+    """A notice for the user, as one sentence."""
 
     text: str

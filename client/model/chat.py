@@ -1,4 +1,4 @@
-"""One chat as the client holds it: a window on its log, with what is missing known.
+"""One chat as the client holds it: a window on its log, with its gaps known.
 
 The chain of ``prev`` says what is missing, so that nothing else has to be kept: an
 entry whose predecessor is neither held nor below ``first`` begins after a gap.
@@ -16,28 +16,28 @@ from client.model.entries import Entry, Gap, OutboxItem
 TYPING_SECONDS = 6.0
 
 _FIRST_MARK, _PAST_MARKS = 0x300, 0x1E950
-"""Between these are all vowel signs and accents, but for selectors of variants."""
+"""Between these are all combining marks, but for the variation selectors."""
 
 
 class Chat:
     """A chat, direct or room, from the point of view of its user.
 
-    Only the model changes it; everybody may read.
+    Only the model changes it; all others only read.
 
     Attributes:
         address: ``@user`` or ``#room``.
         last: The highest seq that is known to exist.
-        read: One's own cursor.
-        first: The lowest seq that one may see.
-        unread: Talk by others after the cursor; 1,000 may mean more.
-        read_at_server: One's own cursor as the server told it at the login.
+        read: The user's own cursor.
+        first: The lowest seq that the user may see.
+        unread: Messages by others after the cursor; 1,000 may mean more.
+        read_at_server: The user's own cursor as the server sent it at the login.
         peer_read: In a direct chat, how far the other user has read.
         held: The newest seq that this device has, in memory or in its cache; what the
             server is told when syncing. None if there is nothing.
         entries: What is in memory, by seq.
-        outbox: One's own items that are not (or not yet) entries, oldest first.
+        outbox: The user's items that are not (or not yet) entries, oldest first.
         members: The members by name, where they were fetched; else None.
-        arrivals: Who came (True) or went since the members were asked for.
+        arrivals: Who joined (True) or left since the members were requested.
     """
 
     def __init__(self, record: ChatRecord) -> None:
@@ -57,7 +57,7 @@ class Chat:
         self.members: dict[str, MemberInfo] | None = None
         self.arrivals: dict[str, bool] = {}
         self._me = ""
-        # Talk up to here is in `unread` already, if it is unread.
+        # Messages up to here are in `unread` already, if they are unread.
         self._counted = record.last
         self._mentions: set[int] = set()
         self._typing: dict[str, float] = {}
@@ -77,7 +77,7 @@ class Chat:
 
     @property
     def is_local(self) -> bool:
-        """Whether only the outbox knows it: the server has not heard of it yet."""
+        """Whether only the outbox has it: the server does not know of it yet."""
         return self.last == 0 and self.role is None and bool(self.outbox)
 
     @property
@@ -87,7 +87,7 @@ class Chat:
 
     @property
     def mentions(self) -> int:
-        """How many unread entries that were seen mention the user by name."""
+        """How many of the unread entries received mention the user by name."""
         return len(self._mentions)
 
     @property
@@ -117,7 +117,7 @@ class Chat:
         return bisect_left(self.entries, seq, key=_seq_of)
 
     def first_unread(self) -> Entry | None:
-        """Return the oldest unread talk by others that is in memory."""
+        """Return the oldest unread message by others that is in memory."""
         me = self._me
         for entry in self.entries[self.index(self.read + 1) :]:
             if entry.is_talk and entry.sender != me:
@@ -125,7 +125,7 @@ class Chat:
         return None
 
     def typing(self, now: float) -> list[str]:
-        """Return who is typing, given the time of the clock that ``apply`` is given."""
+        """Return the users who are typing; ``now`` is as for ``Model.apply``."""
         return sorted(u for u, at in self._typing.items() if now - at < TYPING_SECONDS)
 
     # Gaps -----------------------------------------------------------------------------
@@ -138,7 +138,7 @@ class Chat:
         return index == 0 or self.entries[index - 1].seq != entry.prev
 
     def gaps(self) -> list[Gap]:
-        """Return what is missing between the entries in memory, oldest first."""
+        """Return the gaps between the entries in memory, oldest first."""
         return [
             Gap(self.address, self.entries[i - 1].seq, self.entries[i].seq)
             for i in range(1, len(self.entries))
@@ -146,7 +146,7 @@ class Chat:
         ]
 
     def older(self) -> Gap | None:
-        """Return what is before the oldest entry in memory, None at the beginning."""
+        """Return the gap before the oldest entry in memory, None at the beginning."""
         if not self.entries:
             return Gap(self.address, 0, self.last + 1) if self.last else None
         if self.begins_after_gap(0):
@@ -154,7 +154,7 @@ class Chat:
         return None
 
     def newer(self) -> Gap | None:
-        """Return what is after the newest entry in memory, None if that is the last."""
+        """Return the gap after the newest entry in memory, None if that is the last."""
         newest = self.entries[-1].seq if self.entries else 0
         if newest < self.last:
             return Gap(self.address, newest, self.last + 1)
@@ -163,18 +163,18 @@ class Chat:
     # For the model --------------------------------------------------------------------
 
     def set_me(self, user: str) -> None:
-        """Say whose chat it is: one's own entries are never unread."""
+        """Set whose chat it is: the user's own entries are never unread."""
         self._me = user
 
     def drop_sent(self, entry: Entry) -> None:
-        """Drop the item of the outbox that has become this entry of one's own."""
+        """Drop the item of the outbox that has become this entry of the user."""
         for index, item in enumerate(self.outbox):
             if item.seq == entry.seq or item.key == entry.key:
                 del self.outbox[index]
                 return
 
     def update(self, record: ChatRecord) -> None:
-        """Take over what the server says; what it counted includes all up to last."""
+        """Apply the server's record; its ``unread`` counts all up to its ``last``."""
         self.last = max(record.last, 0)
         self.first = record.first
         self.topic = record.topic or ""
@@ -209,7 +209,7 @@ class Chat:
         self.entries[self.index(entry.seq)] = entry
 
     def count(self, entry: Entry, mentions_me: bool) -> None:
-        """Count an entry that was just added, where it is unread."""
+        """Count an entry that was just added, if it is unread."""
         if entry.seq <= self.read or not entry.is_talk or entry.sender == self._me:
             return
         if entry.seq > self._counted and self.unread < 1_000:
@@ -218,7 +218,7 @@ class Chat:
             self._mentions.add(entry.seq)
 
     def advance(self, seq: int) -> bool:
-        """Move one's own cursor forward; whether it moved."""
+        """Move the user's own cursor forward; return whether it moved."""
         seq = min(seq, self.last)
         if seq <= self.read:
             return False
@@ -233,9 +233,9 @@ class Chat:
         return True
 
     def recount(self) -> bool:
-        """Count anew what is unread, where all of it is in memory; whether it changed.
+        """Recount ``unread`` if all of it is in memory; return whether it changed.
 
-        What the server counted may be older than what was read here meanwhile.
+        The server's count may be older than what was read here meanwhile.
         """
         if not self._holds_all_after(self.read):
             return False
@@ -246,19 +246,22 @@ class Chat:
         return self.unread != before
 
     def set_typing(self, user: str, now: float) -> None:
-        """Note that somebody typed."""
+        """Note that a user is typing."""
         self._typing[user] = now
 
     def stop_typing(self, user: str) -> None:
-        """Note that somebody sent what was being typed."""
+        """Note that a user has sent what they were typing."""
         self._typing.pop(user, None)
 
     def sever(self, seq: int) -> None:
-        """Note that the server has nothing between this entry and the one before."""
+        """Note that the server has nothing between this entry and the one before.
+
+        Else it would count as a gap, and be requested again and again.
+        """
         self._severed.add(seq)
 
     def allow(self, count: int) -> None:
-        """Let so many more entries stay in memory, until ``trim(…, is_reset=True)``."""
+        """Let ``count`` more entries stay in memory, until ``trim`` resets that."""
         self._allowance += count
 
     def trim(self, max_entries: int, is_reset: bool = False) -> None:
@@ -310,7 +313,7 @@ def mention_of(user: str) -> re.Pattern[str]:
 
 @cache
 def _marks() -> str:
-    """Return all vowel signs and accents: parts of words, but not for ``re``."""
+    """Return all combining marks: parts of words, but not for ``re``."""
     return "".join(
         chr(n)
         for n in range(_FIRST_MARK, _PAST_MARKS)

@@ -1,6 +1,6 @@
-"""The values that the model holds: entries, what waits to be sent, files on their way.
+"""The values that the model holds: entries, outbox items, transfers and gaps.
 
-Immutable, without I/O: who has one may keep it and pass it to another thread.
+Immutable, without I/O: they may be kept, and passed to another thread.
 """
 
 from pathlib import Path
@@ -19,15 +19,15 @@ class Entry(Struct, frozen=True, kw_only=True, gc=False):
     """One item of a chat's log, in its present state.
 
     Attributes:
-        sender: Canonical name of who wrote or caused it.
+        sender: Canonical name of the user who wrote or caused it.
         time_ms: The server's wall clock; for display only, order is ``seq`` alone.
         kind: text, action, file, or an event: create, join, leave, topic …; later
             servers may send kinds that are not known here.
         text: "" where there is none.
         target: For edit, delete, reaction: the seq that it changes.
         rev: The seq of the last event that changed it, 0 if none.
-        key: Of one's own entries, where the server repeated it.
-        file: Of kind file: what can be fetched; ``text`` is its caption then.
+        key: Of the user's own entries, where the server repeated it.
+        file: Of kind file: what can be downloaded; ``text`` is its caption then.
     """
 
     chat: str
@@ -50,7 +50,7 @@ class Entry(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def is_talk(self) -> bool:
-        """Whether people wrote it (text, action, file): such entries can be unread."""
+        """Whether it is a message (text, action, file): only these can be unread."""
         return self.kind in TALK
 
 
@@ -83,14 +83,14 @@ def entry_from_message(message: Message, chat: str = "") -> Entry:
 
 
 class OutboxItem(Struct, frozen=True, kw_only=True, gc=False):
-    """Something of one's own on its way to the server.
+    """A message of the user on its way to the server.
 
     Attributes:
-        id: Names the item on this device, for retry and discard.
-        key: What makes sending it again harmless.
+        id: Identifies the item on this device, for retry and discard.
+        key: Makes sending it again idempotent.
         state: ``waiting`` until the server answers, then ``sent`` or ``refused``.
         created_ms: This device's wall clock, for display.
-        seq: Its place in the chat, once sent.
+        seq: Its seq in the chat, once sent.
         time_ms: The server's time, once sent.
         code: Why it was refused, for programs.
         reason: Why it was refused, or why it is still waiting, for people.
@@ -111,18 +111,18 @@ class OutboxItem(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Transfer(Struct, frozen=True, kw_only=True, gc=False):
-    """A file on its way, as it is now.
+    """An upload or download, as it is now.
 
     Attributes:
-        id: Names it on this device, for cancelling.
+        id: Identifies it on this device, for cancelling.
         direction: As this device sees it.
         state: ``waiting`` for the link, the server or its turn; ``checking`` while a
-            file is read to know its SHA-256, or a stream is copied; ``moving``; then
-            for good ``done``, ``failed`` or ``cancelled``.
-        chat: Where the file is sent to, or was sent to.
+            file is read to know its SHA-256, or a stream is copied; ``moving`` while
+            its bytes are; then for good ``done``, ``failed`` or ``cancelled``.
+        chat: The chat that the file is sent to, or was sent to.
         name: The file's name, made harmless.
         size: In bytes; of a stream that is copied, so far.
-        moved: How many bytes of it are through (in ``checking``: are read).
+        moved: How many bytes have been transferred (in ``checking``: read).
         rate: Bytes per second lately, 0 where nothing moves.
         path: What is sent (None for a stream), or where it is saved: for good once it
             is ``done``, as the name may be taken until then.
@@ -146,12 +146,12 @@ class Transfer(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more becomes of it."""
+        """Whether its state is final."""
         return self.state in ("done", "failed", "cancelled")
 
     @property
     def seconds_left(self) -> float | None:
-        """Return how long it will take at the present rate, None if nobody knows."""
+        """How long it will take at the present rate, in seconds; None if not known."""
         return (self.size - self.moved) / self.rate if self.rate > 0 else None
 
 

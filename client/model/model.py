@@ -1,8 +1,8 @@
-"""What the client knows: a pure reducer of what the server says.
+"""The model of chats and users: a pure reducer of the server's messages.
 
 No I/O and no clock. ``Model.apply`` takes one message of the server and returns what
-changed; faces read the attributes. The same message twice changes nothing the second
-time, and whatever order entries come in, each chat shows them once, by seq.
+changed; frontends read the attributes. The same message twice changes nothing the
+second time, and whatever order entries come in, each chat shows them once, by seq.
 """
 
 import re
@@ -53,15 +53,15 @@ MAX_ENTRIES = 2_000
 
 
 class Model:
-    """The chats, people and invitations of one user at one server.
+    """The chats, presence and invitations of one user at one server.
 
     Attributes:
-        me: One's own canonical name.
-        role: One's role at the server.
+        me: The user's own canonical name.
+        role: The user's role at the server.
         log: The id of the server's log that everything here belongs to; "" if unknown.
         chats: By address.
-        presence: Of the people that one shares a chat with, by name.
-        invites: Rooms that one may join, and who said so.
+        presence: Of the users who share a chat with this one, by name.
+        invites: Rooms that the user is invited to, and by whom.
         is_synced: Whether the backlog is complete, so that entries are live.
         keeps_sent: Whether an item that was sent stays until its entry comes; False
             where no entries are pushed.
@@ -80,14 +80,14 @@ class Model:
         self._mention: re.Pattern[str] = mention_of(me)
         self._expected: set[str] = set()
 
-    # What a server says ---------------------------------------------------------------
+    # The server's messages ------------------------------------------------------------
 
     def apply(self, message: ServerMessage, now: float = 0.0) -> list[Change]:
-        """Take in a message of the server and return what is different now.
+        """Apply a message of the server and return what is different now.
 
         Args:
             message: A push or a reply; most kinds of reply change nothing.
-            now: Any steady clock, in seconds; only ``Chat.typing`` compares it.
+            now: Of any monotonic clock, in seconds; only ``Chat.typing`` compares it.
         """
         match message:
             case Message():
@@ -129,10 +129,10 @@ class Model:
             case _:
                 return []
 
-    # What this device knows -----------------------------------------------------------
+    # This device's data ---------------------------------------------------------------
 
     def load_chats(self, records: Iterable[ChatRecord], held: dict[str, int]) -> None:
-        """Take in the chats of the cache, before anything from a server.
+        """Load the chats of the cache, before anything from a server.
 
         Args:
             records: The chats as they were when last seen.
@@ -142,11 +142,11 @@ class Model:
             self._add_chat(record).held = held.get(record.chat)
 
     def load_entries(self, chat: str, entries: Sequence[Entry]) -> list[Change]:
-        """Take in entries of the cache."""
+        """Add entries of the cache."""
         return self._insert(chat, entries, "cache")
 
     def reset(self, log: str) -> list[Change]:
-        """Forget all that belongs to another log; what is in the outbox stays."""
+        """Forget all that belongs to another log; the items of the outbox stay."""
         items = [item for chat in self.chats.values() for item in chat.outbox]
         self.chats.clear()
         self.invites.clear()
@@ -162,7 +162,7 @@ class Model:
         return [PresenceChanged(users=tuple(gone))] if gone else []
 
     def mark_read(self, chat: str, seq: int) -> list[Change]:
-        """Move one's own cursor forward."""
+        """Move the user's own cursor forward."""
         return self._apply_cursor(chat, self.me, seq)
 
     def sever(self, chat: str, seq: int) -> None:
@@ -171,7 +171,7 @@ class Model:
             self.chats[chat].sever(seq)
 
     def expect_older(self, chat: str, count: int) -> None:
-        """Make room for older entries, which would else be dropped again."""
+        """Let ``count`` older entries stay in memory, which else are dropped again."""
         if chat in self.chats:
             self.chats[chat].allow(count)
 
@@ -181,7 +181,7 @@ class Model:
             self.chats[chat].trim(self._max_entries, is_reset=True)
 
     def apply_item(self, item: OutboxItem, is_discarded: bool = False) -> list[Change]:
-        """Show an item of the outbox in its chat, or what became of it.
+        """Apply the present state of an outbox item to its chat.
 
         An item that was sent stays until its entry is there, so that it never flickers.
         """
@@ -205,19 +205,19 @@ class Model:
             chat.outbox[at] = item
         changes.append(ItemChanged(item=item, is_discarded=is_discarded))
         if is_discarded and was_local and not chat.outbox:
-            # There is nobody of that name, say.
+            # There is no user of that name, say.
             changes += self._remove_chat(item.chat, "discarded")
         return changes
 
     def expect_members(self, chat: str) -> None:
-        """Note from now on who comes and goes, for ``set_members``."""
+        """Record from now on who joins and leaves, for ``set_members``."""
         if chat in self.chats:
             self.chats[chat].arrivals = {}
 
     def set_members(self, chat: str, members: Iterable[MemberInfo]) -> list[Change]:
-        """Take in the complete list of a room's members.
+        """Set the complete list of a room's members.
 
-        Who came or went since ``expect_members`` may not be in it yet.
+        Who joined or left since ``expect_members`` may not be in it yet.
         """
         if chat not in self.chats:
             return []
@@ -238,13 +238,13 @@ class Model:
         return [InvitesChanged(room=room)]
 
     def mentions_me(self, entry: Entry) -> bool:
-        """Whether somebody else's entry has one's own name in it."""
+        """Whether an entry of another user mentions this one by name."""
         if entry.sender == self.me or not entry.is_talk or not self.me:
             return False
         return self._mention.search(entry.text) is not None
 
     def have(self) -> dict[str, int]:
-        """Return what to say in ``sync``: the newest seq held of each chat."""
+        """Return what to send in ``sync``: the newest seq held of each chat."""
         return {c.address: c.held for c in self.chats.values() if c.held is not None}
 
     # Inside ---------------------------------------------------------------------------
@@ -291,7 +291,7 @@ class Model:
         return [ChatUpdated(chat=record.chat)]
 
     def _complete_chats(self) -> list[Change]:
-        # What the server did not list is not one's own any more.
+        # What the server did not list is not the user's any more.
         changes: list[Change] = []
         for address in sorted(self._expected):
             changes += self._remove_chat(address, "left")

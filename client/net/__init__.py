@@ -1,6 +1,6 @@
-"""One connection to a server: found, trusted, logged in, and spoken over.
+"""One connection to a server: address, TLS and key check, login, requests.
 
 ``address`` parses addresses and join links; ``connect`` opens a ``connection`` and
 checks the server's key; ``login``, ``scram`` and ``authenticator`` log in; ``session``
-has many requests under way at once; ``retry`` says when to try again.
+runs many requests at once over it; ``retry`` decides when to try again.
 """

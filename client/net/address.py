@@ -1,4 +1,4 @@
-"""Where a server is: what people type, and the one form in which it is remembered.
+"""Server addresses and join links: parsing, and the canonical form that is stored.
 
 host   host:port   [::1]:4747   tls://host:port      TLS, the default
 tcp://host:port                                      no encryption
@@ -15,7 +15,7 @@ from client.errors import BadAddressError
 
 
 class ServerAddress(Struct, frozen=True, kw_only=True):
-    """The address of a server, and what a join link said beside it.
+    """The address of a server, with what a join link adds to it.
 
     ``str(address)`` is the form under which pins, logins and caches are kept; it can be
     parsed again.
@@ -46,7 +46,7 @@ class ServerAddress(Struct, frozen=True, kw_only=True):
 
 
 def parse_server_address(text: str) -> ServerAddress:
-    """Return the address that a person typed, in any of the forms above.
+    """Parse an address as a user types it, in any of the forms above.
 
     Raises:
         BadAddressError: It is none of them; the text says what is wrong.

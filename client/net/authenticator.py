@@ -1,4 +1,4 @@
-"""Which proof to use: the remembered token first, then the password."""
+"""Logs in with the remembered token first, then with the password."""
 
 from chatd.protocol.errors import AuthFailedError
 from chatd.protocol.messages import Ready
@@ -9,10 +9,10 @@ from client.storage.saved_logins import SavedLogins
 
 
 class PasswordNeededError(LinkError):
-    """Somebody has to be asked for the password.
+    """The user has to be asked for the password.
 
     Attributes:
-        refusal: What the server said to the proof that there was, if there was one.
+        refusal: The server's refusal of the proof that was tried, if any was.
     """
 
     def __init__(self, reason: str, refusal: AuthFailedError | None = None) -> None:
@@ -21,15 +21,15 @@ class PasswordNeededError(LinkError):
 
 
 class Authenticator:
-    """Logs one user in at one server, again and again.
+    """Logs one user in at one server, on one connection after another.
 
     Args:
         logins: Where tokens are remembered.
-        server: The address under which they are.
+        server: The address under which they are kept.
         user: The canonical name.
         password: If it is known already.
         token: If it is known already; else the remembered one is used.
-        say: What else to say; ``remember`` asks for a token and keeps it.
+        say: What else to send; ``remember`` asks for a token and keeps it.
     """
 
     def __init__(
@@ -50,10 +50,12 @@ class Authenticator:
         self._say = say
 
     async def log_in(self, connection: Connection) -> Ready:
-        """Log in with what there is.
+        """Log in with the token, else with the password.
+
+        A remembered token is looked up only where no password was given.
 
         Raises:
-            PasswordNeededError: There is nothing, or it was refused.
+            PasswordNeededError: There is neither, or it was refused.
             LinkError: See ``client.net.login``.
             ChatError: See ``client.net.login``.
         """
@@ -80,7 +82,7 @@ class Authenticator:
         return await self._log_in_by_password(connection, self.password)
 
     def forget(self) -> None:
-        """Drop the token: the server does not take it any more."""
+        """Drop the token, which the server no longer accepts."""
         self._token = None
         self._logins.forget(self._server, self._user)
 
@@ -97,7 +99,7 @@ class Authenticator:
             self._logins.remember(self._server, self._user, ready.token or token)
         if token is not None:
             # With a token the password is not needed any more, and a token that is
-            # revoked must end the login rather than be replaced behind one's back.
+            # revoked must end the login rather than be replaced silently.
             self._token = token
             self.password = None
         return ready

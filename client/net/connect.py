@@ -1,8 +1,9 @@
-"""Connecting: TLS, and which key of a server is trusted.
+"""Opens connections over TLS, TCP or a Unix socket; checks the server's key.
 
-A server with a pin is known by that key alone. One without is known by what the
-system's authorities vouch for, and remembered so; where they do not, whoever uses this
-is asked (``UnknownKeyError``). The key is checked before anything is sent.
+A server with a pin is known by that key alone. One without is trusted where the
+system's certificate authorities vouch for it, and that is remembered; where they do
+not, the caller has to ask the user (``UnknownKeyError``). The key is checked before
+anything is sent.
 """
 
 import asyncio
@@ -30,18 +31,20 @@ _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 async def connect(
     address: ServerAddress, pins: PinStore, seconds: float = CONNECT_SECONDS
 ) -> Connection:
-    """Connect, check the server's key, and wait until the server has said hello.
+    """Connect, check the server's key, and wait for the server's hello.
 
     Args:
         address: Where to; the pin of a join link is demanded, and remembered.
-        pins: What is known of servers; what is learned is written to it.
+        pins: The known keys of servers; a key that is accepted is written to it.
         seconds: How long all of it may take.
 
     Raises:
-        UnknownKeyError: Nobody vouches for the key. ``pins.trust`` it, and try again.
-        ChangedKeyError: It is not the key that the server is known by.
+        UnknownKeyError: No authority vouches for the key. ``pins.trust`` it, and try
+            again.
+        ChangedKeyError: It is not the pinned key, or no authority vouches for it any
+            more.
         ConnectError: The server cannot be reached; trying again may help.
-        PeerError: What answers is no chat server.
+        PeerError: The peer is not a chat server.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -145,7 +148,7 @@ async def _connection(streams: _Streams) -> Connection:
     try:
         if der is None:
             raise ValueError("it shows no certificate")
-        # In a thread: what reads certificates is loaded then, which takes some 0.1 s.
+        # In a thread: it imports the parser of certificates, which takes some 0.1 s.
         fingerprint = await asyncio.to_thread(fingerprint_of_certificate, der)
     except BaseException as error:
         streams[1].transport.abort()
@@ -169,7 +172,7 @@ def _reason(error: OSError) -> str:
         if error.errno == socket.EAI_AGAIN:
             return "names cannot be looked up just now"
         return "there is no host of that name"
-    # Of a host with several addresses the text alone has the numbers.
+    # For a host with several addresses only the text has the error numbers.
     found = re.findall(r"\[Errno (\d+)\]", str(error))
     numbers = {int(number) for number in found}
     if error.errno is not None:

@@ -1,4 +1,4 @@
-"""One connection to a server, as messages: frames in, frames out, any byte is life."""
+"""One connection to a server: encodes and decodes its frames, and answers pings."""
 
 import asyncio
 import contextlib
@@ -32,15 +32,15 @@ _CLOSE_SECONDS = 2.0
 
 
 class Connection:
-    """A connection whose server said hello; made by ``client.net.connect.connect``.
+    """A connection that has the server's hello; made by ``client.net.connect.connect``.
 
     Attributes:
-        hello: What the server said first.
+        hello: The server's hello.
         certificate: The server's certificate (DER) where the connection is TLS.
-        fingerprint: Of the key in it.
+        fingerprint: Of the key in the certificate.
         is_private: Whether secrets may be sent: TLS, a Unix socket, or loopback.
-        closing: What the server said before it hung up.
-        heard: Set whenever anything at all arrives.
+        closing: The server's ``closing``, if it sent one before it hung up.
+        heard: Set whenever any byte arrives: the server is alive.
         max_body_bytes: The longest body that the server takes.
     """
 
@@ -68,13 +68,13 @@ class Connection:
         self._last_id = 0
 
     async def receive(self) -> list[ServerMessage]:
-        """Return the messages that came, at least one.
+        """Wait for messages and return those that arrived, at least one.
 
         Pings are answered here. Cancelling loses nothing.
 
         Raises:
             ConnectError: The server hung up, or the network failed.
-            PeerError: What it sends is not our protocol.
+            PeerError: What it sends is not the protocol.
         """
         while not self._pending:
             try:
@@ -90,10 +90,11 @@ class Connection:
         return found
 
     async def hello_from_server(self) -> Hello:
-        """Wait for the first message and return it.
+        """Wait for the server's hello and return it.
 
         Raises:
-            PeerError: It is something else.
+            PeerError: The first message is something else, or the hello is of another
+                version of the protocol.
         """
         found = await self.receive()
         self._pending.extend(found[1:])
@@ -172,9 +173,9 @@ class Connection:
 
     @property
     def transport(self) -> asyncio.Transport:
-        """What is below: for who takes the connection over, to move a file on it.
+        """The transport, for a caller that takes the connection over to move a file.
 
-        From then on nothing here may be used but ``abort``.
+        From then on only ``abort`` may be used here.
         """
         return self._writer.transport  # type: ignore[return-value]
 

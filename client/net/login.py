@@ -1,7 +1,7 @@
-"""Proving who one is: SCRAM with a password, or the token of an earlier login.
+"""Login and registration: SCRAM with a password, or the token of an earlier login.
 
 The password never leaves this device: SCRAM proves that we know it, and that the server
-does (RFC 5802, RFC 7677). There is no falling back to anything weaker.
+does (RFC 5802, RFC 7677). There is no fallback to anything weaker.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ LOGIN_SECONDS = 30.0
 
 
 class Introduction(Struct, frozen=True, kw_only=True):
-    """What a login says besides the proof.
+    """What a login sends besides the proof.
 
     Attributes:
         device: A name for this device, shown in the list of logins.
@@ -47,9 +47,10 @@ async def log_in(
 
     Raises:
         AuthFailedError: Wrong name or password.
-        ServerProofError: The server did not prove itself: it may be another.
+        ServerProofError: The server did not prove that it knows the password: it may be
+            another one.
         PeerError: The server offers no SCRAM.
-        BadNameError: Such a name cannot be.
+        BadNameError: The name is not valid.
         ChatError: The server refused for another reason (rate_limited …).
         ConnectError: The connection broke.
     """
@@ -79,11 +80,12 @@ async def log_in(
 async def log_in_by_token(
     connection: Connection, user: str, token: str, say: Introduction | None = None
 ) -> Ready:
-    """Log in with the token that an earlier login was given.
+    """Log in with the token that an earlier login received.
 
     Raises:
-        InsecureError: The connection would show the token to others.
-        AuthFailedError: The token is not valid any more, or another user's.
+        InsecureError: Others could read the token on this connection.
+        AuthFailedError: The token is not valid any more.
+        NotAllowedError: The token is another user's.
         ConnectError: The connection broke.
     """
     say = say or Introduction()
@@ -107,11 +109,11 @@ async def log_in_by_token(
 async def register(
     connection: Connection, user: str, password: str, invite: str | None = None
 ) -> str:
-    """Make an account; return its canonical name. It is not logged in by that.
+    """Register an account and return its canonical name; this does not log in.
 
     Raises:
-        InsecureError: The connection would show the password to others.
-        BadNameError: Such a name cannot be.
+        InsecureError: Others could read the password on this connection.
+        BadNameError: The name is not valid.
         ChatError: The server refused: name_taken, weak_password, bad_invite …
         ConnectError: The connection broke.
     """
@@ -122,7 +124,7 @@ async def register(
 
 
 def _begin(connection: Connection, user: str, password: str) -> "Exchange":
-    # Not at the top: with a remembered login it is not needed, and it loads much.
+    # Not at the top: it imports much, and a remembered login does not need it.
     from client.net.scram import Exchange
 
     offered, certificate = connection.hello.auth, connection.certificate

@@ -1,4 +1,4 @@
-"""Whether trying again may help, and when: for the link and for transfers."""
+"""Retry policy of the link and of transfers: which errors pass, and the back-off."""
 
 import random
 
@@ -15,9 +15,9 @@ def is_passing(error: Exception) -> bool:
 
 
 def backoff_seconds(error: Exception, failures: int, timing: Timing) -> float:
-    """Return how long to wait, with jitter so that not all come back at once.
+    """Return how long to wait, with jitter so that not all clients return at once.
 
-    What the server asked for is the least.
+    It is never less than what the server asked for.
     """
     seconds = min(timing.backoff_first * 2.0**failures, timing.backoff_max)
     seconds *= random.uniform(0.5, 1.0)  # noqa: S311

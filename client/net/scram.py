@@ -1,4 +1,4 @@
-"""The client's side of SCRAM (RFC 5802, RFC 7677); with TLS, bound to the channel.
+"""The client side of SCRAM (RFC 5802, RFC 7677), with channel binding over TLS.
 
 Only a login with a password needs this, and what it imports takes some 0.1 s to load:
 ``client.net.login`` imports it in a thread, when it is needed.
@@ -19,7 +19,7 @@ SCRAM_PLUS = "SCRAM-SHA-256-PLUS"
 
 
 class Exchange:
-    """One login by a password: what is said, and that the server knows it too.
+    """One SCRAM login: the client's messages, and the check of the server's proof.
 
     Args:
         offered: The mechanisms that the server offers.
@@ -32,7 +32,7 @@ class Exchange:
 
     Raises:
         PeerError: The server offers no SCRAM.
-        NotAllowedError: Such a password cannot be used.
+        NotAllowedError: The password cannot be used.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Exchange:
             self.mechanism = SCRAM_PLUS
         elif SCRAM in offered:
             # With a binding at hand this tells the server that we could have used it,
-            # so that it notices if somebody took -PLUS out of its hello.
+            # so that it notices if -PLUS was taken out of its hello on the way.
             self.mechanism = SCRAM
         else:
             raise PeerError(
@@ -59,15 +59,15 @@ class Exchange:
             raise NotAllowedError(f"that password cannot be used: {error}") from error
 
     def first(self) -> str:
-        """Return what is said first."""
+        """Return the client-first message."""
         first: str = self._scram.get_client_first()
         return first
 
     def proof(self, challenge: str) -> str:
-        """Return the proof that the server asks for; this takes some 0.2 s.
+        """Return the client-final message, with the proof; this takes some 0.2 s.
 
         Raises:
-            ServerProofError: It is no challenge to what was said first.
+            ServerProofError: The challenge does not answer the first message.
         """
         try:
             self._scram.set_server_first(challenge)
@@ -79,10 +79,10 @@ class Exchange:
         return proof
 
     def check(self, final: str) -> None:
-        """Check the server's own proof.
+        """Check the server-final message, with the server's own proof.
 
         Raises:
-            ServerProofError: It does not know the password.
+            ServerProofError: The server does not know the password.
         """
         try:
             self._scram.set_server_final(final)

@@ -1,4 +1,4 @@
-"""One logged-in connection: requests, many at once, pings, and pushes."""
+"""One logged-in connection: many requests at once, pushes, and pings."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -15,15 +15,15 @@ Reply = Callable[[ServerMessage], None]
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """How long the link waits for what, in seconds.
+    """Timeouts and intervals of the link, in seconds.
 
     Attributes:
-        connect: For a connection, its TLS and the server's hello.
-        ping: Between two pings.
-        dead: Without a byte after a ping, until the link is called dead.
-        backoff_first: Before the first new attempt.
-        backoff_max: Before any attempt, unless the server said more.
-        typing: Between two signs of typing in one chat.
+        connect: Timeout for connecting, TLS and the server's hello.
+        ping: Pause between two pings.
+        dead: How long no byte may arrive after a ping until the link counts as dead.
+        backoff_first: Longest wait before the first new attempt.
+        backoff_max: Longest wait before any attempt, unless the server asks for more.
+        typing: Least time between two typing signals in one chat.
     """
 
     connect: float = 10.0
@@ -35,12 +35,12 @@ class Timing(Struct, frozen=True, kw_only=True):
 
 
 class Session:
-    """Everything that ends with the connection.
+    """The requests, pushes and pings of one connection; ends with it.
 
     Args:
         connection: Logged in.
         on_message: Called with each push, in order.
-        on_batch: Called when all that came at once was handed over.
+        on_batch: Called when all messages that arrived at once were handled.
         on_round_trip: Called with each measured round trip, in milliseconds.
         timing: For the pings.
         max_requests: How many requests may be unanswered at once; more wait.
@@ -67,7 +67,7 @@ class Session:
         self._is_over = False
 
     async def run(self, *others: Coroutine[Any, Any, None]) -> None:
-        """Read, ping and run what else belongs to the connection, until one fails.
+        """Read, ping and run ``others``, until one of these fails or returns.
 
         Raises:
             ConnectError: The connection broke, or the link is dead.
@@ -110,7 +110,7 @@ class Session:
     def post(self, request: Request, on_reply: Reply) -> None:
         """Send a request now; ``on_reply`` gets its reply, in order with the pushes.
 
-        It is never called if the connection breaks before.
+        It is never called if the connection breaks first.
 
         Raises:
             TooLargeError: The request does not fit into a frame.
@@ -120,7 +120,7 @@ class Session:
         self._replies[id_] = on_reply
 
     def tell(self, request: Request) -> None:
-        """Send a request that has no reply; a refusal is not wanted either."""
+        """Send a request that has no reply; a refusal is not reported either."""
         self.connection.send_without_id(request)
 
     async def _read(self) -> None:

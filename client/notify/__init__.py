@@ -1,1 +1,1 @@
-"""Notifications: which entries are worth one, and how it is delivered."""
+"""Notifications: which messages get one, and how it is delivered."""

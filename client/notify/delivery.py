@@ -1,7 +1,8 @@
-"""How it rings: the terminal's bell and notifications, one's own program, the title.
+"""Delivery of notifications: the terminal's bell, its own notifications, a program.
 
-What others wrote comes here clean, on one line and short. A program gets it as single
-arguments and on its input; no shell ever sees it.
+The terminal's title is set here as well. What others wrote comes here clean, on one
+line and short. A program gets it as single arguments and on its input; no shell ever
+sees it.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from client.notify.notifier import Alert
 from client.terminal.multiplexers import multiplexer, pass_through
 
 PROGRAM_SECONDS = 10.0
-"""For so long a program may run; then it is ended."""
+"""How long a program may run before it is killed."""
 
 CLOSE_SECONDS = 1.0
 MAX_TITLE = 120
@@ -27,19 +28,19 @@ Way = Literal["9", "777"]
 
 _BEL = "\a"
 _ESC = "\x1b"
-# What begins like this is a command to some terminals, not a text.
+# Some terminals take a text that begins like this for a command.
 _is_command = re.compile(r"\d+(?:;|$)").match
 _places = re.compile(rf"\{{({'|'.join(PLACES)})\}}")
 
 
 class AlertDelivery:
-    """Rings in all ways that are wanted.
+    """Delivers notifications in all ways that are configured.
 
     Args:
         config: Which ways are wanted.
-        write: Writes to the terminal at once, as it is; None if there is none.
-        environment: Says which terminal it is.
-        on_trouble: Told, once, why one's own program cannot be run.
+        write: Writes to the terminal at once, unchanged; None if there is none.
+        environment: Of the process; it tells which terminal it is.
+        on_trouble: Called, once, with the reason why the user's program cannot be run.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class AlertDelivery:
         self._program = Program(config.command, on_trouble)
 
     def ring(self, alert: Alert) -> None:
-        """Ring, without waiting for anything."""
+        """Deliver a notification, without waiting for anything."""
         if self._write is not None:
             shown = _BEL if self._has_bell else ""
             if self._way is not None:
@@ -67,12 +68,12 @@ class AlertDelivery:
         self._program.run(alert)
 
     async def close(self) -> None:
-        """Wait a moment for a program that runs, then end it."""
+        """Wait a moment for a program that runs, then kill it."""
         await self._program.close()
 
 
 def osc_way(wanted: str, environment: Mapping[str, str]) -> Way | None:
-    """Return the way in which the terminal shows notifications, None if not known.
+    """Return which OSC notifications the terminal supports, None if not known.
 
     Args:
         wanted: ``auto``, ``9``, ``777`` or ``off``.
@@ -81,7 +82,7 @@ def osc_way(wanted: str, environment: Mapping[str, str]) -> Way | None:
     if wanted == "9" or wanted == "777":
         return "777" if wanted == "777" else "9"
     if wanted != "auto" or multiplexer(environment) is not None:
-        # Which terminal is behind a multiplexer cannot be known.
+        # The terminal behind a multiplexer cannot be known.
         return None
     term = environment.get("TERM", "")
     program = environment.get("TERM_PROGRAM", "").lower()
@@ -95,7 +96,7 @@ def osc_way(wanted: str, environment: Mapping[str, str]) -> Way | None:
 
 
 def osc(alert: Alert, way: Way) -> str:
-    """Return the sequence that lets a terminal show a notification."""
+    """Return the sequence that has a terminal show a notification."""
     title, text = clean(alert.title), clean(alert.text)
     if way == "777":
         # A semicolon would end the title.
@@ -107,15 +108,15 @@ def osc(alert: Alert, way: Way) -> str:
 
 
 class Title:
-    """The terminal's title, which is put back at the end.
+    """The terminal's title, which is restored at the end.
 
-    Inside of tmux it is the title of the pane. Screen has none of a window that could
-    be put back, so there it is that of the terminal around it. Where nobody would see
-    it, it is left alone.
+    Inside of tmux it is the title of the pane. A title of a window of GNU screen could
+    not be restored, so there it is that of the terminal around it. A terminal without
+    titles is left alone.
 
     Args:
-        write: Writes to the terminal at once, as it is.
-        environment: Says which terminal it is.
+        write: Writes to the terminal at once, unchanged.
+        environment: Of the process; it tells which terminal it is.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class Title:
         self._write(f"{keep}{_ESC}]2;{text}{_BEL}")
 
     def restore(self) -> None:
-        """Put the old title back."""
+        """Restore the old title."""
         if self._shown is not None:
             self._shown = None
             self._write(f"{_ESC}[23;2t")
@@ -152,13 +153,13 @@ class Title:
 
 
 class Program:
-    """One's own program, run for each notification, at most one at a time.
+    """The user's program, run for each notification, one at a time.
 
-    What comes while it runs is one notification afterwards.
+    Notifications that come while it runs are joined into one afterwards.
 
     Args:
         command: Program and arguments; empty for none.
-        on_trouble: Told, once, why it cannot be run.
+        on_trouble: Called, once, with the reason why it cannot be run.
     """
 
     def __init__(
@@ -171,7 +172,7 @@ class Program:
         self._task: asyncio.Task[None] | None = None
 
     def run(self, alert: Alert) -> None:
-        """Run it soon, without waiting for it."""
+        """Run it for a notification, without waiting for it."""
         if not self._command:
             return
         self._next = alert if self._next is None else _join(self._next, alert)
@@ -180,16 +181,16 @@ class Program:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it neither runs nor is about to."""
+        """Whether it is neither running nor about to."""
         return self._task is None
 
     async def idle(self) -> None:
-        """Wait until it has run for all that came."""
+        """Wait until it has run for all notifications."""
         if self._task is not None:
             await asyncio.wait((self._task,))
 
     async def close(self) -> None:
-        """Wait a moment for what runs, then end it."""
+        """Drop what waits; wait a moment for what runs, then kill it."""
         self._next = None
         if self._task is not None:
             await asyncio.wait((self._task,), timeout=CLOSE_SECONDS)
@@ -239,9 +240,9 @@ class Program:
 
 
 def fill(argument: str, alert: Alert) -> str:
-    """Return an argument with what is notified in its places.
+    """Return an argument with its placeholders replaced.
 
-    What others wrote never becomes the beginning of an option.
+    Text from others never becomes the beginning of an option.
     """
     values = {
         "title": alert.title,

@@ -1,10 +1,11 @@
-"""What one is notified of: each message once, and only what is wanted.
+"""Decides which messages the user is notified of: each once, and only if wanted.
 
-The notifier is told of every change of the model. A message rings if it is for oneself
-(one's name, or a direct chat) or if everything in its chat is wanted, unless it is in
-front of one's eyes, was read on another device meanwhile, or rang before: the highest
-seq that rang in each chat is kept on disk, so that neither a reconnect nor a restart
-nor a second terminal rings again. How it rings is not decided here.
+The notifier is called with every change of the model. A message notifies if it is for
+the user (a mention, or in a direct chat) or if everything in its chat is wanted, unless
+the user is looking at it, has read it on another device meanwhile, or was notified of
+it before: the highest seq notified in each chat is kept on disk, so that neither a
+reconnect nor a restart nor a second terminal notifies again. How a notification is
+delivered is decided in ``delivery``.
 """
 
 import asyncio
@@ -25,11 +26,11 @@ from client.storage.json_file import JsonFile
 from client.text.entries import excerpt, gist
 
 GATHER_SECONDS = 0.2
-"""For so long messages are gathered into one notification."""
+"""How long messages are gathered into one notification."""
 
 WATCH_SECONDS = 30.0
-"""For so long after a key somebody is taken to look at the screen, if the terminal does
-not say."""
+"""How long after a key the user is taken to look at the screen, if the terminal does
+not report its focus."""
 
 MAX_TEXT_CELLS = 200
 MAX_TITLE_CELLS = 80
@@ -40,8 +41,8 @@ class Alert(Struct, frozen=True, kw_only=True):
 
     Attributes:
         chat: The address of the newest message's chat.
-        sender: Who wrote that message.
-        title: Who and where, or how many messages there are.
+        sender: The sender of that message.
+        title: The sender and the chat, or how many messages there are.
         text: What was written.
         count: How many messages it is about.
     """
@@ -54,7 +55,7 @@ class Alert(Struct, frozen=True, kw_only=True):
 
 
 def is_wanted(entry: Entry, rule: Rule, me: str, is_mention: bool) -> bool:
-    """Whether one wants to be notified of an entry, going by the rule of its chat."""
+    """Whether the user wants to be notified of an entry, by the rule of its chat."""
     if not entry.is_talk or entry.is_deleted or entry.sender == me:
         return False
     if rule == "mentions":
@@ -88,8 +89,8 @@ def make_alert(entries: Sequence[Entry]) -> Alert:
 def title_text(model: Model, config: ClientConfig, current: str | None) -> str:
     """Return what the terminal's title should be: ``(3) #ops - chat``.
 
-    The number is of what one is notified of and has not read; a star stands for things
-    unread that are not for oneself. "" if no title is wanted.
+    The number counts unread messages that the user is notified of; a star stands for
+    other unread messages. "" if no title is wanted.
     """
     if not config.notify.title:
         return ""
@@ -114,7 +115,7 @@ def _wanted_unread(chat: Chat, rule: Rule) -> int:
 
 
 class _Log(Struct):
-    # A log that begins anew counts its seqs anew.
+    # A new log starts its seqs anew, so those of another log do not count.
     id: str = ""
     rung: dict[str, int] = field(default_factory=dict)
 
@@ -125,12 +126,12 @@ class _File(Struct):
 
 
 class Notified:
-    """The highest seq that rang in each chat of one user, for all processes.
+    """The highest seq notified in each chat of one user, shared by all processes.
 
     Args:
         path: The file; None keeps it in memory alone.
-        server: As settings know it.
-        user: Whose chats they are.
+        server: The server, as the saved logins name it.
+        user: The user of the chats.
     """
 
     def __init__(self, path: Path | None, server: str, user: str) -> None:
@@ -141,18 +142,18 @@ class Notified:
     def claim(
         self, log: str, seqs: Mapping[str, Sequence[int]], read: Mapping[str, int]
     ) -> set[tuple[str, int]]:
-        """Return those that did not ring yet, and note that they do now.
+        """Return the seqs that were not notified yet, and record them as notified.
 
         It blocks for the disk, and for other processes that do the same.
 
         Args:
             log: The id of the server's log.
-            seqs: By chat, what is to ring.
-            read: By chat, one's own cursor; what is not above it never rings, so it
+            seqs: By chat, the seqs to notify of.
+            read: By chat, the user's cursor; what is not above it never notifies, so it
                 need not be remembered.
 
         Raises:
-            LinkError: The file is damaged; nothing is noted.
+            LinkError: The file is damaged; nothing is recorded.
             OSError: It cannot be written.
         """
         fresh: set[tuple[str, int]] = set()
@@ -174,16 +175,16 @@ class Notified:
 
 
 class Notifier:
-    """Decides what rings, and lets it ring.
+    """Turns changes of the model into notifications.
 
     Args:
-        model: What is known of chats and people.
-        config: Of which chats one wants to know.
+        model: The chats and their cursors.
+        config: Which chats the user wants to be notified of.
         ring: Called with each notification.
-        front: Returns the address of the chat that is in front, if one is.
-        notified: What rang before.
+        front: Returns the address of the chat on the screen, if there is one.
+        notified: What was notified before.
         now: A steady clock, in seconds.
-        gather_seconds: For how long messages are gathered into one notification.
+        gather_seconds: How long messages are gathered into one notification.
     """
 
     def __init__(
@@ -211,15 +212,15 @@ class Notifier:
         self._task: asyncio.Task[None] | None = None
 
     def focus_changed(self, has_focus: bool) -> None:
-        """Note that the terminal got or lost the focus, as it says itself."""
+        """Record that the terminal got or lost the focus, as it reports itself."""
         self._has_focus = has_focus
 
     def active(self) -> None:
-        """Note that a key was pressed: somebody is there."""
+        """Record that a key was pressed: the user is active."""
         self._active_at = self._now()
 
     def is_watched(self, chat: str) -> bool:
-        """Whether somebody looks at a chat, as far as can be known."""
+        """Whether the user is looking at a chat, as far as can be known."""
         if chat != self._front():
             return False
         if self._has_focus is not None:
@@ -227,7 +228,7 @@ class Notifier:
         return self._now() - self._active_at < WATCH_SECONDS
 
     def changed(self, change: Change) -> None:
-        """Take in a change of the model."""
+        """Handle a change of the model."""
         match change:
             case EntriesAdded(origin="live" | "backlog"):
                 for entry in change.entries:
@@ -244,17 +245,17 @@ class Notifier:
                 pass
 
     async def idle(self) -> None:
-        """Let ring now what is gathered, and wait until that is done."""
+        """Notify now of what is gathered, and wait until that is done."""
         while self._timer is not None or self._task is not None:
             if self._timer is not None:
                 self._timer.cancel()
                 self._flush()
             if self._task is not None:
-                # To await a task that is done would not let its callback run.
+                # Awaiting a task that is done would not let its callback run.
                 await asyncio.wait([self._task])
 
     async def close(self) -> None:
-        """Let nothing ring any more."""
+        """Drop what is gathered, and wait for what is being notified."""
         self._pending.clear()
         await self.idle()
 
@@ -301,7 +302,7 @@ class Notifier:
                 self._notified.claim, self._model.log, seqs, read
             )
         except (LinkError, OSError):
-            # Better twice than never.
+            # Better to notify twice than never.
             fresh = {(entry.chat, entry.seq) for entry in entries}
         entries = [entry for entry in entries if (entry.chat, entry.seq) in fresh]
         if entries:

@@ -1,1 +1,1 @@
-"""Plain mode: nothing but lines, for screen readers and pipes."""
+"""Plain mode: the frontend for screen readers and pipes, nothing but lines."""

@@ -1,9 +1,9 @@
-"""Plain mode: lines go in and lines come out, for screen readers and for pipes.
+"""Plain mode: reads lines and writes lines, for screen readers and pipes.
 
 Nothing is ever drawn, moved or coloured: each event is one line below all that came
 before. What is typed is edited by the terminal itself, and read as whole lines; there
-is no prompt. The commands are those of all faces. Where nobody takes the lines that
-come out, the program waits, and so does the server: nothing piles up, nothing is lost.
+is no prompt. The commands are those of all frontends. While the output is not read, the
+program blocks, and so the server has to wait: nothing piles up, nothing is lost.
 """
 
 import asyncio
@@ -32,27 +32,28 @@ from client.storage.preferences import Preferences
 from client.text.styles import Line
 
 DRAIN_SECONDS = 10.0
-"""For so long the end of the input waits until all messages are sent."""
+"""How long to wait, at the end of the input, until all messages are sent."""
 
 _ROWS = 16  # so that ten messages are read out when a chat is opened
 
 
 class PlainMode:
-    """The face: lines in, lines out.
+    """The plain-mode frontend: lines in, lines out.
 
     Args:
         make_link: Makes the link, which is started and closed here.
         server: The server's address as preferences know it.
-        preferences: Of this device.
-        room: A room to be entered once online, as a join link asks for.
+        preferences: This device's.
+        room: A room to join once online, as a join link asks for.
         config: What ``client.toml`` says.
-        notified: What one was notified of before; None notifies of nothing.
+        notified: What the user was notified of before; None turns notifications off.
         input: Where lines come from.
         write: Writes text at once.
-        is_terminal: Whether somebody hears the bell, and presses Ctrl+C by mistake.
+        is_terminal: Whether the output is a terminal: a user hears the bell there, and
+            may press Ctrl+C by mistake. None finds out.
 
     Attributes:
-        workspace: What is in front of the person.
+        workspace: What commands act on.
     """
 
     columns = 0
@@ -85,13 +86,14 @@ class PlainMode:
         self._interrupts = Interrupts(self.workspace)
         self._opening: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
-        # Set as soon as it is known whether the server is there.
+        # Set once the chats are synced and ``room`` is joined, or the server was not
+        # reached: lines of the input are executed from then on.
         self._settled = asyncio.Event()
         self._moved = asyncio.Event()
         self._error: Exception | None = None
         config = config or ClientConfig()
         self._delivery = AlertDelivery(
-            # Of all that a terminal can do, it only rings here.
+            # Of all that a terminal can do, only the bell is used here.
             msgspec.structs.replace(config.notify, osc="off"),
             self._put if is_terminal else None,
             {},
@@ -107,11 +109,11 @@ class PlainMode:
                 notified=notified,
             )
 
-    # What a workspace needs of its face -----------------------------------------------
+    # The Frontend of the workspace ----------------------------------------------------
 
     def show(self, lines: Iterable[Line]) -> None:
         """Write lines below those that were written before."""
-        # Everything is clean already; this is the promise that no escape is written.
+        # Everything is clean already; this guarantees that no escape is ever written.
         texts = (clean(shown_text(line)) for line in lines)
         self._put("".join(f"{text}\n" for text in texts if text))
 
@@ -123,7 +125,7 @@ class PlainMode:
         """Do nothing: what was written stays."""
 
     def quit(self) -> None:
-        """End the program, in good order."""
+        """End the program cleanly."""
         if not self._over.is_set():
             for said in left_for_next_time(self._link):
                 self.workspace.say(said)
@@ -132,7 +134,7 @@ class PlainMode:
     # Running --------------------------------------------------------------------------
 
     async def run(self) -> Exception | None:
-        """Run until the person quits; return what stopped the link, if that was why."""
+        """Run until the user quits; return what stopped the link, if that was why."""
         self._open_last()
         self._link.start()
         self._transcript.begin()
@@ -164,7 +166,7 @@ class PlainMode:
             self._open(last, is_read=False)
 
     async def _work(self) -> None:
-        # A line that is there at the start is to find the chats there as well.
+        # A line that is there at the start has to find the chats synced.
         await self._settled.wait()
         await self._opened()
         while True:
@@ -184,7 +186,7 @@ class PlainMode:
         self.quit()
 
     async def _opened(self) -> None:
-        # So that what is said of one line comes before what is said of the next.
+        # So that the output of one line comes before that of the next.
         await asyncio.gather(*self._opening, return_exceptions=True)
 
     async def _drain(self) -> None:
@@ -192,8 +194,8 @@ class PlainMode:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._while(self._is_waiting)
         if not self._is_terminal:
-            # Whoever pipes in that a file is to be sent wants it sent, however long
-            # that takes; whoever ends the input at a terminal wants to go.
+            # A script that pipes in /send wants the file sent, however long that takes;
+            # a user who ends the input at a terminal wants to leave.
             await self._while(self._is_moving)
 
     async def _while(self, is_so: Callable[[], bool]) -> None:
@@ -254,7 +256,7 @@ class PlainMode:
         try:
             self._write(text)
         except OSError:
-            # Nobody reads any more.
+            # The reader of the output is gone.
             self._over.set()
 
 
@@ -262,9 +264,10 @@ def write_to_stdout(text: str) -> None:
     """Write text at once, in the encoding of the terminal.
 
     Raises:
-        OSError: Nobody reads it.
+        OSError: The reader is gone.
     """
     data = text.encode(sys.stdout.encoding or "utf-8", "replace")
     while data:
-        # Past the buffer, in which a line would be left for the end if nobody reads.
+        # Past Python's buffer: a line would stay in it until the exit if the reader is
+        # gone.
         data = data[os.write(sys.stdout.fileno(), data) :]

@@ -1,7 +1,7 @@
-"""Lines from a terminal, a pipe or a file, without ever holding the event loop.
+"""Line input from a terminal, a pipe or a file, without ever blocking the event loop.
 
 A thread reads, since a file cannot be waited for and a terminal made non-blocking would
-be so for everybody who shares it. It reads on only while somebody takes the lines, so
+be so for every process that shares it. It reads on only while the lines are taken, so
 memory is bounded whatever is piped in.
 """
 
@@ -21,18 +21,18 @@ _CHUNK_BYTES = 65_536
 
 
 class BadLineError(Exception):
-    """A line that cannot be used; the text says why."""
+    """A line cannot be used; the text says why."""
 
 
 class Lines:
-    """Cuts bytes into lines of text, whatever pieces they come in."""
+    """Splits bytes into lines of text, however they were chunked."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
         self._is_skipping = False
 
     def feed(self, data: bytes) -> Iterator[str | BadLineError]:
-        """Yield the lines that ``data`` completes, without their ends."""
+        """Yield the lines that ``data`` completes, without line ends."""
         for part in data.splitlines(keepends=True):
             is_whole = part.endswith(b"\n")
             if not self._is_skipping:
@@ -44,7 +44,7 @@ class Lines:
                 yield self._take()
 
     def end(self) -> Iterator[str | BadLineError]:
-        """Yield what came after the last end of a line, if anything did."""
+        """Yield what came after the last line end, if anything did."""
         if self._rest or self._is_skipping:
             yield self._take()
 
@@ -72,12 +72,12 @@ class LineInput:
     ) -> None:
         self._handle = handle
         self._read = read
-        # A full queue holds the thread up; None is the end.
+        # A full queue blocks the thread; None is the end of the input.
         self._queue: queue.Queue[str | BadLineError | None] = queue.Queue(MAX_WAITING)
         self._is_there = asyncio.Event()
 
     def start(self) -> None:
-        """Begin to read, in a thread that ends with the input or the program."""
+        """Start to read, in a thread that ends with the input or the program."""
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._work, args=(loop,), daemon=True).start()
 
@@ -85,7 +85,7 @@ class LineInput:
         """Return the next line, None at the end of the input.
 
         Raises:
-            BadLineError: The line cannot be used; the next one may.
+            BadLineError: The line cannot be used; later ones can be read all the same.
         """
         while True:
             try:

@@ -1,8 +1,8 @@
-"""Entries and what the program says as single lines: first who, and then what.
+"""Plain-mode rendering: an entry or a notice as one line, first who, then what.
 
-For those who hear what is written: nothing is aligned, nothing stands for itself by its
-colour or its place, and a text of several lines is one line all the same, so that no
-line can be taken for somebody else's.
+For users who hear the output: nothing is aligned, nothing has a meaning by its colour
+or its place alone, and a text of several lines becomes one line, so that no part of it
+can be taken for another user's message.
 """
 
 import re
@@ -19,7 +19,7 @@ _LINE_END = " / "
 
 
 def one_line(text: str) -> str:
-    """Return text of any number of lines as one line, clean."""
+    """Return a text of any number of lines as one line, clean."""
     parts = clean(text, is_multiline=True).split("\n")
     return _LINE_END.join(part.strip() for part in parts if part.strip())
 
@@ -27,7 +27,7 @@ def one_line(text: str) -> str:
 def entry_line(
     entry: Entry, *, is_named: bool = False, mark: str = "", quoted: Entry | None = None
 ) -> str:
-    """Return an entry as one line: who, where if that is not here, and what."""
+    """Return an entry as one line: who, with ``is_named`` where, and what."""
     who, chat = clean(entry.sender), clean(entry.chat)
     if not entry.is_talk:
         event = event_text(entry)
@@ -61,7 +61,7 @@ def _text(entry: Entry, quoted: Entry | None) -> str:
 
 
 def shown_text(line: Line) -> str:
-    """Return a line of a command as text, without what is there only for the eye."""
+    """Return an output line as text, without what is there only for the eye."""
     if any(style == "class:divider" for style, _ in line):
         return plain(line).strip("─ ")
     if any(style == _WRITTEN for style, _ in line):
@@ -75,27 +75,27 @@ def _narrow(text: str) -> str:
 
 
 class PlainWorkspace(Workspace):
-    """A workspace that says everything in plain lines."""
+    """A workspace that shows everything as plain lines."""
 
     def say(self, *texts: str) -> None:
-        """Show what the program has to say, a line for each text."""
+        """Show notices of the program, a line for each text."""
         self.frontend.show([(_WRITTEN, one_line(text))] for text in texts)
 
     def fail(self, text: str) -> None:
-        """Show what went wrong."""
+        """Show an error."""
         self.say(f"error: {text}")
 
     def lines_of(
         self, entry: Entry, *, is_named: bool = False, mark: str = ""
     ) -> list[Line]:
-        """Return an entry as it is shown here."""
+        """Return an entry as this workspace shows it."""
         chat = self.model.chats.get(entry.chat)
         quoted = chat.entry(entry.reply_to) if chat and entry.reply_to else None
         text = entry_line(entry, is_named=is_named, mark=mark, quoted=quoted)
         return [[(_WRITTEN, text)]]
 
     def lines_of_item(self, item: OutboxItem) -> list[Line]:
-        """Return something of one's own that waits or was refused, as it is shown."""
+        """Return an outbox item as this workspace shows it, with its state."""
         mark = ""
         if item.state == "refused":
             mark = f"(not sent: {item.reason or 'refused'})"

@@ -1,6 +1,6 @@
-"""What is kept on this device: its files and databases, each for their owner alone.
+"""The client's files and databases on this device, private to the user.
 
-``paths`` says where; ``json_file``, ``sqlite``, ``file_lock`` and ``deferred_file`` are
-the ways to keep something; ``cache``, ``outbox``, ``pins``, ``saved_logins`` and
-``preferences`` are what is kept.
+``paths`` says where they are; ``json_file``, ``sqlite``, ``file_lock`` and
+``deferred_file`` are how data is stored; ``cache``, ``outbox``, ``pins``,
+``saved_logins`` and ``preferences`` are what is stored.
 """

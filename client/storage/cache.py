@@ -1,8 +1,8 @@
-"""The cache: what this device has seen of the chats, so that a start shows it at once.
+"""The message cache: chats and entries in SQLite, so that a start shows them at once.
 
-Everything in it can be fetched again, so it never stands in the way: a damaged file is
-moved aside and a full disk only means that less is remembered. No list of what is
-missing is kept: the chain of ``prev`` tells (``client.model.chat``).
+Everything in it can be fetched again, so no error here is fatal: a damaged file is
+moved aside, and a full disk only means that less is cached. No list of gaps is kept:
+the chain of ``prev`` shows them (``client.model.chat``).
 
 The calls block, but each is one small transaction without waiting for the disk
 (``synchronous = NORMAL``): some tens of microseconds for a few entries. Several
@@ -59,24 +59,24 @@ MAX_SEARCHED = 100_000
 SEARCHED_AT_ONCE = 2_000
 
 CHECKPOINT_COMMITS = 500
-"""After so many a thread moves what was written from the log into the file."""
+"""After so many commits a thread moves the write-ahead log into the database."""
 
 _SEARCH = f"""
 SELECT * FROM ({_SELECT} WHERE chat = ? ORDER BY seq DESC LIMIT ?)
 WHERE kind IN ('text', 'action', 'file')
 AND (text {{like}} OR (kind = 'file' AND CAST(more AS TEXT) {{like}}))
 """  # noqa: S608
-# The first is quicker, the second knows the cases of more than ASCII.
+# The first is faster, the second ignores case beyond ASCII, too.
 _SEARCH_ASCII = _SEARCH.format(like=r"LIKE ? ESCAPE '\'")
 _SEARCH_ANY = _SEARCH.format(like="GLOB ?")
 
 
 class Cache:
-    """The device's memory of one user's chats at one server.
+    """The cached chats and entries of one user at one server.
 
     Args:
         path: The file; None keeps it in memory alone.
-        on_notice: Told, in a sentence, when the cache had to be given up.
+        on_notice: Called with a sentence when the cache cannot be used.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Cache:
         return str(found[0]) if found else ""
 
     def reset(self, log: str) -> None:
-        """Forget everything; what comes belongs to another log."""
+        """Delete everything; what follows belongs to another log."""
 
         def write(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM entries")
@@ -154,18 +154,18 @@ class Cache:
         return [_entry(row) for row in rows or []]
 
     def search(self, chat: str, text: str, count: int) -> list[Entry]:
-        """Return the newest talk of a chat that holds a text, newest first.
+        """Return the newest messages of a chat that contain a text, newest first.
 
-        Upper and lower case are the same. Of files the name counts too. Of a long chat
-        only the newest ``SEARCHED_AT_ONCE`` entries are looked at, so that it takes no
-        time; ``search_all`` looks at the others.
+        Case is ignored, and the names of files are searched too. Only the newest
+        ``SEARCHED_AT_ONCE`` entries are searched, so that this does not hold up the
+        event loop; ``search_all`` searches further back.
         """
         return (
             self._try(lambda db: _find(db, chat, text, count, SEARCHED_AT_ONCE)) or []
         )
 
     def search_all(self, chat: str, text: str, count: int) -> list[Entry]:
-        """Return the same of the newest ``MAX_SEARCHED``; to be called in a thread."""
+        """Search the newest ``MAX_SEARCHED`` entries; to be called in a thread."""
         if self._path is None:
             return (
                 self._try(lambda db: _find(db, chat, text, count, MAX_SEARCHED)) or []
@@ -175,10 +175,10 @@ class Cache:
             with contextlib.closing(sqlite3.connect(address, uri=True)) as db:
                 return _find(db, chat, text, count, MAX_SEARCHED)
         except sqlite3.Error:
-            return []  # whoever writes there finds out, and says so
+            return []  # the next access through ``_db`` meets it too, and reports it
 
     def has_more_to_search(self, chat: str) -> bool:
-        """Whether a chat has entries that ``search`` does not look at."""
+        """Whether a chat has entries that ``search`` does not reach."""
         found = self._try(
             lambda db: db.execute(
                 "SELECT 1 FROM entries WHERE chat = ? LIMIT 1 OFFSET ?",
@@ -193,7 +193,7 @@ class Cache:
         chats: Iterable[ChatRecord] = (),
         removed: Sequence[str] = (),
     ) -> None:
-        """Keep entries and chats, and forget the chats that were removed.
+        """Store entries and chats, and delete the chats that were removed.
 
         Of two versions of an entry the one with the higher ``rev`` stays.
         """
@@ -222,7 +222,7 @@ class Cache:
 
     def _open_path(self) -> sqlite3.Connection:
         db = open_database(self._path, _SCHEMA, _VERSION, "NORMAL")
-        # Else one commit in hundreds waits for the disk, and everything with it.
+        # Else one commit in hundreds waits for the disk, and the event loop with it.
         db.execute("PRAGMA wal_autocheckpoint = 0")
         return db
 

@@ -1,4 +1,4 @@
-"""A small file that follows what is in memory: soon, off the loop, and at the end."""
+"""A JSON file with deferred writes: soon after a change, in a thread, and on close."""
 
 import asyncio
 import re
@@ -17,11 +17,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 T = TypeVar("T", bound=msgspec.Struct)
 
 DELAY_SECONDS = 1.0
-"""Changes are gathered for so long; what a crash may lose."""
+"""How long changes are gathered; a crash may lose these."""
 
 
 def storable(text: str) -> str:
-    """Return a text with what UTF-8 cannot hold (halves of surrogates) replaced."""
+    """Return a text with lone surrogates, which UTF-8 cannot hold, replaced."""
     return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -33,9 +33,9 @@ class DeferredFile(Generic[T]):
     Args:
         path: Where it is; None keeps nothing.
         type_: What it holds.
-        what: What that is to people, in the plural, as in ``drafts``.
-        say: Told, in a sentence, when it cannot be read or written.
-        delay: In seconds.
+        what: What users call that, in the plural, as in ``drafts``.
+        say: Called with a sentence when it cannot be read or written.
+        delay: How long edits are gathered, in seconds.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class DeferredFile(Generic[T]):
         self._is_trouble_told = False
 
     def read(self) -> T:
-        """Return what the file holds; if it is damaged, nothing, and it is left alone.
+        """Return what the file holds; an empty value if it cannot be read.
 
-        What is changed is kept in memory alone then, until somebody mends the file.
+        Such a file is left as it is, for the user to repair: edits are not written.
         """
         try:
             return self._file.read()
@@ -72,7 +72,7 @@ class DeferredFile(Generic[T]):
             return self._type()
 
     def edit(self, key: str, edit: Callable[[T], None]) -> None:
-        """Have an edit made soon; one of the same key that was not made yet is dropped.
+        """Make an edit soon; it replaces one of the same key that was not made yet.
 
         Needs a running event loop.
         """
@@ -83,7 +83,7 @@ class DeferredFile(Generic[T]):
         self._wait()
 
     def close(self) -> None:
-        """Make all edits now; blocks for as long as the disk takes."""
+        """Write all edits now; blocks for as long as the disk takes."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -123,14 +123,14 @@ class DeferredFile(Generic[T]):
         writing, self._writing = self._writing, {}
         self._running = None
         if self._thread is None:
-            return  # closed meanwhile, which has seen to what is left
+            return  # closed meanwhile; ``close`` has written what was left
         error = done.exception()
         if error is None:
             self._is_trouble_told = False
             if self._edits:
                 self._wait()
         elif isinstance(error, LinkError | OSError):
-            # They are made together with the next.
+            # They are written together with the next ones.
             self._edits = {**writing, **self._edits}
             self._tell(error)
         else:

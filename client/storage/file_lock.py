@@ -1,4 +1,4 @@
-"""Locks between processes that the system releases when their holder dies."""
+"""File locks between processes; the system releases them when the holder dies."""
 
 import contextlib
 import os
@@ -31,7 +31,8 @@ class FileLock:
         """Take the lock; False if another process (or object) holds it.
 
         Args:
-            wait: Whether to wait for it instead; only for moments, this blocks.
+            wait: Whether to wait for it instead. This blocks: only where it is held
+                for moments.
         """
         make_private_folder(self.path.parent)
         handle = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
@@ -47,7 +48,8 @@ class FileLock:
         """Give the lock back; does nothing if it is not held.
 
         Args:
-            is_removed: Whether to remove the file too: only where nobody waits for it.
+            is_removed: Whether to remove the file too: only where no process waits for
+                it.
         """
         if self._handle is None:
             return

@@ -1,4 +1,4 @@
-"""Small JSON files of the client: read whole, replaced whole, never guessed at."""
+"""Small JSON files of the client: read and replaced whole; a damaged one is refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ class JsonFile(Generic[T]):
         self._value = type_()
 
     def read(self) -> T:
-        """Return what the file says now.
+        """Return what the file holds now.
 
         Raises:
             DamagedFileError: It is not what this program wrote.

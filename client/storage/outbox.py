@@ -1,4 +1,4 @@
-"""The outbox on disk: what one wrote stays here until the server has answered.
+"""The outbox on disk: a message stays here until the server has answered.
 
 Rows belong to the process that holds the lock file of their owner's name, so that two
 processes of one user never send the same row; the rows of a process that died are
@@ -61,11 +61,11 @@ class OutboxError(LinkError):
 
 
 class Outbox:
-    """The items of this process, oldest first; made by opening it.
+    """The outbox items of this process, oldest first; opens the file when made.
 
     Args:
         path: The file; None keeps the items in memory alone.
-        on_notice: Told, in a sentence, when something was wrong with the file.
+        on_notice: Called with a sentence when the file was damaged.
 
     Attributes:
         items: By id, in the order in which they were written.
@@ -92,7 +92,7 @@ class Outbox:
             raise OutboxError(f"the outbox {path} cannot be used: {error}") from error
 
     async def close(self) -> None:
-        """Write what is not written yet, and leave what is waiting to the next."""
+        """Write what is not written yet; waiting items stay for the next process."""
         while self._task is not None:
             await asyncio.shield(self._task)
         self._db.close()
@@ -107,10 +107,10 @@ class Outbox:
         reply_to: int | None = None,
         on_added: OnAdded | None = None,
     ) -> OutboxItem:
-        """Write a message down; when this returns it is on the disk.
+        """Store a message; when this returns it is on the disk.
 
-        Cancelling does not take it back. ``on_added`` is called with each item once it
-        is on the disk, in the order of the calls of this.
+        Cancelling does not withdraw it. ``on_added`` is called with the item once it is
+        on the disk, in the order of the calls of this.
 
         Raises:
             OutboxError: It could not be written.
@@ -129,15 +129,15 @@ class Outbox:
         return await asyncio.shield(done)
 
     def refuse(self, item: OutboxItem) -> None:
-        """Note that the server refused an item; the disk follows soon."""
+        """Record that the server refused an item; it is written soon."""
         self.items[item.id] = item
         self._push(_Job("update", item))
 
     def remove(self, item: OutboxItem) -> None:
         """Drop an item that was sent, or is not wanted any more.
 
-        The disk follows soon; if that fails the item is sent again with the same key,
-        which the server recognises.
+        The deletion is written soon; if that fails the item is sent again with the same
+        key, which the server recognises.
         """
         if self.items.pop(item.id, None) is not None:
             self._push(_Job("remove", item))
@@ -145,7 +145,7 @@ class Outbox:
     async def renew(
         self, item: OutboxItem, on_added: OnAdded | None = None
     ) -> OutboxItem:
-        """Write a refused item down again at the end, with a new key, as waiting."""
+        """Store a refused item again as waiting, at the end and with a new key."""
         self.remove(item)
         return await self.add(item.chat, item.text, item.kind, item.reply_to, on_added)
 
@@ -176,7 +176,7 @@ class Outbox:
             for job in jobs:
                 if job.done is not None:
                     job.done.set_exception(OutboxError(reason))
-                    # Whoever asked may have been cancelled meanwhile.
+                    # The caller may have been cancelled: then this alone retrieves it.
                     job.done.exception()
             return
         for job, item in written:
@@ -224,7 +224,7 @@ class Outbox:
             return
         db = self._db
         # Lock files are made and removed only under the lock of the database, so that
-        # nobody removes one which another process is about to hold.
+        # no process removes one that another is about to hold.
         db.execute("BEGIN IMMEDIATE")
         lock = self._lock = self._lock_of(self._prefix)
         if not lock.acquire():
@@ -246,7 +246,7 @@ class Outbox:
             self.items[item.id] = item
 
     def _owners(self) -> set[str]:
-        """Return all who have rows or a lock file."""
+        """Return all owners that have rows or a lock file."""
         assert self._path is not None
         rows = self._db.execute("SELECT DISTINCT owner FROM items").fetchall()
         start, end = f"{self._path.name}.", ".lock"

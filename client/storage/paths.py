@@ -1,4 +1,4 @@
-"""Where the client keeps things; how it writes them: private, never by halves."""
+"""The client's folders and files; private files, replaced atomically."""
 
 import contextlib
 import hashlib
@@ -18,10 +18,10 @@ class Paths(Struct, frozen=True):
     """The client's folders; ``CHAT_HOME`` puts all of them under one.
 
     Attributes:
-        config: What people write: settings.
+        config: What users write: settings.
         state: What must not be lost: pins, logins, the outbox, transfers, drafts.
-        cache: What can be fetched again: messages seen.
-        downloads: Where files are saved unless one says where.
+        cache: What can be fetched again: messages.
+        downloads: Where files are saved unless the user says where.
     """
 
     config: Path
@@ -45,7 +45,7 @@ class Paths(Struct, frozen=True):
 
     @classmethod
     def under(cls, home: Path) -> Self:
-        """Return folders that are all in one."""
+        """Return folders that are all below ``home``."""
         home = home.expanduser().absolute()
         return cls(home / "config", home / "state", home / "cache", home / "downloads")
 
@@ -64,23 +64,23 @@ class Paths(Struct, frozen=True):
         return self.state / "outbox" / f"{_file_name(server, user)}.db"
 
     def transfers(self, server: str, user: str) -> Path:
-        """Return the journal of a user's files on their way to and from a server."""
+        """Return the journal of a user's transfers at a server."""
         return self.state / "transfers" / f"{_file_name(server, user)}.db"
 
     def spool(self, server: str, user: str) -> Path:
-        """Return the folder of what a user sends that is not a file by itself."""
+        """Return the folder for copies of streams that a user uploads to a server."""
         return self.state / "spool" / _file_name(server, user)
 
     def drafts(self, server: str, user: str) -> Path:
-        """Return the file of what a user has begun to write at a server."""
+        """Return the file of a user's drafts at a server."""
         return self.state / "drafts" / f"{_file_name(server, user)}.json"
 
     def typed(self, server: str, user: str) -> Path:
-        """Return the file of what a user has written before at a server."""
+        """Return the file of a user's input history at a server."""
         return self.state / "typed" / f"{_file_name(server, user)}.json"
 
     def messages(self, server: str, user: str) -> Path:
-        """Return the cache of a user at a server."""
+        """Return the message cache of a user at a server."""
         return self.cache / "messages" / f"{_file_name(server, user)}.db"
 
 
@@ -100,7 +100,7 @@ def make_private_file(path: Path) -> None:
 
 
 def replace_private(path: Path, data: bytes) -> None:
-    """Replace a file by another of mode 0600, so that it is the old or the new one."""
+    """Replace a file atomically by one of mode 0600: it is the old or the new one."""
     make_private_folder(path.parent)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -117,7 +117,7 @@ def replace_private(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the names in a folder on the disk, where the system can do that."""
+    """Sync a folder, so that renames in it are on the disk; POSIX only."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""The pin store: which key each server is known by."""
+"""The pin store: the key by which each server is known."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class PinStore:
         self._file.change(lambda pins: pins.servers.update({server: AUTHORITY}))
 
     def forget(self, server: str) -> None:
-        """Know the server no more."""
+        """Forget the key of a server."""
 
         def edit(pins: _Pins) -> None:
             pins.servers.pop(server, None)

@@ -1,4 +1,4 @@
-"""What the client remembers of how a person likes it: times, and the last chat."""
+"""Saved preferences of this device: the time format, and each user's last chat."""
 
 from msgspec import Struct, field
 
@@ -46,7 +46,7 @@ class Preferences:
         return self._file.read().last_chat.get(server, {}).get(user)
 
     def remember_chat(self, server: str, user: str, chat: str) -> None:
-        """Note which chat is open."""
+        """Remember which chat is open."""
         if self.last_chat(server, user) == chat:
             return
 

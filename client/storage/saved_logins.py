@@ -1,4 +1,4 @@
-"""Remembered logins: who one was at which server, and the token that logs in again."""
+"""Saved logins: the users at each server, and the tokens that log in again."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class SavedLogins:
         return sorted(self._file.read().tokens)
 
     def users(self, server: str) -> list[str]:
-        """Return who was logged in at a server, the latest first."""
+        """Return the users who were logged in at a server, the latest first."""
         logins = self._file.read()
         names = sorted(logins.tokens.get(server, {}))
         if logins.last is not None:
@@ -45,7 +45,7 @@ class SavedLogins:
         return self._file.read().tokens.get(server, {}).get(user) or None
 
     def remember(self, server: str, user: str, token: str | None) -> None:
-        """Note a login, with the token if the server gave one."""
+        """Save a login, with the token if the server gave one."""
 
         def edit(logins: _Logins) -> None:
             users = logins.tokens.setdefault(server, {})

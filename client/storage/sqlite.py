@@ -62,7 +62,7 @@ def open_database(
 
 
 class Damage(NamedTuple):
-    """What became of a database that was damaged.
+    """A damaged database that was moved aside.
 
     Attributes:
         reason: What is wrong with it.
@@ -81,7 +81,7 @@ def open_or_salvage(
     version: int,
     salvage: Callable[[Path, sqlite3.Connection], int],
 ) -> tuple[sqlite3.Connection, Damage | None]:
-    """Open a database that nobody else has a copy of, as ``open_database`` FULL.
+    """Open a database of which there is no other copy, with ``synchronous`` FULL.
 
     A damaged one is moved aside, and what can still be read of it goes into a new one.
 
@@ -112,9 +112,9 @@ def open_or_salvage(
 
 
 def checkpoint(path: Path) -> None:
-    """Move what was committed from a database's log into the database.
+    """Move what was committed from the write-ahead log into the database.
 
-    It takes as long as the disk does, and keeps nobody from reading or writing. What
+    It takes as long as the disk does, and blocks neither readers nor writers. What
     cannot be moved now stays in the log.
     """
     with contextlib.suppress(sqlite3.Error, OSError):
@@ -124,7 +124,7 @@ def checkpoint(path: Path) -> None:
 
 
 def move_aside(path: Path) -> Path:
-    """Rename a damaged database with its companions, and return the new name."""
+    """Rename a damaged database and its WAL files, and return the new name."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime())
     aside = path.with_name(f"{path.name}.damaged-{stamp}-{os.getpid()}")
     path.rename(aside)

@@ -1,6 +1,7 @@
-"""The terminal: what is written to it and what it says, beyond prompt_toolkit.
+"""Terminal input and output beyond prompt_toolkit.
 
-``output`` and ``screen_output`` write to it; ``combining_output`` draws vowel signs,
-``hyperlinks`` are links that can be clicked; ``themes`` has the styles,
-``focus_events`` whether the window has the focus, ``multiplexers`` tmux and GNU screen.
+``output`` and ``screen_output`` write to the terminal; ``combining_output`` draws vowel
+signs, ``hyperlinks`` links that can be clicked; ``themes`` has the styles,
+``focus_events`` reports whether the window has the focus, ``multiplexers`` handles tmux
+and GNU screen.
 """

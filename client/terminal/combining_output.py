@@ -1,9 +1,9 @@
-"""Terminals that show what stands for disputed signs in the display form of a text.
+"""Terminal output for combining vowel signs, whose width terminals disagree on.
 
-Of the vowel signs of Devanagari, Tamil, Burmese and many other scripts, some terminals
-say that they take a cell of their own, others that they belong to the letter before.
-In the display form (``chatd.text.safe.display``) each has one cell. Here, the sign
-itself is drawn there, and the cursor put where all count it to be.
+In some terminals the vowel signs of Devanagari, Tamil, Burmese and many other scripts
+take a cell of their own, in others they belong to the letter before. In the display
+form (``chatd.text.safe.display``) a stand-in for each takes one cell. Here the sign
+itself is drawn into that cell, and the cursor is put where all terminals agree.
 """
 
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ _TO_NEXT_CELL = "\x1b[C"
 
 
 class CombiningOutput(Vt100_Output):
-    """A terminal for text in the display form."""
+    """A terminal output for text in the display form."""
 
     def write(self, data: str) -> None:
-        """Write text that has no escape sequences."""
+        """Write text without escape sequences."""
         if not has_stand_ins(data):
             super().write(data)
             return
@@ -34,14 +34,14 @@ class CombiningOutput(Vt100_Output):
                 super().write(cell)
 
     def _draw(self, signs: str) -> None:
-        # Where they join the letter before, their own cell stays empty.
+        # If they join the letter before, their own cell stays empty.
         self.write_raw(_ERASE_CELL + _SAVE_CURSOR)
         super().write(signs)
         self.write_raw(_RESTORE_CURSOR + _TO_NEXT_CELL)
 
 
 def _cells(text: str) -> Iterator[str]:
-    """Yield each character that takes cells, with those on it that take none."""
+    """Yield each character that takes cells, with the zero-width ones after it."""
     cell = ""
     for char in text:
         if cell and wcwidth.wcwidth(char):

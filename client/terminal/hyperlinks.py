@@ -1,11 +1,11 @@
-"""Links that the terminal can open (OSC 8), on a screen that knows nothing of them.
+"""Terminal hyperlinks (OSC 8), for prompt_toolkit, which does not support them.
 
 prompt_toolkit paints only the cells that changed, so a link cannot be opened before its
 first cell and closed behind its last: either of the two may not be painted. Therefore
 each cell of a link carries its target (as a ``[ZeroWidthEscape]``, which takes no
 cells), and ``HyperlinkOutput`` opens and closes links while it writes the cells. The
-class of style of a cell names the target as well: with another target, it is another
-cell, and painted anew.
+class of style of a cell names the target as well, so that a cell whose target changes
+is painted anew.
 
 https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda describes OSC 8.
 """
@@ -21,7 +21,7 @@ from client.text.styles import Line
 from client.text.wrapping import Piece, cells, clip
 
 MAX_TARGET = 2_000
-"""Bytes of a target; longer ones are not understood by all terminals."""
+"""Bytes of a target; not all terminals support longer ones."""
 
 ESCAPE_STYLE = "[ZeroWidthEscape]"
 
@@ -29,7 +29,7 @@ _CELL = re.compile("\x1b]8;cell=([0-9a-f]+);([!-~]*)\x1b\\\\")
 # Unreserved, reserved, and the percent sign of what is encoded already.
 _SAFE = "-._~:/?#[]@!$&'()*+,;=%"
 _STYLES = 4_096
-# Set by terminals that show OSC 8 as links; the others are told by TERM.
+# Set by terminals that support OSC 8; the others are known by TERM.
 _SIGNS = (
     "KITTY_WINDOW_ID",
     "WEZTERM_PANE",
@@ -45,10 +45,10 @@ _MIN_TMUX = (3, 4)
 
 
 def to_line(row: Iterable[Piece], is_linked: bool) -> Line:
-    """Return a row as it is shown.
+    """Return a row as a line of styled text.
 
     Args:
-        row: With its links.
+        row: Pieces, some with links.
         is_linked: Whether the output is a ``HyperlinkOutput`` and may open them.
     """
     line: Line = []
@@ -57,16 +57,16 @@ def to_line(row: Iterable[Piece], is_linked: bool) -> Line:
         if target:
             line += _linked_cells(piece, target)
         else:
-            # The blank that is not broken at has done its work; it would be underlined.
+            # The no-break space has done its work, and would be underlined.
             line.append((piece.style, piece.text.replace("\xa0", " ")))
     return line
 
 
 def tagged(row: Iterable[Piece]) -> Iterator[Piece]:
-    """Yield the pieces of a row, letters with their vowel signs apart from the others.
+    """Yield the pieces of a row, with each letter that has vowel signs on its own.
 
-    A sign may be drawn within the cell of its letter, so one is not to be painted
-    without the other: a class of style that names both makes them other cells.
+    A sign may be drawn within the cell of its letter, so neither may be painted without
+    the other: both get a class of style made of both, so that if one changes, both do.
     """
     for piece in row:
         if not has_stand_ins(piece.text):
@@ -80,7 +80,7 @@ def tagged(row: Iterable[Piece]) -> Iterator[Piece]:
 
 
 def split_line(line: Line, size: int) -> tuple[Line, Line]:
-    """Return the first cells of a line, and the rest of it."""
+    """Return the first ``size`` cells of a line, and the rest of it."""
     before: Line = []
     for number, (style, text) in enumerate(line):
         if style == ESCAPE_STYLE:
@@ -106,7 +106,7 @@ def target_of(link: str) -> str:
 
 
 def has_hyperlinks(environment: Mapping[str, str]) -> bool:
-    """Whether the terminal is known to take OSC 8."""
+    """Whether the terminal is known to support OSC 8."""
     if environment.get("STY"):
         return False  # screen does not pass it on
     if environment.get("TMUX"):
@@ -121,14 +121,14 @@ def has_hyperlinks(environment: Mapping[str, str]) -> bool:
 
 
 class HyperlinkOutput(CombiningOutput):
-    """A terminal that opens and closes the links of the cells that are painted."""
+    """A terminal output that opens and closes the links of the painted cells."""
 
-    # What the next cell is to be, and its target; and the target that is open.
+    # The expected text of the next cell, and its target; and the target that is open.
     _next: tuple[str, str] | None = None
     _open = ""
 
     def write_raw(self, data: str) -> None:
-        """Write an escape sequence; that of a link waits for its cell."""
+        """Write an escape sequence; hold back that of a link until its cell."""
         if data.startswith("\x1b]8;cell="):
             # Of several layers, the uppermost was painted last.
             found = _CELL.findall(data)[-1]
@@ -137,7 +137,7 @@ class HyperlinkOutput(CombiningOutput):
             super().write_raw(data)
 
     def write(self, data: str) -> None:
-        """Write text, as the link that it is."""
+        """Write text, as a link if it belongs to one."""
         following, self._next = self._next, None
         # Something else may lie over the cell that has the link.
         is_it = following is not None and data.startswith(following[0])
@@ -145,22 +145,22 @@ class HyperlinkOutput(CombiningOutput):
         super().write(data)
 
     def erase_end_of_line(self) -> None:
-        """Erase; what is erased is no link."""
+        """Erase the rest of the line, with no link open."""
         self._switch("")
         super().erase_end_of_line()
 
     def erase_down(self) -> None:
-        """Erase; what is erased is no link."""
+        """Erase the rest of the screen, with no link open."""
         self._switch("")
         super().erase_down()
 
     def erase_screen(self) -> None:
-        """Erase; what is erased is no link."""
+        """Erase the screen, with no link open."""
         self._switch("")
         super().erase_screen()
 
     def flush(self) -> None:
-        """Write all to the terminal, where no link stays open."""
+        """Close the open link, and write everything to the terminal."""
         self._switch("")
         super().flush()
 
@@ -168,7 +168,7 @@ class HyperlinkOutput(CombiningOutput):
         if target == self._open:
             return
         self._open = target
-        # With an id, the parts on several rows are one link.
+        # With the same id, the parts on several rows are one link.
         name = f"id={zlib.crc32(target.encode()):x}" if target else ""
         super().write_raw(f"\x1b]8;{name};{target}\x1b\\")
 

@@ -1,4 +1,4 @@
-"""tmux and GNU screen: which one is around, and how it passes sequences on."""
+"""tmux and GNU screen: detects them, and passes escape sequences through them."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -6,11 +6,11 @@ from typing import Literal
 _ESC = "\x1b"
 
 _SCREEN_PIECE = 180
-"""So many characters screen passes on at once: 768 bytes, but for what is around."""
+"""Characters of a piece: screen passes on 768 bytes at once, framing included."""
 
 
 def multiplexer(environment: Mapping[str, str]) -> Literal["tmux", "screen"] | None:
-    """Return what stands between the program and the terminal, if anything does."""
+    """Return the multiplexer between the program and the terminal, if there is one."""
     term = environment.get("TERM", "")
     if environment.get("TMUX") or term.startswith("tmux"):
         return "tmux"
@@ -20,12 +20,12 @@ def multiplexer(environment: Mapping[str, str]) -> Literal["tmux", "screen"] | N
 
 
 def pass_through(sequence: str, environment: Mapping[str, str]) -> str:
-    """Return a sequence so that it reaches the terminal behind tmux or screen."""
+    """Return a sequence wrapped so that tmux or screen pass it to the terminal."""
     match multiplexer(environment):
         case "tmux":
             return f"{_ESC}Ptmux;{sequence.replace(_ESC, _ESC + _ESC)}{_ESC}\\"
         case "screen":
-            # What is longer it would write on the screen as text.
+            # It would write a longer one on the screen as text.
             pieces = (
                 sequence[at : at + _SCREEN_PIECE]
                 for at in range(0, len(sequence), _SCREEN_PIECE)

@@ -1,4 +1,4 @@
-"""The terminal as an output that never asks where the cursor is."""
+"""Terminal output for prompt_toolkit, without requests for the cursor position."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from client.terminal.combining_output import CombiningOutput
 
 
 def make_output(stdout: TextIO, environment: Mapping[str, str]) -> Output:
-    """Return the terminal as an output that never asks where the cursor is.
+    """Return an output that never asks the terminal where the cursor is.
 
     The answer would take a round trip over ssh, and each print would wait for it.
     """

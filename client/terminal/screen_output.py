@@ -1,4 +1,4 @@
-"""The terminal while the whole screen is ours: links, focus, the clipboard."""
+"""Terminal output for the full screen: hyperlinks, focus reports, the clipboard."""
 
 import asyncio
 import base64
@@ -15,22 +15,23 @@ from client.terminal.multiplexers import multiplexer, pass_through
 from client.terminal.output import make_output
 
 TMUX_SECONDS = 2.0
-"""For so long a tmux may take to take a text."""
+"""How long tmux may take to accept a text."""
 
 
 class ScreenOutput(HyperlinkOutput):
-    """A terminal that says whether it has the focus, as long as the screen is ours.
+    """A terminal output that turns focus reports on while the program has the screen.
 
-    While a program runs in its place (an editor, the shell after Ctrl+Z) it does not.
+    While another program runs in its place (an editor, the shell after Ctrl+Z) they are
+    off.
     """
 
     def enter_alternate_screen(self) -> None:
-        """Take the screen."""
+        """Take the screen, and turn focus reports on."""
         super().enter_alternate_screen()
         self.write_raw(ASK)
 
     def quit_alternate_screen(self) -> None:
-        """Give the screen back."""
+        """Turn focus reports off, and give the screen back."""
         self.write_raw(ASK_NO_MORE)
         super().quit_alternate_screen()
 
@@ -38,15 +39,16 @@ class ScreenOutput(HyperlinkOutput):
 def make_screen_output(
     stdout: TextIO, environment: Mapping[str, str]
 ) -> HyperlinkOutput:
-    """Return the terminal; it is never asked where the cursor is."""
+    """Return an output that never asks the terminal where the cursor is."""
     size = make_output(stdout, environment).get_size
     return ScreenOutput(stdout, size, term=environment.get("TERM"), enable_cpr=False)
 
 
 def copy_sequence(text: str, environment: Mapping[str, str]) -> str:
-    """Return what puts a text into the clipboard of the terminal (OSC 52).
+    """Return the sequence that puts a text into the terminal's clipboard (OSC 52).
 
-    A tmux takes it for itself or passes it on, whichever it is allowed to.
+    Inside of tmux it comes twice, plain and passed through: tmux acts on whichever its
+    settings allow.
     """
     data = base64.b64encode(text.encode()).decode()
     sequence = f"\x1b]52;c;{data}\a"
@@ -55,10 +57,10 @@ def copy_sequence(text: str, environment: Mapping[str, str]) -> str:
 
 
 async def copy_by_tmux(text: str, environment: Mapping[str, str]) -> bool:
-    """Give a text to the tmux that is around; False if there is none that takes it.
+    """Copy a text through tmux; return False if there is none that accepts it.
 
-    It hands the text on to the clipboard of the terminal. As it is usually set up, it
-    does not do that with what a program writes (OSC 52).
+    It hands the text on to the clipboard of the terminal, which by default it does not
+    do with what a program writes (OSC 52).
     """
     if not environment.get("TMUX"):
         return False

@@ -1,9 +1,9 @@
-"""How the full screen looks: the classes of style, and the themes made of them.
+"""Colour themes of the full screen: the classes of style, and how each looks.
 
 A fragment names what it is (``class:waiting``), a theme says how that looks. The table
 below is complete: a class that is not in it is used nowhere, and ``[colors]`` of
-``client.toml`` may change each. Nothing is said by colour alone: what has a meaning has
-a sign as well, or a place, and the table names it.
+``client.toml`` may change each. Nothing is shown by colour alone: what has a meaning
+also has a sign or a place, which the table names.
 """
 
 import re
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.styles import Style
 
 ThemeName = Literal["auto", "dark", "light", "16", "none"]
-"""What may be asked for; ``auto`` becomes one of the others."""
+"""The names of the themes; ``auto`` becomes one of the others."""
 
 
 class StyleClass(Struct, frozen=True):
@@ -28,9 +28,9 @@ class StyleClass(Struct, frozen=True):
     Attributes:
         name: As in ``class:name``.
         meaning: What is shown in it.
-        sign: What says the same without colour; "" where the style says nothing that
+        sign: What shows the same without colour; "" where the style shows nothing that
             the text itself does not.
-        dark: How it looks on a dark background, in the words of prompt_toolkit.
+        dark: Its style on a dark background, as prompt_toolkit writes styles.
         light: On a light background.
         sixteen: Where there are only the terminal's own 16 colours.
         none: Without any colour.
@@ -70,7 +70,7 @@ _OFFERED = (
 _BOX = ("bg:#262626", "bg:#eeeeee", "", "")
 
 _ROWS: tuple[tuple[str, str, str, tuple[str, str, str, str]], ...] = (
-    # In every face.
+    # In every frontend.
     ("time", "when it was written", "", _GREY),
     ("address", "a chat's name", "", _BOLD),
     ("divider", "a line across", "", _GREY),
@@ -206,12 +206,12 @@ STYLES: dict[str, StyleClass] = {
 
 
 class Theme(Struct, frozen=True):
-    """How everything looks.
+    """A theme: the style of every class, and the depth of colour.
 
     Attributes:
         name: dark, light, 16 or none.
         depth: Bits of colour: 1 (none), 4, 8 or 24.
-        styles: By class, in the words of prompt_toolkit.
+        styles: By class, as prompt_toolkit writes styles.
     """
 
     name: ThemeName
@@ -219,13 +219,13 @@ class Theme(Struct, frozen=True):
     styles: dict[str, str]
 
     def to_style(self) -> "Style":
-        """Return the theme for prompt_toolkit."""
+        """Return the theme as a style of prompt_toolkit."""
         from prompt_toolkit.styles import Style
 
         return Style.from_dict(self.styles)
 
     def to_depth(self) -> "ColorDepth":
-        """Return the bits of colour for prompt_toolkit."""
+        """Return the depth of colour as prompt_toolkit's value."""
         from prompt_toolkit.output import ColorDepth
 
         return {
@@ -243,9 +243,9 @@ def make_theme(
     """Return the theme that is asked for, as far as the terminal can show it.
 
     Args:
-        name: What is asked for. ``NO_COLOR`` overrules it.
-        environment: Says which colours the terminal has.
-        colors: One's own styles by class, instead of the theme's; checked.
+        name: The theme that is asked for. ``NO_COLOR`` overrules it.
+        environment: Of the process; it tells which colours the terminal has.
+        colors: The user's own styles by class, instead of the theme's; checked.
     """
     depth = colour_depth(environment)
     if depth == 24 and _is_screen(environment):
@@ -263,7 +263,7 @@ def make_theme(
 def _is_screen(environment: Mapping[str, str]) -> bool:
     """Whether it is GNU screen, which takes true colours for something else.
 
-    That the terminal around it has them is what its environment says.
+    Its environment describes the terminal around it, which may have them.
     """
     has_screen = environment.get("STY") or environment.get("TERM", "").startswith(
         "screen"
@@ -272,16 +272,16 @@ def _is_screen(environment: Mapping[str, str]) -> bool:
 
 
 def has_light_background(environment: Mapping[str, str]) -> bool:
-    """Whether the terminal says (in ``COLORFGBG``) that its background is light."""
+    """Whether ``COLORFGBG`` says that the terminal's background is light."""
     background = environment.get("COLORFGBG", "").rpartition(";")[2]
     return background in ("7", "15")
 
 
 def check_style(text: str) -> str:
-    """Return a style in the words of prompt_toolkit, if it is one.
+    """Return a style of prompt_toolkit with single blanks, if it is valid.
 
     Raises:
-        ValueError: A word of it means nothing; the sentence says which.
+        ValueError: A word of it is not known; the text says which.
     """
     for word in text.split():
         if not _is_style_word(word):

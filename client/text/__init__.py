@@ -1,1 +1,1 @@
-"""How things are said, pure: entries, files and times as text, styles, wrapping."""
+"""Text for the terminal, pure: entries, files, times, styles and wrapping."""

@@ -1,8 +1,7 @@
-"""Entries as lines: what somebody reads of a message or an event, in any face.
+"""Formatting of entries: messages and events as lines, for every frontend.
 
-Lines come out clean (``chatd.text.safe``): this is the one place where what others
-wrote turns into what is shown. Programs read ``entry_json``, where the text is the
-original.
+Lines come out clean (``chatd.text.safe``): this is the one place where text from others
+becomes what is shown. Programs read ``entry_json``, where the text is the original.
 """
 
 import json
@@ -21,7 +20,7 @@ NAME_CELLS = 10
 MIN_TEXT_CELLS = 24
 QUOTE_CELLS = 30
 
-# So much of a text is read for an excerpt: of any writing, more than is shown.
+# Code points read per cell of an excerpt: in any script, more than are shown.
 _READ_PER_CELL = 20
 
 _EVENTS = {
@@ -37,12 +36,12 @@ _EVENTS = {
 
 
 class Look(Struct, frozen=True, kw_only=True):
-    """How lines are to look.
+    """Options for the format of lines.
 
     Attributes:
         columns: The width of the terminal; 0 does not wrap.
         time_format: For strftime.
-        me: One's own name.
+        me: The user's own name.
     """
 
     columns: int = 0
@@ -59,14 +58,14 @@ def entry_lines(
     mark: str = "",
     quoted: Entry | None = None,
 ) -> list[Line]:
-    """Return an entry as it is shown.
+    """Return an entry as styled lines.
 
     Args:
         entry: A message or an event.
-        look: How lines are to look.
-        is_named: Whether the line says which chat it belongs to.
-        is_mention: Whether it has the reader's own name in it.
-        mark: What to say behind it, such as ``(waiting)``.
+        look: The format.
+        is_named: Whether the line names the entry's chat.
+        is_mention: Whether it mentions the reader.
+        mark: A remark behind it, such as ``(waiting)``.
         quoted: The entry that it replies to, if that is known.
     """
     when: Line = [("class:time", format_time(entry.time_ms, look.time_format) + " ")]
@@ -88,7 +87,7 @@ def entry_lines(
 
 
 def item_lines(item: OutboxItem, look: Look, *, is_named: bool = False) -> list[Line]:
-    """Return something of one's own that waits, or was refused, as it is shown."""
+    """Return an item of the outbox as styled lines, with its state if not sent."""
     if item.state == "refused":
         mark = f"(not sent: {clean(item.reason or 'refused')})"
     elif item.state == "waiting":
@@ -100,7 +99,7 @@ def item_lines(item: OutboxItem, look: Look, *, is_named: bool = False) -> list[
 
 
 def item_entry(item: OutboxItem, me: str) -> Entry:
-    """Return what an item of the outbox is, or will be, as an entry."""
+    """Return the entry that an item of the outbox is, or will be."""
     return Entry(
         chat=item.chat,
         seq=item.seq or 0,
@@ -142,12 +141,12 @@ def excerpt(text: str, size: int = QUOTE_CELLS) -> str:
 
 
 def gist(entry: Entry) -> str:
-    """Return what an entry is about, in its own words: of a bare file, the name."""
+    """Return the text of an entry; of a file without a caption, the file's name."""
     return entry.text or (entry.file.name if entry.file else "")
 
 
 def entry_text(entry: Entry, look: Look, *, is_day_shown: bool = False) -> str:
-    """Return an entry as text for a pipe; further lines of it are indented.
+    """Return an entry as plain text for a pipe; its further lines are indented.
 
     A file shows the number that ``chat get`` takes.
     """
@@ -187,7 +186,7 @@ def entry_json(entry: Entry) -> str:
 
 
 def file_json(info: FileInfo) -> dict[str, str | int]:
-    """Return a file as a member of an object of JSON; the name is the original."""
+    """Return a file as the members of a JSON object; the name is the original."""
     return {
         "id": info.id,
         "name": info.name,
@@ -197,7 +196,7 @@ def file_json(info: FileInfo) -> dict[str, str | int]:
 
 
 def divider(text: str, look: Look) -> Line:
-    """Return a line across the screen with a text in it, which must be clean."""
+    """Return a line across the screen with a title, which must be clean."""
     size = (look.columns or 80) - 1
     title = f"── {text} " if text else ""
     return [("class:divider", title + "─" * max(2, size - width(title)))]
@@ -209,7 +208,7 @@ def day_divider(time_ms: int, look: Look) -> Line:
 
 
 def notice_lines(text: str, look: Look, style: str = "class:notice") -> list[Line]:
-    """Return what the program itself says."""
+    """Return a message of the program itself as styled lines."""
     size = max(MIN_TEXT_CELLS, look.columns - 4) if look.columns else 0
     text = clean(text, is_multiline=True)
     rows = wrap(text, size, is_breaking=False) if size else text.split("\n")
@@ -224,8 +223,8 @@ def table_lines(
 
     Args:
         rows: The columns of each row.
-        look: How lines are to look.
-        first_cells: How wide the first column is at least.
+        look: The format.
+        first_cells: The least width of the first column.
     """
     start = 4 + max([first_cells, *(width(first) for first, _ in rows)])
     size = max(MIN_TEXT_CELLS, look.columns - 1 - start) if look.columns else 0
@@ -273,7 +272,7 @@ def _who(entry: Entry) -> Line:
 def _compose(
     head: Line, text: str, style: str, look: Look, mark: str = ""
 ) -> list[Line]:
-    """Return head and text as lines, further lines of text under its beginning."""
+    """Return head and text as lines, with further lines of text indented."""
     start = sum(width(part) for _, part in head)
     # The last column stays free: terminals differ in what follows a full line.
     size = look.columns - 1 - start
@@ -294,7 +293,7 @@ def _compose(
 
 
 def typing_text(names: Sequence[str]) -> str:
-    """Return who is typing, in few words; nothing for nobody."""
+    """Return who is typing, in few words; "" if there are no names."""
     match [clean(name) for name in names]:
         case []:
             return ""

@@ -1,6 +1,6 @@
-"""Files and transfers in words: sizes, types, progress, and what became of it.
+"""Formatting of files and transfers: sizes, types, progress and outcomes as text.
 
-Everything comes out clean (``chatd.text.safe``), also names and reasons of others.
+Everything comes out clean (``chatd.text.safe``), also names and reasons from others.
 """
 
 import contextlib
@@ -13,10 +13,10 @@ from chatd.text.safe import clean, display, fit, pad, signs_of, width
 from client.model.entries import Transfer
 
 MAX_SHOWN = 3
-"""How many transfers are shown at once above a prompt."""
+"""How many transfers are shown at once above the prompt."""
 
 MAX_LEFT_SECONDS = 100 * 86_400
-"""What would take longer does not move, as far as a person is concerned."""
+"""With more time left than this, a transfer is shown as not moving."""
 
 MAX_TYPE_CELLS = 30
 NAME_CELLS = 36
@@ -66,7 +66,7 @@ def span_text(seconds: float) -> str:
 
 
 def type_of(name: str) -> str:
-    """Return the type that a file's name speaks of, as in text/plain, or ""."""
+    """Return the type that a file's name suggests, such as text/plain, or ""."""
     # Without a folder before it, a name with a colon would be taken for a URL.
     kind, encoding = mimetypes.guess_type(f"./{name}")
     found = f"application/{encoding}" if encoding else kind or ""
@@ -74,14 +74,14 @@ def type_of(name: str) -> str:
 
 
 def file_text(info: FileInfo) -> str:
-    """Return name, size and type of a file on one line."""
+    """Return the name, size and type of a file on one line."""
     parts = (clean(info.name), size_text(info.size), type_of(info.name))
     return "  ".join(filter(None, parts))
 
 
 def path_text(path: Path) -> str:
-    """Return a path as people write it: ``~`` for their home."""
-    # Unless it is elsewhere, or nobody is at home.
+    """Return a path with ``~`` for the user's home folder."""
+    # Unless it is elsewhere, or there is no home folder.
     with contextlib.suppress(ValueError, RuntimeError):
         path = Path("~") / path.relative_to(Path.home())
     return clean(str(path))
@@ -112,13 +112,13 @@ def file_rows(items: Sequence[FileItem], ages: Sequence[str]) -> list[str]:
 
 
 def transfer_title(transfer: Transfer) -> str:
-    """Return what goes where: ``core.tar to #ops``, ``core.tar from @bob``."""
+    """Return a file and its chat: ``core.tar to #ops``, ``core.tar from @bob``."""
     way = "to" if transfer.direction == "up" else "from"
     return f"{clean(transfer.name)} {way} {clean(transfer.chat)}"
 
 
 def percent(transfer: Transfer) -> int:
-    """Return how much of a transfer is through; 100 only when all of it is."""
+    """Return the percentage that was moved, rounded down: 100 only for all of it."""
     if transfer.size <= 0:
         return 100
     return min(100, transfer.moved * 100 // transfer.size)
@@ -131,9 +131,9 @@ def progress_line(transfer: Transfer, columns: int, title_cells: int = 0) -> str
     display form (``chatd.text.safe``).
 
     Args:
-        transfer: Not over.
+        transfer: One that is not over.
         columns: The width of the terminal.
-        title_cells: How wide the title is made where there is room for it.
+        title_cells: The width of the title where there is space for it.
     """
     room = max(1, columns - 1)
     if _is_held_up(transfer) or _is_endless(transfer):
@@ -145,10 +145,10 @@ def progress_line(transfer: Transfer, columns: int, title_cells: int = 0) -> str
     tail = "  ".join([f"{percent(transfer):>3} %", *_pace(transfer)])
     is_wide = room >= _WIDE
     if is_wide:
-        # However the words change, the bar is not to jump.
+        # Padded, so that the bar does not jump as the words change.
         tail = tail.ljust(_TAIL_CELLS)
     elif room < len(tail) + 2 + min(title_cells, 20):
-        # Rate and time left say more than where it goes, and more than a bar.
+        # Rate and time left matter more than the chat, and more than a bar.
         name_cells = room - len(tail) - 2
         if name_cells >= _MIN_NAME_CELLS:
             name = display(_short(clean(transfer.name), name_cells))
@@ -163,16 +163,15 @@ def progress_line(transfer: Transfer, columns: int, title_cells: int = 0) -> str
 
 
 def progress_text(transfer: Transfer, columns: int) -> str:
-    """Return ``progress_line`` for what is written to a terminal as it is."""
+    """Return ``progress_line`` as text to be written to a terminal unchanged."""
     return signs_of(progress_line(transfer, columns))
 
 
 def progress_rows(transfers: Sequence[Transfer], columns: int) -> list[str]:
-    """Return the transfers that are under way, a few of them, each on one line.
+    """Return a few of the transfers that are under way, each on one line.
 
-    They are in the display form (``chatd.text.safe``).
-
-    Those that move come first; what is left out is counted in a last line.
+    Those that move come first; those left out are counted in a last line. Rows are in
+    the display form (``chatd.text.safe``).
     """
     under_way = [transfer for transfer in transfers if not transfer.is_over]
     shown = sorted(under_way, key=_is_held_up)[:MAX_SHOWN]
@@ -186,7 +185,7 @@ def progress_rows(transfers: Sequence[Transfer], columns: int) -> list[str]:
 
 
 def transfer_text(transfer: Transfer) -> str:
-    """Return a transfer for a list of them, in words."""
+    """Return the state of a transfer in words, for a list."""
     if transfer.is_over:
         return outcome_text(transfer)
     title = transfer_title(transfer)
@@ -201,7 +200,7 @@ def transfer_text(transfer: Transfer) -> str:
 
 
 def outcome_text(transfer: Transfer) -> str:
-    """Return what became of a transfer that is over, as a sentence."""
+    """Return the outcome of a transfer that is over, as a sentence."""
     name, chat = clean(transfer.name), clean(transfer.chat)
     is_up = transfer.direction == "up"
     if transfer.state == "done":
@@ -218,7 +217,7 @@ def outcome_text(transfer: Transfer) -> str:
 
 
 def _short(name: str, size: int) -> str:
-    """Return clean text cut so that the ending of a file's name can be seen."""
+    """Return a clean file name cut to ``size`` cells so that its extension is kept."""
     if width(name) <= size:
         return name
     ending = Path(name).suffix
@@ -244,7 +243,7 @@ def _is_held_up(transfer: Transfer) -> bool:
 
 
 def _is_endless(transfer: Transfer) -> bool:
-    """Whether it is read from where nobody knows how much there is to come."""
+    """Whether it is copied from a stream, whose length is not known."""
     return transfer.state == "checking" and transfer.moved >= transfer.size
 
 

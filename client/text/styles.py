@@ -1,8 +1,8 @@
-"""Colours: one for each person, and a theme; readable on dark and on light.
+"""Styles of text: a colour for each user, and a theme for dark and light terminals.
 
 A line that is shown is a list of fragments, each a style and a text. Styles are named
 by what they mean (``class:time``) or give a colour (``fg:#0087af``); ``THEME`` says how
-the classes look. Nothing here draws: each face does that in its own way.
+the classes look. Nothing here draws: each frontend does that in its own way.
 """
 
 import zlib
@@ -51,14 +51,14 @@ THEME: dict[str, str] = {
 
 @lru_cache(maxsize=4096)
 def colour_of(name: str) -> str:
-    """Return the style of a person's name: always the same for the same name."""
+    """Return the style of a user's name: always the same for the same name."""
     return f"fg:{PEOPLE[zlib.crc32(name.encode(errors='replace')) % len(PEOPLE)]}"
 
 
 def colour_depth(environment: Mapping[str, str]) -> int:
     """Return how many bits of colour the terminal takes: 1 (none), 4, 8 or 24.
 
-    ``NO_COLOR``, set to anything but nothing, means none (no-color.org).
+    ``NO_COLOR``, if set and not empty, means none (no-color.org).
     """
     term = environment.get("TERM", "")
     if environment.get("NO_COLOR") or term in ("dumb", "unknown"):

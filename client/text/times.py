@@ -1,4 +1,4 @@
-"""Times as people read and write them; the server's milliseconds in between."""
+"""Formatting and parsing of times and time spans; the server counts milliseconds."""
 
 import re
 import time
@@ -16,11 +16,11 @@ _UNITS = (604_800, 86_400, 3_600, 60, 1)
 
 
 class BadTimeError(ValueError):
-    """A time, span or format that cannot be used; the text is for people."""
+    """A time, span or format that cannot be used; its text is for the user."""
 
 
 def local(time_ms: int) -> datetime:
-    """Return a time of the server in this machine's zone, whatever its value."""
+    """Return a time of the server in the local zone; 1970 if it is out of range."""
     try:
         return datetime.fromtimestamp(time_ms / 1000).astimezone()
     except (OverflowError, OSError, ValueError):
@@ -28,18 +28,18 @@ def local(time_ms: int) -> datetime:
 
 
 def format_time(time_ms: int, form: str = DEFAULT_TIME_FORMAT) -> str:
-    """Return a time in a format of strftime, fit for a terminal."""
+    """Return a time in a format of strftime, clean."""
     return clean(local(time_ms).strftime(form))
 
 
 def format_day(time_ms: int) -> str:
-    """Return the day of a time, as a person would say it."""
+    """Return the day of a time in words: ``Monday, 30 November 2026``."""
     day = local(time_ms)
     return f"{day:%A}, {day.day} {day:%B %Y}"
 
 
 def format_ago(time_ms: int, now_ms: int) -> str:
-    """Return how long ago something was, roughly."""
+    """Return roughly how long ago a time was: ``2 days ago``."""
     seconds = max(0, now_ms - time_ms) // 1000
     for unit, name in zip(_UNITS, ("week", "day", "hour", "minute"), strict=False):
         if seconds >= unit:
@@ -49,7 +49,7 @@ def format_ago(time_ms: int, now_ms: int) -> str:
 
 
 def check_time_format(form: str) -> str:
-    """Return a format of strftime that is fit to be used.
+    """Return a format of strftime, if it can be used.
 
     Raises:
         BadTimeError: It is empty, too long, or shows nothing of the time.
@@ -69,7 +69,7 @@ def parse_span(text: str) -> int:
     """Return the seconds of a span: ``90s``, ``10m``, ``2h``, ``1d`` or ``1h30m``.
 
     Raises:
-        BadTimeError: It is none.
+        BadTimeError: It is not a span.
     """
     found = _SPAN(text.strip().lower())
     if not text.strip() or found is None:

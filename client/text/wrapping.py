@@ -1,7 +1,7 @@
-"""Styled text as rows: wrapped to a width that holds whoever counts the cells.
+"""Wrapping of styled text into rows whose width all terminals agree on.
 
 Text comes in the display form (``chatd.text.safe.display``). Cells are counted by code
-point, as a full screen counts them; each row is checked to be as wide by clusters, as
+point, as the full screen does; each row is checked to be as wide by clusters, as some
 terminals count. No cluster is broken, and a link only if it is wider than a row.
 """
 
@@ -19,9 +19,10 @@ class Piece(NamedTuple):
     """A part of a row.
 
     Attributes:
-        style: How it looks, in the words of prompt_toolkit.
+        style: A style of prompt_toolkit.
         text: In the display form, without line ends.
-        link: The whole link of which it is a part; it is not broken if that can be.
+        link: The whole link of which it is a part, which is kept on one row if
+            possible; "" if it is none.
     """
 
     style: str
@@ -38,14 +39,14 @@ _IDEOGRAPHS = re.compile(
 # … but for these, which do not begin a row.
 _CLOSING = frozenset("、。，．：；！？）」』】》…ー々")
 _ZWNJ = "\N{ZERO WIDTH NON-JOINER}"
-_TAIL = 32  # more than what is counted together has
+_TAIL = 32  # more code points than are counted together
 _WORDS = re.compile(" +|[^ ]+").finditer
 _MIN_BROKEN_CELLS = 8
-"""A word that must be broken begins on a row that has at least this much room."""
+"""A word that must be broken begins on a row with at least so many free cells."""
 
 
 def cells(text: str) -> int:
-    """Return how many cells a clean text takes, without line ends in it."""
+    """Return how many cells a clean text without line ends takes."""
     return len(text) if text.isascii() else _counted(text)
 
 
@@ -58,7 +59,7 @@ def wrap_pieces(
 ) -> Iterator[Row]:
     """Yield the rows of one line of text, broken between words.
 
-    Blanks at which a row is broken are left out; all else comes out in its order.
+    Blanks at which a row is broken are left out; all else is kept, in order.
 
     Args:
         pieces: The line.
@@ -111,8 +112,9 @@ def clip(pieces: Iterable[Piece], size: int) -> Row:
 def mend(pieces: Sequence[Piece]) -> Row:
     """Return a row whose width is the same by code points and by clusters.
 
-    What was cut apart, or lost a mark in between, may be counted otherwise beside its
-    new neighbours. Then these are kept apart; the row never gets wider.
+    Text that was cut, or lost a mark in between, may have another width beside its new
+    neighbours. Then a zero-width non-joiner separates them; if that does not help, all
+    beyond ASCII becomes ``?``. The row never gets wider.
     """
     if _is_agreed(pieces):
         return list(pieces)
@@ -176,7 +178,7 @@ class _Wrapper:
         self._has_word = False
 
     def finish(self) -> list[tuple[int, int]]:
-        """Return the rows; one without a word only if the line has none."""
+        """Return the rows; one without a word only if the line has no word."""
         if self._has_word or not self._spans:
             self._spans.append((self._start, self._end))
         return self._spans
@@ -239,7 +241,7 @@ class _Wrapper:
         if self._has_word:
             self._blanks += count
         elif not self._spans:
-            # The indentation of the line; one of more than half a row says nothing.
+            # The indentation of the line, cut to half a row.
             self._used = min(count, self._limit // 2)
             self._end = start + count
             self._start = self._end - self._used
@@ -253,7 +255,7 @@ class _Wrapper:
         self._has_word = True
 
     def _break(self, start: int) -> None:
-        """Begin a new row; one without a word is kept only beside what is before it."""
+        """Begin a new row; drop an empty one, unless it is the first, behind a head."""
         if self._has_word:
             self._spans.append((self._start, self._end))
         elif not self._spans and self._limit < self._size:
@@ -265,7 +267,7 @@ class _Wrapper:
 
 
 def _parts(word: str) -> Iterator[tuple[int, str]]:
-    """Yield the parts of a word that may be broken between them, and their places."""
+    """Yield the parts between which a word may be broken, and where they begin."""
     start = end = 0
     may_break = False
     for cluster in clusters(word):

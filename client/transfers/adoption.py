@@ -1,12 +1,12 @@
-"""The same command given again: it goes on with what a killed one has begun.
+"""Adoption of transfers: a command given again resumes what a killed process began.
 
-What a process that is gone has left is adopted by the next one that opens the journal,
-which may be busy with something else and live on. Nobody waits for it there, so whoever
-asks for the same takes it over, with its key: however far others have got with it,
-also if it was sent meanwhile, the server stores it once. The one that it was taken from
-notices by its next look at the journal.
+What an ended process left is adopted by the next one that opens the journal, which may
+be busy with something else and live on. Nothing waits for it there, so a process that
+requests the same transfer takes it over, with its key: however far it has got, even if
+it was sent meanwhile, the server stores it once. The process that it was taken from
+notices at its next access to the journal.
 
-These are steps of a transaction of the journal.
+All functions here are steps of a transaction of the journal.
 """
 
 import sqlite3
@@ -18,24 +18,24 @@ import msgspec
 from client.transfers.records import INSERT, TransferRecord, values_of
 
 KEPT_SECONDS = 86_400
-"""For how long it is known that what was adopted was sent."""
+"""How long it is remembered that an adopted file was sent."""
 
 _UP = ("chat", "name", "path", "text", "size", "mtime_ns")
 _DOWN = ("file", "folder", "name")
 
 
 def same_upload(one: TransferRecord, other: TransferRecord) -> bool:
-    """Whether both are one file to one chat, as far as one can see without reading."""
+    """Whether both send one file to one chat, as far as its metadata shows."""
     return values_of(one, _UP) == values_of(other, _UP)
 
 
 def same_download(one: TransferRecord, other: TransferRecord) -> bool:
-    """Whether both are one file to be saved under one name."""
+    """Whether both save one file under one name."""
     return values_of(one, _DOWN) == values_of(other, _DOWN)
 
 
 def adopt(db: sqlite3.Connection, owner: str, gone: str) -> None:
-    """Make everything that a process has left the owner's, who goes on with it."""
+    """Give the rows of an ended process to ``owner``, marked as adopted."""
     db.execute(
         "INSERT OR IGNORE INTO adopted SELECT id FROM transfers WHERE owner = ?",
         (gone,),
@@ -49,13 +49,16 @@ def take(
     record: TransferRecord,
     is_gone: Callable[[str], bool],
 ) -> int | None:
-    """Make what others have left of the same transfer one's own; return its id.
+    """Give the same transfer, as another process left it, to ``owner``.
 
     Args:
         db: The journal's.
-        owner: Whose it is to be.
-        record: What is asked for.
-        is_gone: Tells whether the process of another owner has ended.
+        owner: The process that takes it.
+        record: The transfer that is requested.
+        is_gone: Returns whether the process of another owner has ended.
+
+    Returns:
+        Its id; None if there is none.
     """
     found = _left(db, owner, record, is_gone)
     if found is not None:
@@ -66,7 +69,7 @@ def take(
 
 
 def note_sent(db: sqlite3.Connection, record: TransferRecord) -> None:
-    """Remember an adopted file that was sent, if it can be asked for again."""
+    """Remember that an adopted file was sent, if it can be requested again."""
     if record.direction == "down" or record.is_spool or record.sha256 is None:
         return
     if db.execute("SELECT 1 FROM adopted WHERE id = ?", (record.id,)).fetchone():
@@ -79,7 +82,7 @@ def note_sent(db: sqlite3.Connection, record: TransferRecord) -> None:
 
 
 def forget_old(db: sqlite3.Connection) -> None:
-    """Forget what nobody has asked for in all that time."""
+    """Delete what was not requested again within ``KEPT_SECONDS``."""
     db.execute("DELETE FROM sent WHERE sent_at < ?", (int(time.time()) - KEPT_SECONDS,))
     db.execute("DELETE FROM adopted WHERE id NOT IN (SELECT id FROM transfers)")
 
@@ -106,7 +109,10 @@ def _left(
 
 
 def _again(db: sqlite3.Connection, owner: str, record: TransferRecord) -> int | None:
-    """Write down once more what was sent; the server says then what became of it."""
+    """Insert once more what was sent; return its id, None if there is none.
+
+    It has the key it was sent with, so the server answers that it is stored already.
+    """
     found = db.execute(
         f"SELECT key, sha256 FROM sent WHERE {_all(_UP)} ORDER BY sent_at",  # noqa: S608
         values_of(record, _UP),

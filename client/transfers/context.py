@@ -1,6 +1,6 @@
-"""What all transfers of a link share: the link, the worker, the journal, and the turns.
+"""The shared context of a link's transfers: the link, worker, journal and turns.
 
-All of it is for the face's loop.
+All of it is for the frontend's event loop.
 """
 
 import asyncio
@@ -26,33 +26,34 @@ MAX_MOVING = 3
 
 
 class Channel(Protocol):
-    """What transfers need of the link."""
+    """What transfers need from the link."""
 
     limits: Limits | None
 
     def data_address(self) -> ServerAddress | None:
-        """Return where data connections go, None while offline."""
+        """Return the address for data connections, None while offline."""
 
     async def request(self, request: Request) -> ServerMessage:
         """Send a request and return its reply."""
 
 
 class TransferContext:
-    """Made once for a link.
+    """The shared state of a link's transfers; made once for each link.
 
     Args:
         channel: The link.
         timing: The link's.
-        notice: Told, in a sentence, when something is wrong with our own files.
+        notice: Called with a sentence when something is wrong with the client's own
+            files.
 
     Attributes:
         worker: Where bytes move.
         online: Set while there is a connection.
-        login: Set by each new one, so that who waits for the network need not.
+        login: Set at each login, to wake jobs that wait before their next attempt.
         journal: None until it is opened.
-        stall_seconds: Without a byte, until a connection is given up.
-        checks: Whose file is read: one after the other, before its bytes move.
-        moving: Whose bytes move, by direction.
+        stall_seconds: A connection on which no byte moves for so long is given up.
+        checks: Turns to read a file before its bytes move: one file at a time.
+        moving: Turns to move bytes, by direction.
     """
 
     def __init__(
@@ -72,11 +73,11 @@ class TransferContext:
 
     @property
     def patience(self) -> Patience:
-        """How long data connections wait for what."""
+        """The timeouts of data connections."""
         return Patience(connect=self.timing.connect, stall=self.stall_seconds)
 
     async def write(self, action: Callable[[Journal], T]) -> T:
-        """Do something with the journal, off the loop; when this returns it is done.
+        """Run an action on the journal, off the loop; it is done when this returns.
 
         Raises:
             JournalError: It could not be written.
@@ -89,20 +90,20 @@ class TransferContext:
     async def call(
         self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Call something that blocks for a moment, in the worker."""
+        """Run a call that blocks for a moment in the worker's disk threads."""
         return await self.worker.run(self.worker.disk(action, *args, **kwargs))
 
     async def cancel_upload(self, record: TransferRecord) -> None:
-        """Have the server told that nothing more comes; now, or at the next login.
+        """Tell the server that an upload was cancelled; now, or at the next login.
 
         Args:
-            record: In the journal as cancelled, where it is forgotten afterwards.
+            record: In the journal, as cancelled; removed from it afterwards.
         """
         self._cancelled[record.id] = record
         await self._tell_cancelled(record)
 
     async def tell_cancelled(self) -> None:
-        """Tell the server of what could not be told before."""
+        """Tell the server of cancelled uploads that could not be reported before."""
         for record in list(self._cancelled.values()):
             await self._tell_cancelled(record)
 

@@ -1,9 +1,9 @@
 """A data connection: after a few frames, the raw bytes of a file in one direction.
 
 It begins as any connection (``client.net.connect``, which checks the key of the
-server); then its bytes are taken without the streams in between. This is what both
-directions have in common; ``outgoing`` and ``incoming`` move the bytes. Only for the
-worker.
+server); then it takes the place of the asyncio streams as the transport's protocol, so
+that bytes are not copied. This is what both directions share; ``upload_connection`` and
+``download_connection`` move the bytes. Only for the worker.
 """
 
 import asyncio
@@ -37,36 +37,36 @@ from client.transfers.progress import Progress
 from client.transfers.receive_buffers import FrameBuffer
 from client.transfers.worker_thread import Worker
 
-# How often it is looked at what has moved, in seconds.
+# How often it is checked what has moved, in seconds.
 TICK_SECONDS = 0.25
-# A server may have to read again what it has of a file, at this rate or faster.
+# The server may have to read again what it has of a file, at this rate or faster.
 VERIFY_BYTES_PER_SECOND = 50_000_000
 
 D = TypeVar("D", bound="DataConnection")
 
 
 class Patience(Struct, frozen=True):
-    """How long to wait, in seconds.
+    """Timeouts of a data connection, in seconds.
 
     Attributes:
-        connect: For a connection, its TLS and the server's hello.
-        stall: Without a byte, while some should move.
+        connect: For the connection, its TLS and the server's hello.
+        stall: How long no byte may move while some should.
     """
 
     connect: float
     stall: float
 
     def verify(self, size: int) -> float:
-        """Return how long the server may take to look through a file."""
+        """Return how long the server may take to verify a file."""
         return self.stall + size / VERIFY_BYTES_PER_SECOND
 
 
 class DataConnection(asyncio.BufferedProtocol):
-    """One file on its way; made by ``open_data``.
+    """The connection of one transfer; made by ``open_data``.
 
     Attributes:
-        offset: Where the bytes begin, as the server said.
-        size: Of the whole file, as the server said.
+        offset: Where the bytes begin, from the server's reply.
+        size: Of the whole file, from the server's reply.
     """
 
     def __init__(
@@ -80,22 +80,22 @@ class DataConnection(asyncio.BufferedProtocol):
         self.offset = 0
         self.size = 0
         self._end: Exception | None = None
-        # Set whenever there may be something new to see.
+        # Set whenever there is a message, the end or progress to check.
         self._wake = asyncio.Event()
         self._messages: deque[ServerMessage] = deque()
         self._frames = FrameBuffer()
 
     async def begin(self, ticket: str, size: int) -> None:
-        """Show the ticket, and wait for the server to say where the bytes begin.
+        """Send the ticket, and wait for the server's reply: where the bytes begin.
 
         Raises:
-            ChatError: The server refused for a reason that is about the file.
-            ConnectError: The server hung up, or did not take the ticket.
+            ChatError: The server refused for a reason that concerns the file.
+            ConnectError: The server hung up, or did not accept the ticket.
         """
         if self._transport.is_closing():
             raise ConnectError("the server hung up")
         _notice_dead_peer(self._transport, self._patience.stall)
-        # The server is silent until it sees the ticket, so that nothing is lost here.
+        # The server is silent until it has the ticket, so that no byte is lost here.
         self._transport.pause_reading()
         self._transport.set_protocol(self)
         self._transport.resume_reading()
@@ -114,11 +114,11 @@ class DataConnection(asyncio.BufferedProtocol):
 
     @property
     def _is_busy(self) -> bool:
-        """Whether it is not the network that is waited for."""
+        """Whether it waits for the disk rather than for the network."""
         return False
 
     async def _watch(self, work: Coroutine[Any, Any, None], progress: Progress) -> None:
-        """Do something, as long as something moves.
+        """Run ``work``, as long as bytes move or ``_is_busy``.
 
         Raises:
             ConnectError: Nothing has moved for too long.
@@ -140,11 +140,11 @@ class DataConnection(asyncio.BufferedProtocol):
         task.result()
 
     async def _next_message(self, seconds: float) -> ServerMessage:
-        """Wait for a message and return it, unless it is a refusal.
+        """Wait for the next message and return it, unless it is a refusal.
 
         Raises:
             ChatError: The server refused.
-            ConnectError: It hung up, or said nothing in time.
+            ConnectError: It hung up, or did not reply in time.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -173,11 +173,11 @@ class DataConnection(asyncio.BufferedProtocol):
     # What the transport calls ---------------------------------------------------------
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Say where the next bytes belong."""
+        """Return the buffer for the next bytes."""
         return self._frames.free()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take in bytes of frames."""
+        """Handle received bytes of frames."""
         try:
             body = self._frames.added(nbytes)
             message = None if body is None else parse_server_message(body)
@@ -194,7 +194,7 @@ class DataConnection(asyncio.BufferedProtocol):
         """Let the transport close itself: the server sends no more."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end."""
+        """Record the end of the connection."""
         text = "the server hung up" if exc is None else f"the connection broke: {exc}"
         self._end = self._end or ConnectError(text)
         self._wake.set()
@@ -212,16 +212,16 @@ async def open_data(
     """Connect for one file; the connection is closed at the end.
 
     Args:
-        kind: Which direction.
+        kind: The class for the direction.
         address: The server's, with the pin of the one key that it may have.
         ticket: From the server, for this file and direction.
         size: The file's.
-        worker: Whose loop this is; it also has the threads for the disk.
-        patience: How long to wait for what.
+        worker: The one whose loop runs this; it also has the threads for the disk.
+        patience: The timeouts.
 
     Raises:
         ChatError: The server refused.
-        LinkError: The server cannot be reached, or shows another key.
+        LinkError: The server cannot be reached, or has another key.
     """
     connection = await connect(address, PinStore(None), patience.connect)
     try:
@@ -233,7 +233,7 @@ async def open_data(
 
 
 def _notice_dead_peer(transport: asyncio.Transport, seconds: float) -> None:
-    """Have the system break a connection whose peer is gone while nothing moves."""
+    """Have the system break a connection whose peer is gone while no byte moves."""
     sock = transport.get_extra_info("socket")
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return

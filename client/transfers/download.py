@@ -1,4 +1,4 @@
-"""Fetching a file: into a partial file, which gets its name when it is whole."""
+"""Download jobs: fetch into a partial file, which gets its name when complete."""
 
 import asyncio
 import contextlib
@@ -23,10 +23,10 @@ from client.transfers.records import TransferRecord
 
 
 class DownloadJob(Job):
-    """A file that is fetched, as the journal names it.
+    """The download of a file.
 
     Args:
-        context: What is shared.
+        context: What all jobs share.
         record: As it is in the journal.
         tell: See ``Job``.
         is_adopted: See ``Job``.
@@ -45,13 +45,13 @@ class DownloadJob(Job):
         self._was_restarted = False
 
     def is_same(self, record: TransferRecord) -> bool:
-        """Whether it is what was begun here, and is now asked for again."""
+        """Whether it is adopted, under way, and the same download as ``record``."""
         if not self.is_adopted or self.is_ending or self.transfer.is_over:
             return False
         return same_download(self.record, record)
 
     def is_answer_to(self, file: str, target: tuple[Path, str]) -> bool:
-        """Whether it was saved already, for a process that was killed, as is asked."""
+        """Whether it is adopted, and has saved ``file`` under ``target`` already."""
         record = self.record
         is_done = self.is_adopted and self.transfer.state == "done"
         return (
@@ -66,7 +66,7 @@ class DownloadJob(Job):
 
     async def _prepare(self) -> None:
         if self.record.path is not None:
-            # It had its name already when the process ended.
+            # It already had its final name when the earlier process ended.
             await self._finish(self.record.path)
 
     async def _attempt(self) -> None:
@@ -114,11 +114,11 @@ class DownloadJob(Job):
         await self.context.worker.run(self._receive(address, reply.ticket, partial))
 
     async def _begin_anew(self, partial: PartialFile) -> None:
-        """Try once again from the first byte, if what is wrong may be an old piece.
+        """Start over from the first byte once, if an earlier part may be damaged.
 
         Raises:
-            ConnectError: It is to be tried again.
-            TransferError: It was tried already.
+            ConnectError: The file is to be fetched again.
+            TransferError: It was fetched again already, or came in one part.
         """
         if self._was_restarted or not partial.was_resumed:
             raise TransferError(
@@ -179,17 +179,17 @@ class DownloadJob(Job):
 
 
 def _check_space(partial: PartialFile) -> None:
-    """Refuse what does not fit, before it has filled the disk.
+    """Refuse a file that does not fit, before it has filled the disk.
 
     Raises:
-        TransferError: There is less room than is missing.
+        TransferError: There is less free space than is missing.
     """
     folder = partial.path.parent
     missing = partial.size - partial.offset
     try:
         free = shutil.disk_usage(folder).free
     except OSError:
-        return  # writing will tell
+        return  # writing will fail if there is no space
     if free < missing:
         raise TransferError(
             f"there is no room in {folder}: {size_text(missing)} are to come, and "
@@ -202,7 +202,7 @@ def _check_space(partial: PartialFile) -> None:
 def intended(
     name: str, folder: Path | None, path: Path | None, default: Path
 ) -> tuple[Path, str]:
-    """Return the folder and the name that are meant, whatever is there."""
+    """Return the folder and the name that are asked for, whether taken or not."""
     if path is not None:
         path = Path(os.path.abspath(path))
         return path.parent, path.name
@@ -215,10 +215,10 @@ def choose_target(
     """Return the folder and the name that a file is to be saved under; this blocks.
 
     Args:
-        name: As its sender called it.
-        folder: Where it is wanted; None is the default.
-        path: Exactly where it is wanted instead.
-        default: Made if it is not there.
+        name: The sender's name for it.
+        folder: The folder that is asked for; None is the default.
+        path: The exact path that is asked for instead.
+        default: Made if it does not exist.
 
     Raises:
         TransferError: It cannot be saved there.

@@ -1,6 +1,6 @@
-"""The bytes of a download: one buffer is written and hashed while another one fills.
+"""A download's connection: one buffer is written and hashed while another one fills.
 
-When both are full the network has to wait, so that memory stays bounded.
+When both are full, reading from the network pauses, so that memory stays bounded.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ Sink = Callable[[memoryview], None]
 
 
 class DownloadConnection(DataConnection):
-    """A download's connection."""
+    """The data connection of a download."""
 
     def __init__(
         self, connection: Connection, worker: Worker, patience: Patience
@@ -31,17 +31,17 @@ class DownloadConnection(DataConnection):
         self._is_paused = False
 
     async def receive(self, sinks: Sequence[Sink], progress: Progress) -> None:
-        """Take the bytes from ``offset`` on, until all are there and in the sinks.
+        """Receive the bytes from ``offset`` on, until the sinks have all of them.
 
         Args:
-            sinks: Each called with each piece in turn, by a thread; one sink while
-                another one still has the same piece.
-            progress: Counts what the first sink has taken.
+            sinks: Called in disk threads with every piece in order; the sinks work on
+                the same pieces at the same time.
+            progress: Counts the bytes that the first sink has taken.
 
         Raises:
-            ConnectError: The connection ended before, or nothing moved for too long;
-                the sinks have what came before.
-            TransferError: See the sinks.
+            ConnectError: The connection ended before that, or no byte moved for too
+                long; the sinks have what came before.
+            TransferError: A sink raised it.
         """
 
         def count(data: memoryview) -> None:
@@ -53,7 +53,7 @@ class DownloadConnection(DataConnection):
         try:
             await self._watch(self._all_written(), progress)
         finally:
-            # Nothing more is begun, and nobody closes a file that is being written.
+            # No more writes begin, and the caller cannot close a file that is written.
             self._sinks = ()
             self._transport.abort()
             if self._writing is not None:
@@ -73,7 +73,7 @@ class DownloadConnection(DataConnection):
             await self._wake.wait()
 
     def _hand_over(self) -> None:
-        """Have written what is there; let the network wait if it is too quick."""
+        """Write the received pieces in threads; pause reading if these are slower."""
         raw = self._raw
         if raw is None:
             return
@@ -117,13 +117,13 @@ class DownloadConnection(DataConnection):
     # What the transport calls ---------------------------------------------------------
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Say where the next bytes belong."""
+        """Return the buffer for the next bytes."""
         if self._raw is None:
             return super().get_buffer(sizehint)
         return self._raw.free()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take in bytes."""
+        """Handle received bytes."""
         if self._raw is None:
             super().buffer_updated(nbytes)
         else:

@@ -1,4 +1,4 @@
-"""Names for files that come from others: made harmless, and never taken twice."""
+"""Safe file names: names from others are sanitized, and claimed without replacing."""
 
 import contextlib
 import itertools
@@ -23,12 +23,12 @@ _RESERVED = frozenset(
 
 
 def safe_name(name: str) -> str:
-    """Return a name that is harmless as a file's on every system, and never empty.
+    """Return a file name that is safe on every system, and never empty.
 
     Only the last part of a path is left; no control, format or direction characters;
-    nothing hidden, nothing that looks like an option, no name that Windows reserves;
-    at most 255 bytes of UTF-8 with the extension kept. A name that is safe already
-    stays as it is.
+    not hidden, not like an option of a command, no name that Windows reserves; at most
+    255 bytes of UTF-8 with the extension kept. A name that is safe already stays as it
+    is.
     """
     parts = [part for part in _PARTS.split(name) if part.strip(" .")]
     text = "".join(_printable(char) for char in (parts[-1] if parts else ""))
@@ -47,16 +47,16 @@ def numbered(name: str, number: int) -> str:
 def claim(partial: Path, folder: Path, name: str) -> Path:
     """Give a complete file its name, or the next free one, never replacing anything.
 
-    Repeating it after a crash finds the name that was claimed already. Where there
-    are hard links ``partial`` stays, for the caller to remove.
+    Repeated after a crash, it finds the name that was claimed already. Where the file
+    system has hard links ``partial`` stays, for the caller to remove.
 
     Args:
         partial: The complete file, in the same folder or on the same file system.
-        folder: Where it is to be.
-        name: ``x.txt``; if that is there, ``x (1).txt`` and so on.
+        folder: The folder of the final name.
+        name: ``x.txt``; if that is taken, ``x (1).txt`` and so on.
 
     Raises:
-        OSError: It cannot be named in that folder.
+        OSError: It cannot be given a name in that folder.
     """
     for number in itertools.count():
         path = folder / numbered(name, number)

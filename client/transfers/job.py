@@ -1,8 +1,15 @@
-"""One transfer, on the face's loop: tried again until it is done or cannot be.
+"""A transfer job, on the frontend's event loop: retried until it succeeds or cannot.
 
 A job asks the server for a ticket, lets the worker move the bytes, and keeps the
-journal. What is the same for both directions is here: whose turn it is, when to try
-again, and how it ends.
+journal. What both directions share is here: whose turn it is, when to try again, and
+how it ends.
+
+The state that is shown is ``waiting`` (for the connection, a turn or the next attempt),
+``checking`` (a file is hashed, or a stream copied) or ``moving``, in any order, and
+then for good ``done``, ``failed`` or ``cancelled``. The outcome may be decided before
+it is shown, while files are renamed or removed: from then on it cannot be cancelled.
+A cancelled job is shown as such at once, and cleans up in its task afterwards.
+``stop`` ends the task only, without cleaning up: the transfer can be resumed.
 """
 
 import asyncio
@@ -33,14 +40,14 @@ Tell = Callable[["Job"], None]
 
 
 class Job(ABC):
-    """A transfer that this process works at.
+    """A transfer that this process works on.
 
     Args:
-        context: What is shared.
+        context: What all jobs share.
         record: As it is in the journal.
-        tell: Told whenever what is shown is different.
-        is_adopted: Whether a process that is gone began it, and nobody here has asked
-            for it again.
+        tell: Called whenever what is shown has changed.
+        is_adopted: Whether an ended process began it, and it has not been requested
+            again in this process.
 
     Attributes:
         transfer: As it is shown.
@@ -80,43 +87,43 @@ class Job(ABC):
 
     @property
     def is_busy(self) -> bool:
-        """Whether its counter moves."""
+        """Whether its byte counter advances."""
         return self.transfer.state in ("checking", "moving")
 
     @property
     def is_ending(self) -> bool:
-        """Whether its end is certain, but something is still to be put away."""
+        """Whether its outcome is certain, but its task has not cleaned up yet."""
         is_certain = self._is_decided or self.transfer.is_over
         return is_certain and self._task is not None
 
     def start(self) -> None:
-        """Work at it until it is over."""
+        """Start a task that works on it until it is over."""
         self._loop = asyncio.get_running_loop()
         self._has_begun = False
         self._task = asyncio.create_task(self._run(), name=f"transfer {self.record.id}")
 
     async def stop(self) -> None:
-        """Leave it as it is, to be gone on with; by this process or another one."""
+        """Stop work on it; this process or another one can resume it."""
         task = self._task
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
 
     def cancel(self) -> None:
-        """Give it up for good; what is to be put away is, in the background.
+        """Cancel it for good; what there is of it is removed in the background.
 
-        It has no effect once the end is certain.
+        This has no effect once the outcome is certain.
         """
         if self.transfer.is_over or self._is_decided:
             return
         self._is_cancelled = True
         self._end("cancelled", code="cancelled", reason="it was cancelled")
-        # A task that is cancelled before its first step could put nothing away.
+        # A task cancelled before its first step would never run, and remove nothing.
         if self._task is not None and self._has_begun:
             self._task.cancel()
 
     async def news(self) -> None:
-        """Wait until it is over, or something else that is worth waiting for."""
+        """Wait for ``wake``: it is over, its stream is copied, or the link stopped."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
         try:
@@ -125,18 +132,18 @@ class Job(ABC):
             self._waiters.discard(waiter)
 
     def wake(self) -> None:
-        """Have those in ``news`` look again."""
+        """Resume all that wait in ``news``."""
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
     async def settled(self) -> None:
-        """Wait until all is put away."""
+        """Wait until its task has ended and cleaned up."""
         if self._task is not None:
             await asyncio.wait([self._task])
 
     def show(self, **changes: Any) -> None:
-        """Change what is shown, and tell it if that is something else."""
+        """Change what is shown, and report it if it differs; never once it is over."""
         if self.transfer.is_over:
             return
         state = changes.get("state", self.transfer.state)
@@ -149,7 +156,7 @@ class Job(ABC):
             self._tell(self)
 
     def sample(self, now: float) -> None:
-        """Show how far it is."""
+        """Show its progress and rate."""
         moved = self.progress.moved
         rate = self._meter.add(now, moved)
         self.show(moved=min(moved, self.transfer.size), rate=rate)
@@ -158,7 +165,7 @@ class Job(ABC):
 
     @abstractmethod
     def _shown_path(self) -> Path | None:
-        """Return the path that people are shown."""
+        """Return the path to show to the user."""
 
     @abstractmethod
     async def _prepare(self) -> None:
@@ -166,24 +173,24 @@ class Job(ABC):
 
     @abstractmethod
     async def _attempt(self) -> None:
-        """Move what is missing, and finish."""
+        """Move the missing bytes, and finish."""
 
     @abstractmethod
     async def _put_away(self) -> None:
-        """Remove what is left of it; it failed or was cancelled."""
+        """Remove what is left of it, as it failed or was cancelled."""
 
     @abstractmethod
     def _let_go(self) -> None:
-        """Close what is open; nothing runs in the worker any more."""
+        """Close what is open; the worker no longer uses it."""
 
     def _is_final(self, error: Exception) -> bool:
-        """Whether trying again does not help."""
+        """Whether trying again cannot help."""
         if isinstance(error, TooManyError):
             return error.retry_after_ms is None
         return not (is_passing(error) or isinstance(error, ServerKeyError))
 
     async def _done(self, **changes: Any) -> None:
-        """Forget it in the journal, and show that it is done."""
+        """Remove it from the journal, and show that it is done."""
         record = self.record
         try:
             await self.context.write(
@@ -194,12 +201,12 @@ class Job(ABC):
         self._end("done", moved=self.transfer.size, **changes)
 
     async def _keep(self, record: TransferRecord) -> None:
-        """Write down what is known now."""
+        """Replace its record, in the journal first."""
         await self.context.write(lambda journal: journal.update(record))
         self.record = record
 
     async def _is_taken(self) -> bool:
-        """Whether another process goes on with it, as somebody asked for it there."""
+        """Whether another process has taken it over, as it was requested there."""
         record = self.record
         try:
             return self.is_adopted and not await self.context.write(
@@ -209,13 +216,13 @@ class Job(ABC):
             return False
 
     def _begin_moving(self, offset: int) -> None:
-        """Note, in the worker, that bytes move from here on."""
+        """Record that bytes move from ``offset`` on; called in the worker."""
         self.progress.begin(offset)
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._moving)
 
     def _moving(self) -> None:
-        # It may come late.
+        # By now it may be over, or in another state.
         if self.transfer.state == "waiting" and not self.transfer.is_over:
             self.show(state="moving", moved=self.progress.moved)
 
@@ -230,7 +237,7 @@ class Job(ABC):
                 await self._work()
         except asyncio.CancelledError:
             if not self._is_cancelled:
-                raise  # the link is closed
+                raise  # the link is closed, or ``stop`` was called
             await self._clean_up()
         except (ChatError, LinkError) as error:
             if await self._is_taken():
@@ -238,8 +245,8 @@ class Job(ABC):
             else:
                 await self._fail(getattr(error, "code", "internal"), str(error))
         except Exception as error:
-            # A bug of ours must show itself as such, not as a file that hangs.
-            logger.exception("a transfer failed by an error of its own")
+            # A bug must show as a failure, not as a transfer that hangs.
+            logger.exception("a transfer failed with an unexpected error")
             await self._fail("internal", f"{type(error).__name__}: {error}")
         finally:
             self._let_go()
@@ -291,7 +298,10 @@ class Job(ABC):
             await self._attempt()
 
     async def _pause(self, error: Exception, failures: int) -> None:
-        """Wait before the next attempt; less long if the link was away and is back."""
+        """Wait before the next attempt; after a lost connection, until a login at most.
+
+        A refusal is waited out in full, as a new login does not change it.
+        """
         context = self.context
         self.show(state="waiting", reason=str(error))
         has_lost = isinstance(error, LinkError | OSError)

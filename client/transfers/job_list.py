@@ -1,4 +1,4 @@
-"""The transfers of this process: their list, and what is told of how far they are."""
+"""The list of this process's transfer jobs, and the reports of their progress."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -11,9 +11,9 @@ from client.transfers.job import Job
 
 J = TypeVar("J", bound=Job)
 
-# How many transfers that are over are remembered, so that a bot may run for years.
+# How many ended transfers are kept, so that a bot may run for years.
 MAX_OVER = 1_000
-# How long the end waits for what is being put away, in seconds.
+# How long ``close`` waits for tasks that clean up, in seconds.
 SETTLE_SECONDS = 0.5
 
 
@@ -21,7 +21,7 @@ class JobList:
     """All jobs, oldest first.
 
     Args:
-        emit: Told what changed.
+        emit: Called with each change.
     """
 
     def __init__(self, emit: Callable[[list[Change]], None]) -> None:
@@ -32,7 +32,7 @@ class JobList:
 
     @property
     def jobs(self) -> list[Job]:
-        """All of them, oldest first."""
+        """All jobs, oldest first."""
         return list(self._jobs.values())
 
     def find(self, id_: int) -> Job:
@@ -53,7 +53,7 @@ class JobList:
         return [job for job in self._jobs.values() if isinstance(job, kind)]
 
     def start(self, job: Job) -> None:
-        """Begin to work at a job."""
+        """Add a job and start it; of ended ones, drop all but the latest."""
         over = [n for n, other in self._jobs.items() if other.transfer.is_over]
         for number in over[:-MAX_OVER]:
             del self._jobs[number]
@@ -62,21 +62,21 @@ class JobList:
         job.start()
 
     def tell(self, job: Job) -> None:
-        """Tell what a job shows now."""
+        """Report what a job shows now."""
         self._emit([TransferChanged(transfer=job.transfer)])
         if job.is_busy and self._ticker is None and not self._is_closed:
             self._ticker = asyncio.create_task(self._tick())
 
     def wake(self) -> None:
-        """Have everybody who waits for a job look again."""
+        """Resume all that wait for news of a job."""
         for job in self._jobs.values():
             job.wake()
 
     async def close(self, others: Iterable[asyncio.Task[None]]) -> None:
-        """Let end what is about to, and leave the rest as it is.
+        """Give jobs that are ending a moment to end, and stop the others.
 
         Args:
-            others: Tasks that also get a moment to end.
+            others: Other tasks that get the same moment.
         """
         self._is_closed = True
         if self._ticker is not None:
@@ -86,7 +86,7 @@ class JobList:
         await wait_briefly(job.stop() for job in self.jobs)
 
     async def _tick(self) -> None:
-        """Show how far everything is, a few times a second."""
+        """Show the progress of all busy jobs, a few times a second."""
         loop = asyncio.get_running_loop()
         try:
             while busy := [job for job in self._jobs.values() if job.is_busy]:
@@ -98,7 +98,7 @@ class JobList:
 
 
 async def wait_briefly(works: Iterable[Awaitable[None]]) -> None:
-    """Wait a moment for these to end, then cancel those that have not."""
+    """Wait a moment for ``works`` to end, then cancel those that have not."""
     tasks = [asyncio.ensure_future(work) for work in works]
     if tasks:
         _, late = await asyncio.wait(tasks, timeout=SETTLE_SECONDS)

@@ -1,10 +1,11 @@
-"""The journal of transfers on disk: what has to be known to go on after a kill.
+"""The journal of transfers on disk: what is needed to resume them after a kill.
 
-How many bytes are through is not in here: of a download that is the size of its partial
+How many bytes were moved is not in here: of a download that is the size of its partial
 file, of an upload the server knows it. Rows belong to the process that holds the lock
 file of their owner's name, so that two processes of one user never move the same file;
 the rows of a process that died are adopted by the next one that opens the journal.
-Whoever asks for the same again takes them over from there (``adoption``).
+A process that requests the same transfer again takes it over from there
+(``adoption``).
 
 All calls block (a commit waits for the disk) and may come from any thread.
 """
@@ -47,7 +48,7 @@ class JournalError(TransferError):
 
 
 class TakenError(JournalError):
-    """Another process has taken a transfer over, which goes on there."""
+    """Another process has taken the transfer over and continues it."""
 
     def __init__(self) -> None:
         super().__init__("another chat of yours goes on with it")
@@ -59,10 +60,10 @@ class Journal:
 
     Args:
         path: The file; None keeps the rows in memory alone.
-        on_notice: Told, in a sentence, when something was wrong with the file.
+        on_notice: Called with a sentence when something was wrong with the file.
 
     Attributes:
-        adopted: The rows of processes that are gone, oldest first.
+        adopted: The transfers of ended processes, oldest first.
 
     Raises:
         JournalError: The file cannot be opened or made.
@@ -92,7 +93,7 @@ class Journal:
             ) from error
 
     def close(self) -> None:
-        """Leave what is not over to the next process."""
+        """Leave unfinished transfers to the next process."""
         with self._guard:
             rest = self._owned()
             self._db.close()
@@ -106,11 +107,11 @@ class Journal:
             return f"{self._prefix}-{self._counter}"
 
     def add(self, record: TransferRecord, *, is_kept: bool = True) -> TransferRecord:
-        """Write a transfer down, and return it with its id and a key.
+        """Insert a transfer, and return it with its id and a key.
 
         Args:
-            record: What is begun.
-            is_kept: Whether it is to go on after this process; if not, only its id and
+            record: The transfer that begins.
+            is_kept: Whether it is resumed after this process; if not, only its id and
                 key are made, and nothing is written, now or later.
 
         Raises:
@@ -128,7 +129,7 @@ class Journal:
         return msgspec.structs.replace(record, id=found)
 
     def update(self, record: TransferRecord) -> None:
-        """Replace what is known of a transfer.
+        """Replace the record of a transfer.
 
         Raises:
             TakenError: It was taken over by another process, or removed.
@@ -142,12 +143,12 @@ class Journal:
                 raise TakenError
 
     def remove(self, record: TransferRecord, *, is_sent: bool = False) -> None:
-        """Forget a transfer that is over, unless another process goes on with it.
+        """Delete a transfer that is over, unless another process has taken it over.
 
         Args:
-            record: What is over.
-            is_sent: Whether it came to its good end: if nobody has asked for it since
-                its process is gone, that is remembered for who asks later.
+            record: The transfer.
+            is_sent: Whether it succeeded: if it was adopted and has not been requested
+                again yet, that is remembered for a later request.
 
         Raises:
             JournalError: It could not be written.
@@ -159,19 +160,19 @@ class Journal:
             self._db.execute("DELETE FROM transfers WHERE id = ? AND owner = ?", mine)
 
     def owns(self, record: TransferRecord) -> bool:
-        """Whether a transfer is this process's still.
+        """Whether a transfer still belongs to this process.
 
         Raises:
-            JournalError: That cannot be read.
+            JournalError: The journal cannot be read.
         """
         with self._writing():
             return record.id < 0 or self._owns(record)
 
     def ask_again(self, record: TransferRecord) -> bool:
-        """Have an adopted transfer be one that somebody here waits for.
+        """Record that an adopted transfer was requested again, in this process.
 
         Returns:
-            Whether it is this process's still.
+            Whether it still belongs to this process.
 
         Raises:
             JournalError: It could not be written.
@@ -183,13 +184,14 @@ class Journal:
             return True
 
     def take(self, record: TransferRecord) -> TransferRecord | None:
-        """Take over what others have left of the same transfer; see ``adoption``.
+        """Take over the same transfer from another process; see ``adoption``.
 
         Args:
-            record: What is asked for.
+            record: The transfer that is requested.
 
         Returns:
-            What there is of it, this process's now; None if nobody has left it.
+            The transfer as it was left, which now belongs to this process; None if
+            there is none to be taken.
 
         Raises:
             JournalError: It could not be written.
@@ -201,7 +203,7 @@ class Journal:
             return None if found is None else self._owned("AND id = ?", found)[0]
 
     def paths(self) -> set[Path]:
-        """Return everything that transfers of any process read."""
+        """Return the files that transfers of any process send or have saved."""
         with self._guard:
             rows = self._db.execute(
                 "SELECT path FROM transfers WHERE path IS NOT NULL"
@@ -212,7 +214,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Make all of it one transaction.
+        """Run the body in one transaction.
 
         Raises:
             JournalError: It could not be written.
@@ -247,12 +249,12 @@ class Journal:
         return db
 
     def _adopt(self) -> None:
-        """Take over the rows of processes that are gone."""
+        """Take over the rows of ended processes."""
         if self._path is None:
             return
         db = self._db
         # Lock files are made and removed only under the lock of the database, so that
-        # nobody removes one which another process is about to hold.
+        # no process removes one which another process is about to hold.
         db.execute("BEGIN IMMEDIATE")
         lock = self._lock = self._lock_of(self._prefix)
         try:
@@ -276,7 +278,7 @@ class Journal:
         return is_gone
 
     def _owners(self) -> set[str]:
-        """Return all who have rows or a lock file."""
+        """Return all owners that have rows or a lock file."""
         assert self._path is not None
         found = self._db.execute("SELECT DISTINCT owner FROM transfers").fetchall()
         start, end = f"{self._path.name}.", ".lock"

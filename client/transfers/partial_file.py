@@ -1,4 +1,4 @@
-"""A file that is coming: gathered beside its target under a name of its own.
+"""The partial file of a download, beside its target under a hidden name.
 
 Everything here blocks, but for the attributes, and is for one thread at a time; only
 ``write`` and ``hash`` may run at the same time as each other.
@@ -25,17 +25,17 @@ def partial_path(folder: Path, name: str) -> Path:
 
 
 class PartialFile:
-    """The bytes of a download that are here, and the hash of them.
+    """The bytes of a download so far, and their hash.
 
-    What an earlier process wrote is taken in by ``absorb``, so that all is hashed once.
+    What an earlier process wrote is hashed by ``absorb``, so that all is hashed once.
 
     Args:
         path: See ``partial_path``.
         size: The complete file's.
 
     Attributes:
-        offset: How many bytes are here.
-        was_resumed: Whether some of them came on another connection.
+        offset: How many bytes are in it and hashed.
+        was_resumed: Whether some of them came over another connection.
     """
 
     def __init__(self, path: Path, size: int) -> None:
@@ -49,16 +49,16 @@ class PartialFile:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all bytes are here."""
+        """Whether it has all bytes."""
         return self.offset == self.size
 
     @property
     def is_absorbed(self) -> bool:
-        """Whether everything that was there is hashed."""
+        """Whether everything that an earlier process wrote is hashed."""
         return self.offset >= self._there
 
     def open(self) -> None:
-        """Open or make the file.
+        """Open or create the file.
 
         Raises:
             TransferError: It cannot be.
@@ -76,7 +76,7 @@ class PartialFile:
             raise unwritable(self.path, error) from error
 
     def absorb(self) -> int:
-        """Hash the next piece of what was there already; return how many bytes.
+        """Hash the next piece that an earlier process wrote; return how many bytes.
 
         Raises:
             TransferError: It cannot be read.
@@ -101,7 +101,7 @@ class PartialFile:
         """Append bytes that are also hashed.
 
         Raises:
-            TransferError: They cannot be written: no room, for example.
+            TransferError: They cannot be written: no space, for example.
         """
         view = memoryview(data)
         try:
@@ -112,7 +112,7 @@ class PartialFile:
         self.offset += len(data)
 
     def rewind(self) -> None:
-        """Go to the end of what was hashed, to write there."""
+        """Seek to the end of the hashed bytes, and cut off the rest."""
         try:
             self._opened.seek(self.offset)
             self._opened.truncate(self.offset)
@@ -127,11 +127,11 @@ class PartialFile:
         self.rewind()
 
     def has(self, sha256: str) -> bool:
-        """Whether the bytes that are here have that hash."""
+        """Whether the bytes so far have this hash."""
         return self._hash.hexdigest() == sha256
 
     def finish(self, folder: Path, name: str) -> Path:
-        """Put it on the disk and give it its name, or the next free one.
+        """Flush it to the disk and give it its name, or the next free one.
 
         Raises:
             TransferError: It cannot be.
@@ -146,7 +146,7 @@ class PartialFile:
         return path
 
     def close(self) -> None:
-        """Let go of the file; what came stays. Twice is fine."""
+        """Close the file, which stays. Twice is fine."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -158,6 +158,6 @@ class PartialFile:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there and can be."""
+    """Remove a file, if it exists and can be removed."""
     with contextlib.suppress(OSError):
         path.unlink()

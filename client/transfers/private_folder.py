@@ -1,4 +1,4 @@
-"""Folders for what is only passed on: removed with the process that fills them.
+"""Private folders for files that are only passed on, removed with their process.
 
 Everything here blocks.
 """
@@ -14,7 +14,7 @@ from client.storage.paths import Paths, make_private_folder
 
 
 def passing_folder(paths: Paths) -> Path:
-    """Return the folder of files that are printed instead of being saved."""
+    """Return the folder for files that are printed instead of being saved."""
     return paths.cache / "get"
 
 
@@ -22,10 +22,10 @@ def passing_folder(paths: Paths) -> Path:
 def private_folder(parent: Path) -> Iterator[Path]:
     """Make a folder (mode 0700) that is removed at the end.
 
-    What is left of it by a kill is removed by the next ``sweep_private``.
+    If the process is killed, the next ``sweep_private`` removes it.
 
     Args:
-        parent: For such folders alone.
+        parent: A folder for such folders alone.
     """
     make_private_folder(parent)
     folder = parent / secrets.token_hex(8)
@@ -41,7 +41,7 @@ def private_folder(parent: Path) -> Iterator[Path]:
 
 
 def sweep_private(parent: Path) -> None:
-    """Remove the folders of processes that died; those of others are left alone."""
+    """Remove the folders of processes that died; those in use are left alone."""
     if not parent.is_dir():
         return
     with locked(parent):

@@ -1,4 +1,4 @@
-"""What a transfer counts while it moves, and how fast that makes it."""
+"""Progress of a transfer: its byte counters, and a meter of its rate."""
 
 from collections import deque
 
@@ -6,10 +6,10 @@ WINDOW_SECONDS = 3.0
 
 
 class Progress:
-    """Plain counters: set in the worker's threads, read on the face's loop.
+    """Byte counters: set in the worker's threads, read on the frontend's event loop.
 
     Attributes:
-        moved: How many bytes of the file are through.
+        moved: How many bytes of the file were moved.
         gained: How many of them in this attempt.
     """
 
@@ -20,7 +20,7 @@ class Progress:
         self.gained = 0
 
     def begin(self, offset: int) -> None:
-        """Count from an offset on."""
+        """Start to count at an offset."""
         self.moved, self.gained = offset, 0
 
     def add(self, count: int) -> None:
@@ -36,15 +36,15 @@ class RateMeter:
         self._samples: deque[tuple[float, int]] = deque()
 
     def restart(self) -> None:
-        """Forget what was before a pause."""
+        """Drop the samples from before a pause."""
         self._samples.clear()
 
     def add(self, now: float, moved: int) -> float:
-        """Take in how much has moved by now; return the rate per second lately.
+        """Add a sample; return the rate per second over the last few seconds.
 
         Args:
-            now: Any steady clock, in seconds.
-            moved: In all; if it went back, what was before is forgotten.
+            now: The time of any steady clock, in seconds.
+            moved: The total so far; if it went back, earlier samples are dropped.
         """
         samples = self._samples
         if samples and moved < samples[-1][1]:

@@ -1,8 +1,8 @@
-"""How bytes are taken from the network without being copied, sans I/O.
+"""Receive buffers, which take bytes from the network without copying; sans I/O.
 
 ``FrameBuffer`` asks for exactly the bytes of a frame, so that raw bytes behind it are
-never touched. ``RawBuffer`` asks for as much as there is, into large buffers in turn:
-while one is written by a thread another one fills.
+never touched. ``RawBuffer`` takes as much as has arrived, into large buffers in turn:
+while a thread writes one, another one fills.
 """
 
 from collections import deque
@@ -13,11 +13,11 @@ from client.errors import PeerError
 BUFFER_BYTES = 1 << 20
 
 Piece = tuple[bytearray, int]
-"""A buffer, and how many of its bytes are meant."""
+"""A buffer, and how many of its bytes are filled."""
 
 
 class FrameBuffer:
-    """Gathers one frame after another."""
+    """Collects one frame after another."""
 
     def __init__(self) -> None:
         self._buffer = bytearray(PREFIX_BYTES)
@@ -25,11 +25,11 @@ class FrameBuffer:
         self._is_prefix = True
 
     def free(self) -> memoryview:
-        """Return where the next bytes belong, never more than the frame has."""
+        """Return the space for the next bytes, never more than the frame has."""
         return memoryview(self._buffer)[self._filled :]
 
     def added(self, count: int) -> bytes | None:
-        """Note that so many bytes came; return the body if that completes one.
+        """Count received bytes; return a body if they complete one.
 
         Raises:
             PeerError: A frame announces an impossible length.
@@ -50,10 +50,10 @@ class FrameBuffer:
 
 
 class RawBuffer:
-    """Gathers so many bytes; what comes after them is dropped.
+    """Collects a known number of bytes; what comes after them is dropped.
 
     Attributes:
-        missing: How many are to come.
+        missing: How many are still to come.
     """
 
     def __init__(self, missing: int) -> None:
@@ -65,16 +65,16 @@ class RawBuffer:
 
     @property
     def has_pieces(self) -> bool:
-        """Whether there is something to be written."""
+        """Whether there are bytes to be written."""
         return self._filled > 0 or bool(self._full)
 
     @property
     def is_full(self) -> bool:
-        """Whether the network should wait until something was written."""
+        """Whether reading should pause until pieces were written."""
         return self._filled == len(self._buffer) > 0
 
     def free(self) -> memoryview:
-        """Return where the next bytes belong."""
+        """Return the space for the next bytes."""
         if self._filled == len(self._buffer):
             if self._filled:
                 self._full.append((self._buffer, self._filled))
@@ -82,13 +82,13 @@ class RawBuffer:
         return memoryview(self._buffer)[self._filled :]
 
     def added(self, count: int) -> None:
-        """Note that so many bytes came."""
+        """Count received bytes."""
         count = min(count, self.missing)
         self._filled += count
         self.missing -= count
 
     def take(self) -> list[Piece]:
-        """Return all that came, for ``give_back`` once it was written."""
+        """Return all received pieces, for ``give_back`` once they were written."""
         pieces, self._full = self._full, []
         if self._filled:
             pieces.append((self._buffer, self._filled))
@@ -96,7 +96,7 @@ class RawBuffer:
         return pieces
 
     def give_back(self, pieces: list[Piece]) -> None:
-        """Use these buffers again."""
+        """Return buffers for reuse."""
         self._spare.extend(buffer for buffer, _ in pieces)
 
     def _take_spare(self) -> None:

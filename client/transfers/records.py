@@ -1,4 +1,4 @@
-"""Transfers as rows of the journal's database."""
+"""Transfer records: the rows of the journal's database, and its schema."""
 
 import os
 import sqlite3
@@ -8,9 +8,9 @@ from typing import Any, Literal
 from msgspec import Struct
 
 VERSION = 2
-# Paths are blobs, as a file's name may be no valid Unicode. In ``adopted`` are the
-# transfers of processes that are gone, until somebody asks for them again. In ``sent``
-# are those of them that came to their end before.
+# Paths are blobs, as a file's name may be no valid Unicode. ``adopted`` has the
+# transfers of ended processes, until they are requested again; ``sent`` those of them
+# that were sent before that.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS transfers (
     id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL,
@@ -34,22 +34,24 @@ class TransferRecord(Struct, frozen=True, kw_only=True):
     """A transfer as the journal knows it.
 
     Attributes:
-        id: Unique among all processes of the user; below zero of what is not kept.
+        id: Unique among all processes of the user; negative if it is not kept.
         direction: up or down.
-        chat: Where the file is sent to, or was sent to.
-        name: For others (up), or to be saved under (down).
-        size: In bytes; of a spool that is still written, 0.
+        chat: The chat that the file is sent to, or was sent to.
+        name: For the recipients (up), or to be saved under (down).
+        size: In bytes; 0 while a stream is still copied.
         key: Makes the upload idempotent.
         sha256: Of the content; None until an upload's is known.
         file: The server's id of it; None until an upload has begun.
         seq: Of the file's entry, where it is known.
         text: The caption.
-        path: Up: what is read. Down: the final name, once it is claimed.
-        mtime_ns: Of what is read, to notice changes; inode likewise.
-        is_spool: Whether what is read is our own, to be removed when it is over.
+        path: Up: the file that is read. Down: the final name, once it is claimed.
+        mtime_ns: Of the file that is read, to notice changes; inode likewise.
+        is_spool: Whether that file is our own copy of a stream, to be removed when the
+            transfer is over.
         folder: Down: where it is to be saved.
-        partial: Down: the file that it is gathered in.
-        is_cancelled: Whether only the server is to be told that nothing more comes.
+        partial: Down: the file that collects its bytes.
+        is_cancelled: Whether all that is left to do is to tell the server that no more
+            bytes come.
     """
 
     direction: Literal["up", "down"]
@@ -86,7 +88,7 @@ UPDATE = (
 def values_of(
     record: TransferRecord, names: tuple[str, ...] = _FIELDS
 ) -> tuple[Any, ...]:
-    """Return what the database keeps of a record, without its id."""
+    """Return a record's values for the database, without its id."""
     found = []
     for name in names:
         value = getattr(record, name)
@@ -96,7 +98,7 @@ def values_of(
 
 
 def record_from(values: tuple[Any, ...]) -> TransferRecord:
-    """Return the record that ``COLUMNS`` were selected of."""
+    """Return the record that a row of ``COLUMNS`` holds."""
     found = dict(zip(("id", *_FIELDS), values, strict=True))
     for name in _PATHS:
         if found[name] is not None:
@@ -107,7 +109,7 @@ def record_from(values: tuple[Any, ...]) -> TransferRecord:
 
 
 def salvage(damaged: Path, db: sqlite3.Connection) -> int:
-    """Copy what can be read of a damaged journal; return how many rows."""
+    """Copy the readable rows of a damaged journal; return how many."""
     saved = 0
     columns = f"owner, {COLUMNS}"
     marks = ", ".join("?" * (len(_FIELDS) + 2))
@@ -116,7 +118,7 @@ def salvage(damaged: Path, db: sqlite3.Connection) -> int:
     except sqlite3.Error:
         return 0
     try:
-        # Record by record, so that those before a broken page are kept.
+        # Row by row, so that those before a broken page are kept.
         for record in old.execute(f"SELECT {columns} FROM transfers ORDER BY id"):  # noqa: S608
             db.execute(
                 f"INSERT OR IGNORE INTO transfers ({columns}) VALUES ({marks})",  # noqa: S608
@@ -124,7 +126,7 @@ def salvage(damaged: Path, db: sqlite3.Connection) -> int:
             )
             saved += 1
     except sqlite3.Error:
-        pass  # what lies behind the damage cannot be read
+        pass  # rows behind the damage cannot be read
     finally:
         old.close()
     return saved

@@ -1,4 +1,4 @@
-"""What a start finds of processes that are gone: files half moved, copies half made."""
+"""Recovery at start: takes over what ended processes left, removes the rest."""
 
 import contextlib
 from collections.abc import Callable
@@ -17,16 +17,16 @@ def take_over(
     on_notice: Callable[[str], None],
     passing: Path | None = None,
 ) -> Journal:
-    """Open the journal, and clear away what nobody can go on with; this blocks.
+    """Open the journal, and remove what cannot be resumed; this blocks.
 
-    A copy that was not complete when its process died is removed, for the rest of the
-    stream is lost.
+    A copy of a stream that was not complete when its process died is removed, for the
+    rest of the stream is lost.
 
     Args:
         path: The journal's; None keeps it in memory.
         spool: The folder of the copies.
-        on_notice: Told, in a sentence, when something was wrong with the journal.
-        passing: The folder of files that were to be printed.
+        on_notice: Called with a sentence when something was wrong with the journal.
+        passing: The folder of files that were fetched to be printed.
 
     Raises:
         JournalError: It cannot be used.

@@ -1,4 +1,4 @@
-"""The file that is sent: what is refused, and how it is noticed that it changed.
+"""The source file of an upload: checks that it can be sent and does not change.
 
 Everything here blocks.
 """
@@ -19,7 +19,7 @@ _ROOM_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Stamp(Struct, frozen=True):
-    """What tells one state of a file from another without reading it."""
+    """Metadata that tells one state of a file from another without reading it."""
 
     size: int
     mtime_ns: int
@@ -27,17 +27,17 @@ class Stamp(Struct, frozen=True):
 
     @classmethod
     def of(cls, found: os.stat_result) -> "Stamp":
-        """Return the stamp of a file that was looked at."""
+        """Return the stamp from the result of a ``stat``."""
         # SQLite keeps signed numbers; some file systems use all 64 bits.
         return cls(found.st_size, found.st_mtime_ns, found.st_ino & (1 << 63) - 1)
 
 
 class Source:
-    """A file opened to be sent; every read makes sure that it is still the same.
+    """A file opened to be sent; every read verifies that it is still the same.
 
     Args:
-        path: Where it is.
-        stamp: What it has to be; None takes what it is now.
+        path: The file.
+        stamp: The stamp that it has to have; None accepts its present one.
     """
 
     def __init__(self, path: Path, stamp: Stamp | None = None) -> None:
@@ -46,10 +46,11 @@ class Source:
         self._file: BinaryIO | None = None
 
     def open(self) -> Stamp:
-        """Open the file and return what it is.
+        """Open the file and return its stamp.
 
         Raises:
-            TransferError: It is not there, is no file, cannot be read, or is another.
+            TransferError: It does not exist, is not a regular file, cannot be read, or
+                has another stamp.
         """
         self._file = _open(self._path)
         found = Stamp.of(os.fstat(self._file.fileno()))
@@ -65,10 +66,10 @@ class Source:
             self._file = None
 
     def read(self, offset: int, count: int) -> bytes:
-        """Return bytes, as many as asked for below the size.
+        """Return ``count`` bytes, fewer only at the end of the file.
 
         Raises:
-            TransferError: It changed meanwhile, or cannot be read.
+            TransferError: The file has changed, or cannot be read.
         """
         assert self._file is not None
         assert self._stamp is not None
@@ -92,10 +93,10 @@ class Source:
 
 
 def look_at(path: str | Path) -> tuple[Path, Stamp]:
-    """Make sure that a file can be sent, and return its absolute path and its stamp.
+    """Check that a file can be sent; return its absolute path and its stamp.
 
     Raises:
-        TransferError: It is not there, is no file, or cannot be read.
+        TransferError: It does not exist, is not a regular file, or cannot be read.
     """
     absolute = Path(os.path.abspath(path))
     source = Source(absolute)
@@ -106,7 +107,7 @@ def look_at(path: str | Path) -> tuple[Path, Stamp]:
 
 
 def unreadable(path: Path, error: OSError) -> TransferError:
-    """Return the refusal that says why a file cannot be read."""
+    """Return the error that says why a file cannot be read."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return TransferError(f"there is no file {path}", "no_such_file")
     if isinstance(error, PermissionError):
@@ -119,7 +120,7 @@ def unreadable(path: Path, error: OSError) -> TransferError:
 
 
 def unwritable(path: Path, error: OSError) -> TransferError:
-    """Return the refusal that says why a file cannot be written."""
+    """Return the error that says why a file cannot be written."""
     if error.errno in _ROOM_ERRORS:
         return TransferError(
             f"there is no room left in {path.parent}: make some, or choose another "
@@ -134,7 +135,7 @@ def unwritable(path: Path, error: OSError) -> TransferError:
 
 def _open(path: Path) -> BinaryIO:
     try:
-        # A pipe must not make us wait for whoever writes to it.
+        # Opening a pipe must not wait for a process that writes to it.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         handle = os.open(path, flags)
     except IsADirectoryError:

@@ -1,7 +1,7 @@
-"""A private copy of a stream, as the size of what is sent has to be known before.
+"""A private copy of a stream, as the size of an upload has to be known beforehand.
 
 Everything here blocks, a read of the stream for ``WAIT_SECONDS`` at most where the
-system can tell whether there is something to read: so it can be given up at any time.
+system can tell whether it is readable: so a copy can be cancelled at any time.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ class StreamCopy:
     """A stream that is being copied.
 
     Args:
-        stream: What is read, to its end; not closed.
-        path: The copy, made with mode 0600; nobody may have it yet.
+        stream: Read to its end; not closed.
+        path: The copy, made with mode 0600; it must not exist yet.
 
     Attributes:
-        size: How many bytes are copied.
+        size: How many bytes were copied.
     """
 
     def __init__(self, stream: BinaryIO, path: Path) -> None:
@@ -39,7 +39,7 @@ class StreamCopy:
         self._file: BinaryIO | None = None
 
     def open(self) -> None:
-        """Make the copy, empty.
+        """Create the copy, empty.
 
         Raises:
             TransferError: It cannot be made.
@@ -53,7 +53,7 @@ class StreamCopy:
             raise unwritable(self._path, error) from error
 
     def copy(self) -> bool:
-        """Copy the next piece, if there is one by now; return whether there is more.
+        """Copy the next piece, if there is one by now; return False at the end.
 
         Raises:
             TransferError: The stream cannot be read, or the copy not be written.
@@ -61,7 +61,7 @@ class StreamCopy:
         if self._is_awaited and not self._is_ready():
             return True
         try:
-            # As much as there is; ``read`` would wait for all of it.
+            # As much as there is; ``read`` would wait for a whole piece.
             read = getattr(self._stream, "read1", self._stream.read)
             data = read(PIECE_BYTES)
         except (OSError, ValueError) as error:
@@ -74,7 +74,7 @@ class StreamCopy:
         return bool(data)
 
     def finish(self) -> tuple[Stamp, str]:
-        """Put the copy on the disk; return its stamp and SHA-256.
+        """Flush the copy to the disk and close it; return its stamp and SHA-256.
 
         Raises:
             TransferError: It cannot be written.
@@ -88,7 +88,7 @@ class StreamCopy:
         return stamp, self._hash.hexdigest()
 
     def close(self) -> None:
-        """Let go of the copy; what is in it stays. Twice is fine."""
+        """Close the copy, which stays. Twice is fine."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -118,9 +118,9 @@ def sweep(found: list[Path], known: AbstractSet[Path]) -> None:
     """Remove copies that no transfer reads.
 
     Args:
-        found: What was in the folder.
-        known: What transfers read; looked up after ``found``, so that none is removed
-            which was begun in between.
+        found: The files of the folder.
+        known: The files that transfers read; looked up after ``found``, so that none is
+            removed which was begun in between.
     """
     for path in found:
         if path not in known:
@@ -129,7 +129,7 @@ def sweep(found: list[Path], known: AbstractSet[Path]) -> None:
 
 
 def list_spool(folder: Path) -> list[Path]:
-    """Return the copies that are there."""
+    """Return the copies in ``folder``."""
     try:
         return list(folder.iterdir())
     except OSError:

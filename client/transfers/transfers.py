@@ -1,6 +1,6 @@
-"""Files on their way, as faces and bots see them: ``link.transfers``.
+"""File transfers of a link, as frontends and bots use them: ``link.transfers``.
 
-Whatever is asked for here is written down before the call returns, and goes on by
+Every transfer is in the journal before the call that begins it returns, and goes on by
 itself from then on: across cut connections, restarts of the server, and kills of this
 program, whose next start takes over what was left.
 """
@@ -34,15 +34,16 @@ from client.transfers.upload import SpoolJob, UploadJob, check_caption, check_si
 
 
 class Transfers:
-    """The files of one link; made and closed by it.
+    """The transfers of one link; made and closed by it.
 
     Args:
         channel: The link.
-        emit: Told what changed.
-        notice: Told, in a sentence, when something is wrong with our own files.
+        emit: Called with each change.
+        notice: Called with a sentence when something is wrong with the client's own
+            files.
         timing: The link's.
         paths: Where the journal is; None keeps it in memory.
-        server: The address, as paths know it.
+        server: The address, as ``paths`` names it.
         user: The canonical name.
     """
 
@@ -71,16 +72,16 @@ class Transfers:
         self._gone: Exception | None = None
         self._is_closed = False
 
-    # What can be asked for ------------------------------------------------------------
+    # For frontends and bots -----------------------------------------------------------
 
     @property
     def items(self) -> list[Transfer]:
-        """All of this process, oldest first; of those over the latest 1,000."""
+        """All transfers of this process, oldest first; of ended ones the last 1,000."""
         return [job.transfer for job in self._jobs.jobs]
 
     @property
     def stall_seconds(self) -> float:
-        """For how long nothing may move before a connection is given up."""
+        """How long no byte may move before a connection is given up."""
         return self._context.stall_seconds
 
     @stall_seconds.setter
@@ -90,20 +91,20 @@ class Transfers:
     async def send_file(
         self, chat: str, path: str | Path, *, name: str | None = None, text: str = ""
     ) -> Transfer:
-        """Send a file; when this returns it is written down, and goes on by itself.
+        """Send a file; when this returns it is in the journal, and goes on by itself.
 
-        A file that a killed process was sending to the same chat goes on where it was.
+        A file that a killed process was sending to the same chat is resumed.
 
         Args:
-            chat: Where to.
+            chat: The address to send it to.
             path: A regular file. It must not change until it is sent.
-            name: For others; None is the file's own. It is made harmless.
+            name: The name for the recipients, made safe; None is the file's own.
             text: A caption.
 
         Raises:
-            BadNameError: That is no address of a chat.
-            TransferError: It is no file, cannot be read, or is too large, or it could
-                not be written down.
+            BadNameError: ``chat`` is not the address of a chat.
+            TransferError: It is not a regular file, cannot be read, or is too large, or
+                the journal could not be written.
         """
         chat = _parse_chat(chat)
         check_caption(text, self._context.channel.limits)
@@ -130,16 +131,17 @@ class Transfers:
     ) -> Transfer:
         """Copy a stream to a private file, then send that; see ``send_file``.
 
-        It returns when the stream has ended. Cancelling it before cancels the transfer.
+        This returns when the stream has ended. Cancelling it before that cancels the
+        transfer.
 
         Args:
-            chat: Where to.
+            chat: The address to send it to.
             file: Read to its end, in another thread; not closed.
-            name: For others. It is made harmless.
+            name: The name for the recipients, made safe.
             text: A caption.
 
         Raises:
-            BadNameError: That is no address of a chat.
+            BadNameError: ``chat`` is not the address of a chat.
             TransferError: It cannot be read or copied, or is too large, or it was
                 cancelled.
         """
@@ -162,7 +164,7 @@ class Transfers:
             await job.copied()
         except asyncio.CancelledError:
             job.cancel()
-            # Whoever gave us the stream may close it now.
+            # The caller may close the stream once this returns.
             await wait_briefly([job.settled()])
             raise
         return _checked(job.transfer)
@@ -177,28 +179,28 @@ class Transfers:
         path: Path | None = None,
         is_kept: bool = True,
     ) -> Transfer:
-        """Fetch a file; when this returns it is written down, and goes on by itself.
+        """Fetch a file; when this returns it is in the journal, and goes on by itself.
 
-        Nothing is ever replaced: of a name that is taken meanwhile the next free one
-        is used, ``name (1).txt``. Where it was saved is in ``Transfer.path`` at the
-        end.
+        Nothing is ever replaced: if the name is taken by then, the next free one is
+        used, ``name (1).txt``. Where it was saved is in ``Transfer.path`` at the end.
 
         Args:
-            chat: Where it was sent to.
+            chat: The chat that it was sent to.
             seq: Of its entry.
             info: From its entry.
-            folder: To save it in under its own name, made harmless; None is the
-                download folder, which is made if it is not there.
-            path: To save it under exactly that name instead.
-            is_kept: Whether it goes on after a kill; if not, nothing is written down.
+            folder: Where to save it under its own name, made safe; None is the
+                download folder, which is made if it does not exist.
+            path: Where to save it under exactly this name instead.
+            is_kept: Whether it goes on after a kill; if not, it is not in the journal.
 
         Raises:
-            TransferError: It cannot be saved there, or could not be written down.
+            TransferError: It cannot be saved there, or the journal could not be
+                written.
         """
         default = (self._paths or Paths.from_environment()).downloads
         await self._open()
         for done in self._jobs.of(DownloadJob):
-            # What was left may have come to its end before it was asked for again.
+            # An adopted download may have finished before it was requested again.
             if done.is_answer_to(info.id, intended(info.name, folder, path, default)):
                 done.is_adopted = False
                 return done.transfer
@@ -223,13 +225,13 @@ class Transfers:
         return await self._begin(record, DownloadJob, is_kept=is_kept)
 
     def cancel(self, id: int) -> Transfer:
-        """Give a transfer up, and remove what there is of it, also at the server.
+        """Cancel a transfer, and remove what there is of it, also on the server.
 
-        One whose last byte is through may arrive all the same; one that is over stays
-        as it is.
+        If its last byte has been sent it may still complete; a transfer that is over
+        stays as it is.
 
         Raises:
-            TransferError: There is no transfer of that id here.
+            TransferError: There is no transfer with that id here.
         """
         job = self._jobs.find(id)
         job.cancel()
@@ -239,10 +241,10 @@ class Transfers:
         """Wait until a transfer is over, and return it.
 
         Raises:
-            TransferError: It failed, or was cancelled; or there is none of that id.
+            TransferError: It failed, was cancelled, or there is none with that id.
             ChatError: The link was stopped: the server refused the login.
             LinkError: The link was stopped for another reason, or closed. The transfer
-                goes on with the next start.
+                is resumed at the next start.
         """
         job = self._jobs.find(id)
         while not job.transfer.is_over:
@@ -251,10 +253,10 @@ class Transfers:
             await job.news()
         return _checked(job.transfer)
 
-    # What the link tells --------------------------------------------------------------
+    # Called by the link ---------------------------------------------------------------
 
     def handle_login(self) -> None:
-        """Go on: there is a connection."""
+        """Resume: there is a connection."""
         self._context.online.set()
         self._context.login.set()
         self._spawn(self._resume())
@@ -264,13 +266,13 @@ class Transfers:
         self._context.online.clear()
 
     def handle_stop(self, error: Exception | None) -> None:
-        """Tell those who wait that the link was stopped; None is that it was not."""
+        """Make ``wait`` raise ``error``, as the link was stopped; None: it was not."""
         self._gone = error
         if error is not None:
             self._jobs.wake()
 
     async def close(self) -> None:
-        """End the thread and close the files; what is not over goes on next time."""
+        """End the thread and close the files; unfinished transfers resume next time."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -294,9 +296,9 @@ class Transfers:
         kind: type[UploadJob] | type[DownloadJob],
         is_kept: bool = True,
     ) -> Transfer:
-        """Write a transfer down and start it, also if this is cancelled meanwhile.
+        """Write a transfer to the journal and start it, even if this is cancelled.
 
-        What a process that is gone has begun of the same is gone on with.
+        If an ended process left the same transfer, that one is resumed instead.
         """
 
         def write_down(journal: Journal) -> TransferRecord:
@@ -316,7 +318,7 @@ class Transfers:
         return await asyncio.shield(task)
 
     async def _resume(self) -> None:
-        """Go on with what earlier processes left, at the login."""
+        """Resume at a login what earlier processes left."""
         try:
             if self._path is not None and await asyncio.to_thread(self._path.exists):
                 await self._open()
@@ -325,7 +327,7 @@ class Transfers:
             self._notice(str(error))
 
     async def _open(self) -> None:
-        """Open the journal, if it is not open yet, and take over what is in it.
+        """Open the journal, if it is not open yet, and start the transfers in it.
 
         Raises:
             JournalError: It cannot be used.
@@ -370,7 +372,7 @@ def _parse_chat(chat: str) -> str:
 
 
 def _checked(transfer: Transfer) -> Transfer:
-    """Return a transfer that is not, or not for the worse, over.
+    """Return a transfer, unless it has ended without success.
 
     Raises:
         TransferError: It failed, or was cancelled.

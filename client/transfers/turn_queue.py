@@ -1,4 +1,4 @@
-"""Whose turn it is: a bounded number at once, the rest in the order of their ids."""
+"""An ordered semaphore: so many turns at once, the rest in the order of their ids."""
 
 import asyncio
 import contextlib
@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 
 class TurnQueue:
-    """Room for so many at once; of those who wait the lowest number comes first.
+    """A semaphore whose waiters come in the order of their numbers, lowest first.
 
     Args:
-        count: How many there may be at once.
+        count: How many may hold a turn at once.
     """
 
     def __init__(self, count: int) -> None:
@@ -20,12 +20,12 @@ class TurnQueue:
 
     @property
     def is_full(self) -> bool:
-        """Whether whoever comes now has to wait."""
+        """Whether the next caller has to wait."""
         return self._free == 0
 
     @contextlib.asynccontextmanager
     async def hold(self, number: int) -> AsyncIterator[None]:
-        """Wait for one's turn, and keep it until the end."""
+        """Wait for a turn, and hold it until the end of the block."""
         await self._acquire(number)
         try:
             yield
@@ -43,7 +43,7 @@ class TurnQueue:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._release()  # it was given to us at the same moment
+                self._release()  # the turn was given at the same moment
             raise
 
     def _release(self) -> None:

@@ -1,4 +1,4 @@
-"""Sending a file: read it once to know its hash, then again to send it."""
+"""Upload jobs: read a file once to hash it, then again to send it."""
 
 import asyncio
 import hashlib
@@ -23,15 +23,15 @@ from client.transfers.source import PIECE_BYTES, Source, Stamp
 from client.transfers.stream_copy import StreamCopy
 from client.transfers.upload_connection import UploadConnection
 
-# So much is hashed by one call of a thread.
+# How many pieces one call in a disk thread hashes.
 _CHECK_PIECES = 16
 
 
 class UploadJob(Job):
-    """A file that is sent, as the journal names it.
+    """The upload of a file.
 
     Args:
-        context: What is shared.
+        context: What all jobs share.
         record: As it is in the journal; without a hash the file is read first.
         tell: See ``Job``.
         is_adopted: See ``Job``.
@@ -49,15 +49,17 @@ class UploadJob(Job):
         self._is_to_check = record.sha256 is None
 
     def is_left(self, record: TransferRecord) -> bool:
-        """Whether a killed process has left it here, and it is now asked for again."""
+        """Whether it is adopted, unfinished, and the same upload as ``record``."""
         is_left = self.is_adopted and not self.transfer.is_over
         return is_left and same_upload(self.record, record)
 
     async def go_on(self, record: TransferRecord) -> bool:
-        """Go on with it as the same file, once it is known that it is the same.
+        """Resume an adopted upload for a caller that requests the same file.
+
+        The file is hashed again, as it may have changed since it was begun.
 
         Returns:
-            False if it came to its end before, or another process has it.
+            False if it ended before, or another process has taken it over.
         """
         left = self.record
         if not await self.context.write(lambda journal: journal.ask_again(left)):
@@ -73,7 +75,7 @@ class UploadJob(Job):
         return True
 
     def look_again(self, record: TransferRecord) -> None:
-        """Have it read once more, to see that it is the file that was begun."""
+        """Have the file hashed again, to verify that it is the one that was begun."""
         self._is_to_check = True
         self.record = msgspec.structs.replace(self.record, inode=record.inode)
 
@@ -94,7 +96,10 @@ class UploadJob(Job):
         self._is_to_check = False
 
     async def _renew(self, sha256: str) -> None:
-        """Note the hash; what was sent of another content is of no use."""
+        """Record the hash; cancel what was sent of another content.
+
+        A key stands for one content, so the new content gets a new key.
+        """
         record = self.record
         if await self._is_taken():
             raise TakenError
@@ -106,7 +111,7 @@ class UploadJob(Job):
         await self._keep(msgspec.structs.replace(record, sha256=sha256, file=None))
 
     async def _leave(self, record: TransferRecord) -> TransferRecord:
-        """Write down, for itself, that the server is to be told of the end."""
+        """Insert a record of its own for telling the server of the cancellation."""
         left = msgspec.structs.replace(record, key="", path=None, is_cancelled=True)
         return await self.context.write(lambda journal: journal.add(left))
 
@@ -152,7 +157,7 @@ class UploadJob(Job):
         pass
 
     def _is_final(self, error: Exception) -> bool:
-        # Room is not made by waiting; who has asked is to know.
+        # Waiting makes no space, and the user should know.
         return isinstance(error, StorageFullError) or super()._is_final(error)
 
     # In the worker --------------------------------------------------------------------
@@ -200,13 +205,13 @@ class UploadJob(Job):
 
 
 class SpoolJob(UploadJob):
-    """A stream that is copied to a private file first, which is then sent.
+    """The upload of a stream, by way of a private copy.
 
     Args:
-        context: What is shared.
+        context: What all jobs share.
         record: As it is in the journal, with the path of the copy.
         tell: See ``Job``.
-        stream: What is copied.
+        stream: The stream to copy.
     """
 
     def __init__(
@@ -223,16 +228,16 @@ class SpoolJob(UploadJob):
 
     @property
     def is_copying(self) -> bool:
-        """Whether it is lost with this process."""
+        """Whether the stream is still copied; a kill loses it until that is done."""
         return not self._is_copied and not self.transfer.is_over
 
     async def copied(self) -> None:
-        """Wait until it goes on by itself, or is over."""
+        """Wait until the stream is copied, or the transfer is over."""
         while self.is_copying:
             await self.news()
 
     def sample(self, now: float) -> None:
-        """Show how far it is; how far it goes is not known yet while it is copied."""
+        """Show its progress; while it is copied, its size is what was copied so far."""
         if self.is_copying:
             self.show(size=self.progress.moved)
         super().sample(now)
@@ -268,7 +273,7 @@ class SpoolJob(UploadJob):
 
 
 def check_size(size: int, limits: Limits | None) -> None:
-    """Refuse what the server would refuse, as far as its limits are known.
+    """Refuse a file that the server would refuse, as far as its limits are known.
 
     Raises:
         TransferError: It is too large, or the server takes no files.

@@ -1,4 +1,4 @@
-"""The bytes of an upload: one piece is read while another one is sent."""
+"""An upload's connection: one piece is read while another one is sent."""
 
 import asyncio
 import contextlib
@@ -13,16 +13,16 @@ from client.transfers.progress import Progress
 from client.transfers.source import PIECE_BYTES
 from client.transfers.worker_thread import Worker
 
-# What is read at once: so much that handing it from thread to thread costs little.
+# Bytes read at once: so many that handing them from thread to thread costs little.
 READ_BYTES = 4 * PIECE_BYTES
-# What may wait to be sent, so that the network never waits for the disk.
+# Bytes that may wait to be sent, so that the network never waits for the disk.
 WRITE_BUFFER_BYTES = 2 * PIECE_BYTES
 
 Read = Callable[[int, int], bytes]
 
 
 class UploadConnection(DataConnection):
-    """An upload's connection."""
+    """The data connection of an upload."""
 
     def __init__(
         self, connection: Connection, worker: Worker, patience: Patience
@@ -32,16 +32,16 @@ class UploadConnection(DataConnection):
         self._can_send.set()
 
     async def send(self, read: Read, progress: Progress) -> Stored:
-        """Send the file from ``offset`` on, and return what the server says then.
+        """Send the file from ``offset`` on, and return the server's reply.
 
         Args:
-            read: Called by a thread with an offset and a number of bytes.
-            progress: Counts what has left this program.
+            read: Called in a disk thread with an offset and a number of bytes.
+            progress: Counts the bytes that have left this program.
 
         Raises:
             ChatError: The server refused.
-            ConnectError: The connection broke, or nothing moved for too long.
-            TransferError: See ``read``.
+            ConnectError: The connection broke, or no byte moved for too long.
+            TransferError: ``read`` raised it.
         """
         self._transport.set_write_buffer_limits(WRITE_BUFFER_BYTES)
         await self._watch(self._pump(read, progress), progress)
@@ -51,7 +51,7 @@ class UploadConnection(DataConnection):
         return reply
 
     async def _pump(self, read: Read, progress: Progress) -> None:
-        """Hand the bytes over to the network until it has them, or the server spoke."""
+        """Write the bytes until all have left, or the server replied or hung up."""
         at = self.offset
         ahead = self._worker.disk_nowait(partial(read, at, READ_BYTES))
         try:
@@ -70,12 +70,12 @@ class UploadConnection(DataConnection):
                 await _tick(self._wake)
         finally:
             await asyncio.wait([ahead])
-            ahead.exception()  # if there is one, nobody else will look at it
+            ahead.exception()  # nothing else retrieves it
 
     def _count(self, at: int, progress: Progress) -> bool:
-        """Renew the counter; return whether bytes still wait in this program."""
+        """Update the counter; return whether bytes still wait in this program."""
         waiting = self._transport.get_write_buffer_size()
-        # TLS counts its own bytes, which are a few more.
+        # With TLS the buffer also counts its overhead, a few bytes more.
         gained = at - self.offset - waiting
         progress.add(max(0, gained - progress.gained))
         return waiting > 0
@@ -91,16 +91,16 @@ class UploadConnection(DataConnection):
     # What the transport calls ---------------------------------------------------------
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end."""
+        """Record the end of the connection."""
         super().connection_lost(exc)
         self._can_send.set()
 
     def pause_writing(self) -> None:
-        """Note that the network has enough for now."""
+        """Pause writing: the transport's buffer is full."""
         self._can_send.clear()
 
     def resume_writing(self) -> None:
-        """Note that the network takes more."""
+        """Resume writing: the transport's buffer has space."""
         self._can_send.set()
 
 

@@ -1,9 +1,9 @@
-"""The thread in which bytes move: an event loop of its own, and threads for the disk.
+"""The worker thread that moves bytes, with its own event loop and threads for the disk.
 
-Whoever runs the face's loop hands coroutines over with ``Worker.run`` and waits for
+Code on the frontend's event loop hands coroutines over with ``Worker.run`` and awaits
 them there. Work is never abandoned halfway: a cancelled ``run`` returns when the
-coroutine has ended, and a cancelled ``disk`` when the disk is done, so that nobody
-closes or removes a file that a thread still writes.
+coroutine has ended, and a cancelled ``disk`` when the call has returned, so that no
+file is closed or removed which a thread still writes.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from client.errors import NotConnectedError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Each file on its way keeps at most two of them busy, and never for long.
+# Each transfer keeps at most two of them busy, and never for long.
 DISK_THREADS = 12
 CLOSE_SECONDS = 0.8
 
 
 class _Job(Generic[T]):
-    """A coroutine in the worker, and the future that the face's loop waits for."""
+    """A coroutine in the worker, and the future that the frontend's loop awaits."""
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
         self.work = work
@@ -44,7 +44,7 @@ class _Job(Generic[T]):
         tasks.discard(self)
         error = None if task.cancelled() else task.exception()
         if self.future.done():
-            return  # given up by ``Worker.close``
+            return  # cancelled by ``Worker.close``
         if task.cancelled():
             self.future.set_exception(NotConnectedError("the link was closed"))
         elif error is not None:
@@ -54,7 +54,7 @@ class _Job(Generic[T]):
 
 
 class Worker:
-    """A thread with a loop; started by the first ``run``, ended by ``close``."""
+    """A thread with an event loop; started by the first ``run``, ended by ``close``."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
@@ -85,13 +85,13 @@ class Worker:
                 loop.call_soon_threadsafe(job.cancel)
             await asyncio.wait([ended])
             if not ended.cancelled():
-                ended.exception()  # nobody else will look at it
+                ended.exception()  # nothing else retrieves it
             raise
 
     async def disk(
         self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Call something that blocks for a moment; only for use inside of ``run``.
+        """Run a call that blocks for a moment in a disk thread; only inside ``run``.
 
         When this is cancelled it raises after the call has returned.
         """
@@ -101,16 +101,16 @@ class Worker:
         except asyncio.CancelledError:
             await asyncio.wait([future])
             if not future.cancelled():
-                future.exception()  # nobody else will look at it
+                future.exception()  # nothing else retrieves it
             raise
 
     def disk_nowait(self, action: Callable[[], T]) -> asyncio.Future[T]:
-        """Begin a call that blocks; likewise only inside, and not to be cancelled."""
+        """Begin a call that blocks; only inside ``run``. Do not cancel the future."""
         assert self._pool is not None
         return asyncio.get_running_loop().run_in_executor(self._pool, action)
 
     async def close(self) -> None:
-        """End what runs, and the thread; what does not end in time is left behind."""
+        """Cancel what runs and end the thread; abandon what does not end in time."""
         self._is_closed = True
         thread, loop = self._thread, self._loop
         if thread is None or loop is None or self._pool is None:
@@ -154,7 +154,7 @@ class Worker:
 
     def _stop(self) -> None:
         assert self._loop is not None
-        # One more turn, so that what was ended can also say so.
+        # One more turn of the loop, so that the ended jobs set their futures.
         self._loop.call_later(0.0, self._loop.stop)
 
 

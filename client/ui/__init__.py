@@ -1,1 +1,1 @@
-"""The full-screen face: what is drawn, which keys do what, and how it looks."""
+"""The full-screen frontend: its layout, key bindings and drawing."""

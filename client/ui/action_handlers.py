@@ -1,4 +1,4 @@
-"""What the actions do: a handler for each name in ``client.keys.actions``."""
+"""Handlers of the key actions: one for each name in ``client.keys.actions``."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -30,13 +30,13 @@ _FEW = 3
 
 
 class ActionHandlers:
-    """The handlers of the actions that are not the composer's.
+    """The handlers of all actions but the composer's.
 
     Args:
-        ui: Where keys are pressed.
+        ui: The full screen that they act on.
 
     Attributes:
-        handlers: By name of the action.
+        handlers: The handlers by name of the action.
     """
 
     def __init__(self, ui: "FullScreen") -> None:
@@ -65,7 +65,7 @@ class ActionHandlers:
             "date": lambda _: open_days(ui),
             "search": lambda _: open_search(ui),
             **SelectionActions(ui).handlers,
-            # Boxes.
+            # Dialogs.
             "list-up": lambda _: self._in_box(lambda box: box.move(-1)),
             "list-down": lambda _: self._in_box(lambda box: box.move(1)),
             "list-page-up": lambda _: self._in_box(lambda box: box.page(-1)),

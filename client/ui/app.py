@@ -1,6 +1,6 @@
-"""The full screen: chats on the left, a timeline, people on the right, a composer.
+"""The full-screen frontend: chat list, timeline, member list, status and composer.
 
-The face only shows the model and passes keys on; the link goes on without it, and
+It only shows the model and passes keys on; the link works independently of it, and
 nothing here waits for the network before it paints.
 """
 
@@ -55,37 +55,37 @@ from client.ui.toolkit_app import make_application
 
 
 class FullScreen:
-    """The face of the full screen.
+    """The full-screen frontend, which owns its parts, its link and its tasks.
 
     Args:
         make_link: Makes the link, which is started and closed here.
-        server: The server's address as preferences know it.
-        preferences: What the client remembers of how a person likes it.
-        room: A room to be entered once online, as a join link asks for.
-        paths: Where drafts and what was typed are kept; None keeps them in memory.
-        config: What ``client.toml`` says.
-        notified: What one was notified of before.
+        server: The server's address, the key under which preferences are stored.
+        preferences: The user's stored preferences.
+        room: A room to join once online, as a join link asks for.
+        paths: Where drafts and the input history are kept; None keeps them in memory.
+        config: The configuration from ``client.toml``.
+        notified: Which messages the user was notified of before.
         input: Where keys come from.
         output: Where to draw.
-        environment: Says which terminal it is.
+        environment: Environment variables, which tell the kind of terminal.
 
     Attributes:
-        workspace: What is in front of the person.
+        workspace: The open chat, and all that commands act on.
         timeline: The messages of the open chat.
-        composer: Where one writes.
-        submitter: Takes what was entered there.
-        screen: How all of it is arranged.
+        composer: The message input.
+        submitter: Sends what was entered, and runs the commands.
+        panels: The layout of the screen, and the rows of its panels.
         app: The application of prompt_toolkit.
-        loader: Fetches what is about to be seen.
-        interrupts: What Ctrl+C means.
-        box: What lies over the chat, None if nothing does.
-        state: How the link is, as the status line shows it.
-        navigation: Knows which chat is open.
-        link_events: Takes in what the link tells.
-        read_tracker: Knows who looks on, and what was seen.
-        messages: Says what no message in the timeline shows.
-        is_mouse_on: Whether the mouse acts, and is not left to the terminal.
-        environment: Says which terminal it is.
+        loader: Fetches what is about to be visible.
+        interrupts: Handles Ctrl+C.
+        box: The dialog over the chat, None if there is none.
+        state: The state of the link, as the status line shows it.
+        navigation: Opens and closes chats.
+        link_events: Handles changes of the model and of the link's state.
+        read_tracker: Tracks focus and activity, and marks messages as read.
+        messages: Reports changes that no message in the timeline shows.
+        is_mouse_on: Whether mouse events are handled, and not left to the terminal.
+        environment: Environment variables, which tell the kind of terminal.
     """
 
     def __init__(
@@ -160,43 +160,43 @@ class FullScreen:
         timeline.on_link = self._follow
         return timeline
 
-    # What a workspace needs of its face -----------------------------------------------
+    # The ``Frontend`` of the workspace ------------------------------------------------
 
     @property
     def columns(self) -> int:
-        """How many cells a line of the timeline may have."""
+        """The width of the timeline, in cells."""
         return self.panels.timeline_columns
 
     @property
     def rows(self) -> int:
-        """How many lines there are to see."""
+        """The height of the timeline, in rows."""
         return self.panels.timeline_rows
 
     def show(self, lines: Iterable[Line]) -> None:
-        """Show lines in the open chat, below what is there."""
+        """Show lines as a notice, below what is in the open chat."""
         self.timeline.notice(list(lines))
         self.paint_soon()
 
     def opened(self, address: str) -> None:
-        """Show the chat that is open now."""
+        """Show a chat that has just become the open one."""
         self.navigation.opened(address)
         self.link_events.has_news = True
         self.paint()
 
     def clear(self) -> None:
-        """Draw the screen anew, without what the program said."""
+        """Remove the notices of the open chat, and redraw the screen."""
         self.timeline.clear_notices()
         self.redraw()
 
     def quit(self) -> None:
-        """End the program, in good order."""
+        """Stop the application, so that ``run`` cleans up and returns."""
         if self.app.is_running and not self.app.is_done:
             self.app.exit()
 
     # Running --------------------------------------------------------------------------
 
     async def run(self) -> Exception | None:
-        """Run until the person quits; return what stopped the link, if that was why."""
+        """Run until the user quits; return what stopped the link, if that was why."""
         path = self._paths.state / "chat.log" if self._paths is not None else None
         ends = dict.fromkeys(ENDS, self.quit)
         with journal(path, self.flash), set_app(self.app), handling(ends):
@@ -205,7 +205,7 @@ class FullScreen:
             self.spawn(self.submitter.send())
             self.spawn(self.submitter.carry_out())
             try:
-                # OSError: the terminal is gone, and cannot be put in order any more.
+                # OSError: the terminal is gone, and its state cannot be restored.
                 with contextlib.suppress(EOFError, OSError):
                     await self.app.run_async(set_exception_handler=False)
             finally:
@@ -225,37 +225,37 @@ class FullScreen:
         await self._notifier.close()
         await self._delivery.close()
         for said in left_for_next_time(self._link):
-            self.write_raw(f"{said}\r\n")  # on the terminal that is given back
+            self.write_raw(f"{said}\r\n")  # the terminal shows its own screen again
         await self._link.close()
 
     @staticmethod
     def now() -> float:
-        """Return the time of the clock that the link gives to the model."""
+        """Return the time, by the clock that the link gives to the model."""
         return asyncio.get_running_loop().time()
 
     def enter(self, text: str) -> None:
-        """Carry out a command, as if it had been typed."""
+        """Run a command as if it had been typed."""
         self.submitter.submit(text)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something that ends with the face at the latest."""
+        """Run a coroutine as a task, which is cancelled when the frontend closes."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def write_raw(self, text: str) -> None:
-        """Write to the terminal past what is drawn; it must not move the cursor."""
+        """Write straight to the terminal; the text must not move the cursor."""
         with contextlib.suppress(OSError):  # the terminal may be gone
             self._output.write_raw(text)
             self._output.flush()
 
     def flash(self, text: str) -> None:
-        """Say something in the status line, for some seconds; "" ends it."""
+        """Show a text in the status line for some seconds; "" ends it."""
         self._flash.say(text)
 
     @property
     def flashed(self) -> str:
-        """What is being said in the status line."""
+        """The text that ``flash`` shows in the status line now."""
         return self._flash.text
 
     def _submit(self, text: str, reply_to: int | None) -> None:
@@ -268,11 +268,11 @@ class FullScreen:
             self.composer.insert(text)
         self.workspace.fail(not_sent(where, reason, self.config.keys))
 
-    # Boxes ----------------------------------------------------------------------------
+    # Dialogs --------------------------------------------------------------------------
 
     @property
     def box_look(self) -> Look:
-        """How lines in a box are to look."""
+        """The width and the time format for the lines of a dialog."""
         return Look(
             columns=self.panels.box_cells - 4,
             time_format=self.workspace.preferences.time_format,
@@ -280,24 +280,24 @@ class FullScreen:
         )
 
     def open_box(self, box: ListBox) -> None:
-        """Lay a box over the chat."""
+        """Open a dialog over the chat, in place of any other."""
         self.box = box
         self.place_focus()
         self.paint()
 
     def close_box(self) -> None:
-        """Take the box away, if there is one."""
+        """Close the dialog, if there is one."""
         self.box = None
         self.place_focus()
         self.paint()
 
     @property
     def is_resting(self) -> bool:
-        """Whether nothing is to be typed into: messages are chosen, or it is bare."""
+        """Whether there is no input: messages are being selected, or it is bare."""
         return self.timeline.is_selecting or self.timeline.is_bare
 
     def place_focus(self) -> None:
-        """Give the keys to whatever is in front now."""
+        """Focus the dialog or the composer, or ``panels.rest`` if there is no input."""
         layout = self.app.layout
         if self.box is not None:
             if not layout.has_focus(self.box.focus):
@@ -319,26 +319,26 @@ class FullScreen:
         self._frames.paint_soon()
 
     def redraw(self) -> None:
-        """Draw all of it anew, whatever the terminal shows now."""
+        """Redraw the whole screen, whatever the terminal shows now."""
         self._frames.redraw()
 
     def set_bare(self, is_bare: bool) -> None:
-        """Show only text, for the terminal's own selection; or all of it again."""
+        """Switch bare mode: only text, for the terminal's own selection."""
         self.timeline.is_bare = is_bare
         self.place_focus()
         self.paint()
 
     def before_paint(self) -> None:
-        """Bring up to date what is about to be painted."""
+        """Update what is about to be painted; called before each frame."""
         if self.link_events.has_news and self.box is not None and self.box.is_live:
             self.box.refresh()
-        # Esc acts when no key is pressed, but some time after it.
+        # Esc acts only after a timeout, when no key calls ``key_pressed``.
         self.place_focus()
         if self.read_tracker.is_watched(self.workspace.current):
             self.read_tracker.mark_seen()
 
     def painted(self) -> None:
-        """Go on after a frame: title, and what it had to do without."""
+        """Set the title, and load what the frame lacked; called after each frame."""
         self._frames.painted()
         if self.link_events.has_news:
             self.link_events.has_news = False
@@ -347,7 +347,7 @@ class FullScreen:
         self.link_events.load_more()
         self._assets.painted()
 
-    # What happens ---------------------------------------------------------------------
+    # Events ---------------------------------------------------------------------------
 
     def _changed(self, change: Change) -> None:
         self._notifier.changed(change)
@@ -362,11 +362,11 @@ class FullScreen:
         return self.navigation.previous
 
     def focus_changed(self, has_focus: bool) -> None:
-        """Take in that the terminal got or lost the focus, which it says as a key."""
+        """Handle a change of the terminal's focus, which arrives as a key."""
         self.read_tracker.focus_changed(has_focus)
 
     def key_pressed(self) -> None:
-        """Take in that somebody pressed a key, and that it was dealt with."""
+        """Handle the end of a key press; called after the key's own handler."""
         self.place_focus()
         self.read_tracker.key_pressed()
 

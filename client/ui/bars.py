@@ -1,4 +1,4 @@
-"""The lines above and below a chat, pure: the header, and the status line."""
+"""The header and the status line of the full screen, as pure functions."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,23 +14,23 @@ from client.text.styles import Line
 
 _GAP = "  "
 _MIN_CUT = 8
-"""With fewer cells a text is left out, instead of being cut."""
+"""A text that would be cut to fewer cells is left out instead."""
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """What the status line says.
+    """The content of the status line.
 
     Attributes:
-        state: How the link is.
-        server: Its address, which a reason need not repeat.
-        waiting: How much in the outbox is not sent yet.
-        refused: How much in the outbox was refused.
+        state: The state of the link.
+        server: The server's address, which a reason need not repeat.
+        waiting: How many items of the outbox are not sent yet.
+        refused: How many items of the outbox were refused.
         typing: Who is typing in the open chat.
-        transfers: Files on their way.
-        below: How much is new below what is to be seen; 1,000 may mean more.
-        below_key: Which key goes there.
-        said: What the program has to say just now.
-        hint: Which keys help now.
+        transfers: All transfers; those that are over are not shown.
+        below: How many new messages are below the visible part; 1,000 may mean more.
+        below_key: The key that goes there.
+        said: A text that is shown for some seconds.
+        hint: The keys that help now.
     """
 
     state: LinkState
@@ -46,9 +46,9 @@ class Status(Struct, frozen=True, kw_only=True):
 
 
 def steady_ms(shown: float | None, measured: float) -> float:
-    """Return what to show of a round trip: what is shown, unless it is clearly another.
+    """Return the round trip to show: the one shown, unless the new one clearly differs.
 
-    It is measured again and again, and nothing is to be drawn while nothing happens.
+    It is measured again and again, and an idle screen should not be redrawn for that.
     """
     if shown is not None and abs(measured - shown) <= max(5.0, shown / 4):
         return shown
@@ -58,14 +58,14 @@ def steady_ms(shown: float | None, measured: float) -> float:
 def header_row(
     address: str | None, about: str, present: int | None, server: str, cells: int
 ) -> Line:
-    """Return the top line: the chat, its topic, who is there, and the server.
+    """Return the top line: the chat, its topic, how many are present, and the server.
 
     Args:
-        address: What is open.
-        about: The topic of a room, or how present a person is.
-        present: How many are there, None where nobody counts.
-        server: What the server calls itself.
-        cells: How wide the line is, exactly.
+        address: The open chat, None if there is none.
+        about: The topic of a room, or the presence of a user.
+        present: How many members are present, None where that is not known.
+        server: The name of the server.
+        cells: The exact width of the line.
     """
     title = f" {display(address)}" if address else " chat"
     right = display(server)
@@ -84,7 +84,7 @@ def header_row(
 
 
 def about(model: Model, address: str | None) -> str:
-    """Return what the header says of a chat: a topic, or how present a person is."""
+    """Return what the header says of a chat: a topic, or the presence of a user."""
     if address is None:
         return ""
     if not address.startswith("@"):
@@ -97,7 +97,7 @@ def about(model: Model, address: str | None) -> str:
 
 
 def status_row(status: Status, cells: int) -> Line:
-    """Return the line above the composer; what matters less gives way first."""
+    """Return the line above the composer; less important parts give way first."""
     hint = status.hint
     kept = width(hint) + 1 + len(_GAP) if 2 * width(hint) <= cells else 0
     shown: Line = [("class:status", " ")]
@@ -121,12 +121,12 @@ def status_row(status: Status, cells: int) -> Line:
 
 
 class _Part(NamedTuple):
-    """Something in the status line.
+    """A part of the status line.
 
     Attributes:
-        style: How it looks.
-        text: What it says.
-        is_cut: Whether a part of it is better than nothing.
+        style: The style of its text.
+        text: The text; "" leaves the part out.
+        is_cut: Whether it may be shortened instead of being left out.
         gives_way: Whether the hint is more important.
     """
 
@@ -152,7 +152,7 @@ def _parts(status: Status) -> list[_Part]:
         _Part("class:progress", _files(status.transfers)),
     ]
     if status.state.name == "waiting" and status.state.reason:
-        # Where one is connected to is known; why not is not.
+        # The user knows which server it is, but not why it cannot be reached.
         reason = status.state.reason.removeprefix(status.server).strip()
         reason = f"({display(reason)})"
         parts.append(_Part("class:status.offline", reason, True, gives_way=True))

@@ -1,4 +1,4 @@
-"""Where it is noted what goes wrong inside, while the screen is drawn on."""
+"""Error log of the full screen: warnings and errors go to a file, not the terminal."""
 
 import asyncio
 import contextlib
@@ -13,15 +13,15 @@ from client.storage.paths import make_private_file
 _log = logging.getLogger(__name__)
 
 MAX_BYTES = 1_000_000
-"""A file that is larger is begun anew at the next start."""
+"""A larger file is emptied when the first record of a run is written."""
 
 
 class _Noted(logging.Handler):
-    """Says in the status line that something was noted.
+    """Reports in the status line that an error was logged.
 
     Args:
-        say: Says it; called on the loop that is running now.
-        path: Where it was noted, None for nowhere.
+        say: Shows a sentence; called on the loop that is running now.
+        path: The log file, None if there is none.
     """
 
     def __init__(self, say: Callable[[str], None], path: Path | None) -> None:
@@ -31,7 +31,7 @@ class _Noted(logging.Handler):
         self._where = f": see {path}" if path is not None else ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say it; any thread may call this."""
+        """Report an error; any thread may call this."""
         text = f"something went wrong inside{self._where}"
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._say, text)
@@ -39,12 +39,11 @@ class _Noted(logging.Handler):
 
 @contextlib.contextmanager
 def journal(path: Path | None, say: Callable[[str], None]) -> Iterator[None]:
-    """Note warnings and errors in a file, instead of writing them on the screen.
+    """Log warnings and errors to a file instead of the screen, while it is entered.
 
     Args:
-        path: The file, which is made when there is something to note; None keeps
-            nothing.
-        say: Told, in a sentence, when it is an error.
+        path: The file, which is created with its first record; None keeps nothing.
+        say: Called with a sentence for the status line after each error.
     """
     handlers: list[logging.Handler] = [_Noted(say, path)]
     if path is not None:
@@ -63,10 +62,10 @@ def journal(path: Path | None, say: Callable[[str], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hooks() -> Iterator[None]:
-    """Log what Python would write on the screen by itself.
+    """Log what Python would write to the terminal by itself.
 
-    That are warnings, and errors that nobody waits for: in threads and destructors.
-    Who else wanted to know of them still does.
+    These are warnings, and errors that reach no caller: in threads and destructors.
+    Hooks that were installed before are still called.
     """
     of_thread, of_nobody = threading.excepthook, sys.unraisablehook
 
@@ -90,7 +89,7 @@ def _hooks() -> Iterator[None]:
 
 
 class _File(logging.FileHandler):
-    """A private file, which is opened when something is noted."""
+    """A handler for a private file, which is opened with the first record."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, encoding="utf-8", delay=True)
@@ -100,7 +99,7 @@ class _File(logging.FileHandler):
         self._path = path
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note it; a disk that is full does not end the program."""
+        """Write a record; a full disk does not end the program."""
         try:
             if self.stream is None:
                 make_private_file(self._path)
@@ -111,4 +110,4 @@ class _File(logging.FileHandler):
             self.stream = None
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Say nothing on the screen."""
+        """Do nothing: the default writes to the terminal."""

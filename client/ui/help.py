@@ -1,4 +1,4 @@
-"""The help: all keys and all commands, under headings."""
+"""The help text: all keys and all commands, under headings."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -29,11 +29,11 @@ def help_lines(
     """Return all keys, and all commands if there is a registry, under headings.
 
     Args:
-        look: How lines are to look.
-        overrides: One's own keys, as ``check_keys`` returns them.
+        look: The width of the lines.
+        overrides: The user's configured keys, as ``check_keys`` returns them.
         registry: The commands.
-        actions: Those whose keys are listed; all there are if it is left out.
-        wanted: Only what has this in it is listed, and sections of that name.
+        actions: Those whose keys are listed; all if left out.
+        wanted: Only rows that contain this are listed, and sections whose heading does.
     """
     if actions is None:
         actions = _with_shell_keys(overrides or {})
@@ -54,7 +54,7 @@ def help_lines(
 
 
 def _with_shell_keys(overrides: Mapping[str, tuple[str, ...]]) -> list[Action]:
-    """Return all actions, and the keys of the shell that have no other meaning."""
+    """Return all actions, and the shell's editing keys that have no other meaning."""
     taken = {keys for given in overrides.values() for keys in given}
     shell = [
         structs.replace(each, keys=tuple(k for k in each.keys if k not in taken))
@@ -67,7 +67,7 @@ def _with_shell_keys(overrides: Mapping[str, tuple[str, ...]]) -> list[Action]:
 def _section_lines(
     sections: Mapping[str, Sequence[tuple[str, str]]], look: Look, wanted: str
 ) -> list[Line]:
-    """Return sections in two columns; what is too long for the first has a line."""
+    """Return sections in two columns; a first cell that is too long has a line."""
     firsts = [width(first) for rows in sections.values() for first, _ in rows]
     limit = look.columns // 2 - 4 if look.columns else max(firsts, default=0)
     size = max((cells for cells in firsts if cells <= limit), default=0)

@@ -1,4 +1,4 @@
-"""Which keys act where: those of the table of actions, and those of the terminal."""
+"""Key bindings of the full screen: the table of actions, and terminal events."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -20,12 +20,12 @@ ESCAPE = Keys.Escape
 def make_bindings(
     ui: "FullScreen", handlers: Mapping[str, "Handler"]
 ) -> KeyBindingsBase:
-    """Return the keys of the full screen.
+    """Return the key bindings of the full screen.
 
     Args:
-        ui: Where they are pressed.
-        handlers: By name of the action, what does it; those of writing are the
-            composer's.
+        ui: The full screen.
+        handlers: The handlers by name of the action; those for editing text come
+            from the composer.
     """
     is_box = Condition(lambda: ui.box is not None)
     is_select = Condition(lambda: ui.timeline.is_selecting) & ~is_box
@@ -39,7 +39,7 @@ def make_bindings(
         "select": is_select,
         "list": is_box,
     }
-    # Nothing is written where the composer is not seen.
+    # No text can be edited while the composer is hidden.
     writing: dict[Place, FilterOrBool] = {**places, "chat": is_chat & ~is_bare}
     config = ui.config.keys
     is_writing = {action.name: _is_writing(action, ui) for action in ACTIONS}
@@ -51,7 +51,7 @@ def make_bindings(
         terminal.add(key, filter=is_bare)(lambda _: ui.set_bare(False))
     terminal.add("<any>", filter=is_select)(lambda _: None)
     terminal.add("c-c", filter=is_select)(lambda _: ui.timeline.select_clear())
-    # Else Alt and a letter would be Esc, and then a letter that is typed.
+    # Otherwise Alt and a letter would act as Esc, followed by the letter as input.
     terminal.add("escape", "<any>", filter=is_select | is_box)(lambda _: None)
     return merge_key_bindings(
         [

@@ -1,7 +1,7 @@
-"""What takes long to load, and is loaded only when something of it is to be shown.
+"""Loads slow assets, the emoji table and Pygments lexers, once a message needs them.
 
-No frame waits: shortcodes and code stand there plainly, until a thread has loaded the
-table of emoji or the lexers for that code. Then all is drawn anew.
+No frame waits for them: shortcodes and code are shown plainly until a thread has loaded
+the table or the lexers for that code. Then the timeline is rendered again.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from client.ui.timeline.timeline import Timeline
 
 
 class LazyAssets:
-    """Loads what a timeline would have shown, had it been there.
+    """Loads the assets that a timeline lacked while it was rendered.
 
     Args:
-        timeline: Where it is shown.
-        spawn: Runs something beside everything else.
-        paint_soon: Called when there is more to be shown.
+        timeline: Shows them; its ``emoji`` is set here.
+        spawn: Runs a coroutine as a task.
+        paint_soon: Called when assets have been loaded.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class LazyAssets:
         timeline.emoji = self._emoji
 
     def painted(self) -> None:
-        """Load what the frame had to do without."""
+        """Start to load what the last frame lacked, if anything."""
         if self._is_loading:
             return
         lexers = highlight.missing()
@@ -58,8 +58,8 @@ class LazyAssets:
             await asyncio.to_thread(highlight.load, lexers)
         finally:
             self._is_loading = False
-            if wants_emoji:  # and what was wanted meanwhile: it is there, or never will
+            if wants_emoji:  # also if it was wanted again meanwhile, or failed
                 self._wants_emoji = False
-        # It is another function, which makes the timeline draw all of it anew.
+        # A new object, so that the style differs and all rows are rendered again.
         self._timeline.emoji = partial(self._emoji)
         self._paint_soon()

@@ -1,4 +1,4 @@
-"""Following the link: what it tells is shown, and what is missing is asked for."""
+"""Handles the link's events: shows changes and requests what is missing."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class LinkEvents:
-    """Takes in what a link tells the full screen.
+    """Handles the changes of the model and of the link's state for the full screen.
 
     Args:
         ui: The full screen.
-        room: A room to be entered once online, None for none.
+        room: A room to join once online, None for none.
 
     Attributes:
         error: What stopped the link for good, None if nothing did.
-        has_news: Whether something is another than in the last frame.
+        has_news: Whether something has changed since the last frame.
     """
 
     def __init__(self, ui: "FullScreen", room: str | None) -> None:
@@ -33,7 +33,7 @@ class LinkEvents:
         self._room = room
 
     def changed(self, change: Change) -> None:
-        """Show a change, which the model has already."""
+        """Handle a change that the model has already applied."""
         ui = self._ui
         ui.composer.changed(change)
         ui.panels.changed(change)
@@ -41,7 +41,7 @@ class LinkEvents:
             case EntriesAdded(origin="live") if ui.read_tracker.is_watched(change.chat):
                 ui.read_tracker.mark_seen()
             case TypingSeen() if change.chat == ui.workspace.current:
-                # It is to go away again, also if nothing else happens meanwhile.
+                # Paint again when it expires, even if nothing else happens until then.
                 asyncio.get_running_loop().call_later(TYPING_SECONDS, ui.paint)
             case TypingSeen():
                 return
@@ -56,7 +56,7 @@ class LinkEvents:
         ui.paint_soon()
 
     def state_changed(self, state: LinkState) -> None:
-        """Show how the link is now; end the program if it has stopped for good."""
+        """Show the link's state; quit if the link has stopped for good."""
         ui = self._ui
         if state.name == "stopped" and state.error is not None:
             self.error = state.error
@@ -72,7 +72,7 @@ class LinkEvents:
             ui.paint_soon()
 
     def load_more(self) -> None:
-        """Fetch what is about to be seen, or is missing of what is seen."""
+        """Fetch what is missing in or near the visible part of the timeline."""
         ui = self._ui
         chat = ui.workspace.current
         if chat is None or chat not in ui.workspace.model.chats:

@@ -1,4 +1,4 @@
-"""Who is in a room, on the right, pure: those who are there first."""
+"""The member list of a room, on the right, as pure functions: present members first."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ _STATUSES = {"online": 0, "busy": 1, "away": 2}
 
 
 class Person(Struct, frozen=True):
-    """Somebody in a room: the status is offline, online, away or busy."""
+    """A member of a room; the status is offline, online, away or busy."""
 
     name: str
     role: str
@@ -25,10 +25,10 @@ class Person(Struct, frozen=True):
 
 
 def people_of(model: Model, chat: Chat | None) -> list[Person]:
-    """Return who is in a room: by status, then by name; nobody in other chats.
+    """Return the members of a room by status, then by name; [] for other chats.
 
-    Roles and members come from the list that was fetched, how present somebody is from
-    what was heard since.
+    Members and roles come from the list that was fetched; presence pushes since then
+    replace the statuses in it.
     """
     if chat is None or chat.is_direct or chat.members is None:
         return []
@@ -43,18 +43,18 @@ def people_of(model: Model, chat: Chat | None) -> list[Person]:
 
 
 def count_present(people: Sequence[Person]) -> int:
-    """Return how many are not offline."""
+    """Return how many members are not offline."""
     return sum(person.status != "offline" for person in people)
 
 
 def people_cells(people: Sequence[Person]) -> int:
-    """Return how wide the list wants to be, within bounds."""
+    """Return the preferred width of the list: its longest row, within bounds."""
     longest = max((width(_text(person)) for person in people), default=0)
     return min(MAX_CELLS, max(MIN_CELLS, longest + 2))
 
 
 def people_rows(people: Sequence[Person], cells: int, height: int) -> list[Line]:
-    """Return a row for each person, as many as fit; the last says how many more."""
+    """Return a row for each member, as many as fit; the last says how many more."""
     shown = people
     if len(people) > height > 0:
         shown = people[: height - 1]
@@ -73,7 +73,7 @@ def _row(person: Person, cells: int) -> Line:
     style = "class:people.away"
     if person.status == "online":
         style = colour_of(person.name)
-    # Blanks look alike, so that they need not be sent where rows have moved.
+    # All spaces have one style, so that they are not sent again where rows move.
     role = "class:people.role" if sign != " " else ""
     return [(role, sign), (style, text), ("", " " * (size - width(text)))]
 

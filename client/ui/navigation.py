@@ -1,4 +1,4 @@
-"""Which chat is open: the one of last time, one that is chosen, or none."""
+"""Navigation between chats: opens the last one at the start, a chosen one, or none."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Navigation:
-    """Opens chats on the full screen.
+    """Opens and closes chats on the full screen.
 
     Args:
         ui: The full screen.
@@ -25,7 +25,10 @@ class Navigation:
         self.previous: str | None = None
 
     def begin(self, room: str | None) -> None:
-        """Open a room, or else the chat of last time, once it is known."""
+        """Open a room, or else the chat that was open last time.
+
+        A room that the model does not know yet is opened by ``synced``.
+        """
         workspace = self._ui.workspace
         self._wanted = room or workspace.preferences.last_chat(
             workspace.server, workspace.model.me
@@ -34,13 +37,16 @@ class Navigation:
             self.open_none()
 
     def synced(self) -> None:
-        """Open what was wanted, if nothing is open yet: now all chats are known."""
+        """Open the chat that ``begin`` asked for, unless another is open.
+
+        Called after each sync, when all chats are known.
+        """
         if self._ui.workspace.current is None:
             self._open_wanted()
         self._wanted = None
 
     def opened(self, address: str) -> None:
-        """Show the chat that is open now."""
+        """Show a chat that has just become the open one."""
         ui = self._ui
         before = ui.timeline.address
         if before != address:
@@ -58,7 +64,7 @@ class Navigation:
         ui.read_tracker.mark_seen()
 
     def removed(self, change: ChatRemoved) -> None:
-        """Close a chat that is not there any more, and say why."""
+        """Handle the removal of a chat: close it if it is open, and report why."""
         ui = self._ui
         if self.previous == change.chat:
             self.previous = None
@@ -81,7 +87,7 @@ class Navigation:
         ui.place_focus()
 
     def _open_wanted(self) -> bool:
-        """Open the chat that is wanted, if that is possible already."""
+        """Open the wanted chat, if that is possible yet; return whether it was."""
         wanted, chats = self._wanted, self._ui.workspace.model.chats
         if wanted is None or (wanted[0] == "#" and wanted not in chats):
             return False

@@ -1,4 +1,4 @@
-"""How the screen is arranged: which panels there are, and where they go away first."""
+"""The panels of the full screen: which are shown at which width, and their rows."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from client.ui.app import FullScreen
 
 CHATS_FROM = 80
-"""From so many columns on the list of chats is shown by itself."""
+"""The columns from which on the chat list is shown by default."""
 
 PEOPLE_FROM = 120
 MIN_TIMELINE = 30
@@ -67,7 +67,7 @@ SELECT_HINT = (
     ("select-mark", "mark"),
     ("select-end", "back"),
 )
-"""Actions whose keys the status line tells, and in which words."""
+"""Actions whose keys the status line shows, each with its label."""
 
 _ACTIONS = {action.name: action for action in ACTIONS}
 
@@ -76,7 +76,7 @@ _OF_CHATS = (ChatAdded, ChatRemoved, LoggedIn, Reset)
 
 
 class _Rows(NamedTuple):
-    """The rows of a panel, and for which size they were made."""
+    """The rows of a panel, and the size for which they were rendered."""
 
     cells: int
     height: int
@@ -84,20 +84,20 @@ class _Rows(NamedTuple):
 
 
 class Panels:
-    """The arrangement of a full screen.
+    """The panels of a full screen, and the layout that holds them.
 
-    What it says of chats and people is worked out once after each change of the model,
-    not in each frame.
+    The rows of chats and members are computed once after each change of the model, not
+    in each frame.
 
     Args:
-        ui: Whose it is.
+        ui: The full screen.
 
     Attributes:
-        layout: For the application.
-        shown_chats: The part of the list of chats that was painted last.
-        rest: What has the keys while nothing is to be typed into.
-        wants_chats: Whether the list of chats is wanted; None leaves it to the width.
-        wants_people: Likewise for who is here.
+        layout: The layout for the application.
+        shown_chats: The part of the chat list that was painted last.
+        rest: An invisible window that has the focus while there is no input.
+        wants_chats: Whether the user wants the chat list; None leaves it to the width.
+        wants_people: Likewise for the member list.
     """
 
     def __init__(self, ui: "FullScreen") -> None:
@@ -117,10 +117,10 @@ class Panels:
         self._none = Window()
         self.layout = self._make_layout()
 
-    # What is told ---------------------------------------------------------------------
+    # Events ---------------------------------------------------------------------------
 
     def changed(self, change: Change) -> None:
-        """Take in a change of the model; this costs next to nothing."""
+        """Drop the rows that a change of the model affects; costs next to nothing."""
         if isinstance(change, _OF_PEOPLE):
             self._people = self._people_rows = None
         if isinstance(change, _OF_CHATS):
@@ -133,12 +133,15 @@ class Panels:
     def _chat_changed(self, address: str) -> None:
         self._chats_rows = None
         chat = self._ui.workspace.model.chats.get(address)
-        # Nearly always it stays in its place; then there is nothing to sort.
+        # Nearly always its place is the same; then nothing has to be sorted.
         if chat is None or self._place(chat) != self._places.get(address):
             self._chats = None
 
     def opened(self, address: str | None) -> None:
-        """Take in that another chat is open, which is not marked as read yet."""
+        """Handle that another chat is open; called before it is marked as read.
+
+        So it keeps the rank that its unread messages give it.
+        """
         chat = self._ui.workspace.model.chats.get(address or "")
         if chat is None:
             self._kept = None
@@ -146,7 +149,7 @@ class Panels:
             self._kept = Kept(chat.address, rank_of(chat, self.is_quiet))
         self._chats = self._chats_rows = self._people = self._people_rows = None
 
-    # What fits ------------------------------------------------------------------------
+    # Visibility and sizes -------------------------------------------------------------
 
     @property
     def is_bare(self) -> bool:
@@ -155,7 +158,7 @@ class Panels:
 
     @property
     def has_chats(self) -> bool:
-        """Whether the list of chats is shown now."""
+        """Whether the chat list is shown now."""
         columns = self._columns
         if self.is_bare or columns < self.chats_cells + 1 + MIN_TIMELINE:
             return False
@@ -165,7 +168,7 @@ class Panels:
 
     @property
     def has_people(self) -> bool:
-        """Whether the list of people is shown now."""
+        """Whether the member list is shown now."""
         columns = self._columns
         if self.is_bare or not self.people:
             return False
@@ -177,7 +180,7 @@ class Panels:
 
     @property
     def chats(self) -> list[Chat]:
-        """The chats in the order of the list."""
+        """The chats in the order of the chat list."""
         if self._chats is None:
             model = self._ui.workspace.model
             self._chats = chat_list(model, self.is_quiet, self._kept)
@@ -186,14 +189,14 @@ class Panels:
 
     @property
     def chats_cells(self) -> int:
-        """How wide the list of chats is."""
+        """The width of the chat list, in cells."""
         if self._chats_cells is None:
             self._chats_cells = sidebar_cells(self.chats)
         return self._chats_cells
 
     @property
     def people(self) -> list[Person]:
-        """Who is in the open room."""
+        """The members of the open room; empty for other chats."""
         if self._people is None:
             workspace = self._ui.workspace
             self._people = people_of(workspace.model, workspace.chat)
@@ -202,12 +205,12 @@ class Panels:
 
     @property
     def people_cells(self) -> int:
-        """How wide the list of people is."""
+        """The width of the member list, in cells; 0 if it is empty."""
         return self._people_cells if self.people else 0
 
     @property
     def timeline_columns(self) -> int:
-        """How many cells a line of the timeline may have."""
+        """The width of the timeline, in cells."""
         columns = self._columns
         if self.has_chats:
             columns -= self.chats_cells + 1
@@ -217,16 +220,16 @@ class Panels:
 
     @property
     def timeline_rows(self) -> int:
-        """How many lines the timeline has."""
+        """The height of the timeline, in rows, beside a composer of one row."""
         return max(3, self._ui.app.output.get_size().rows - 3)
 
     @property
     def box_cells(self) -> int:
-        """How wide a box over the chat is, its frame included."""
+        """The width of a dialog in cells, its frame included."""
         return min(MAX_CELLS, max(10, self._columns - 2))
 
     def is_quiet(self, chat: str) -> bool:
-        """Whether a chat is never to notify."""
+        """Whether a chat never notifies."""
         return self._ui.config.rule_of(chat) == "nothing"
 
     def _place(self, chat: Chat) -> Place:
@@ -271,7 +274,8 @@ class Panels:
         )
 
     def _box(self) -> AnyContainer:
-        # Always the same where there is none: else all keys would be bound anew.
+        # Always the same window if there is none: another one would make
+        # prompt_toolkit collect all key bindings again.
         return self._ui.box.container if self._ui.box is not None else self._none
 
     def _box_height(self) -> int:
@@ -311,7 +315,7 @@ class Panels:
         return [status_row(status, cells)]
 
     def _below_key(self) -> str:
-        """Return the key that goes to the bottom now, as one has it."""
+        """Return the configured key that goes to the bottom now; "" if none does."""
         ui = self._ui
         if ui.timeline.is_selecting:
             return ""
@@ -322,7 +326,7 @@ class Panels:
         return "  ".join(f"{key} {said}" for key, said in keys if key)
 
     def _key(self, name: str) -> str:
-        """Return the first key of an action, as one has it; "" if it has none."""
+        """Return the first configured key of an action; "" if it has none."""
         return shown_keys(_ACTIONS[name], self._ui.config.keys).partition(", ")[0]
 
     def _sidebar(self, cells: int, height: int) -> list[Line]:

@@ -1,4 +1,4 @@
-"""Who looks on: what somebody has seen is read, and need not ring."""
+"""Tracks terminal focus and activity; marks visible messages as read."""
 
 from collections.abc import Callable
 
@@ -8,13 +8,13 @@ from client.ui.timeline.timeline import Timeline
 
 
 class ReadTracker:
-    """Knows whether somebody looks, and marks what they see as read.
+    """Tracks whether the user is watching, and marks what is visible as read.
 
     Args:
-        workspace: Whose chats they are.
-        timeline: Where they look.
-        notifier: Is told who looks on.
-        is_covered: Whether something lies over the timeline.
+        workspace: Has the chats and the link.
+        timeline: Knows which messages are visible.
+        notifier: Is called with focus and activity: what is watched does not notify.
+        is_covered: Returns whether a dialog covers the timeline.
     """
 
     def __init__(
@@ -32,30 +32,33 @@ class ReadTracker:
         self._is_leaving = False
 
     def focus_changed(self, has_focus: bool) -> None:
-        """Take in that the terminal got or lost the focus, which it says as a key."""
+        """Handle a change of the terminal's focus, which arrives as a key."""
         self._is_away = self._is_leaving = not has_focus
         self._notifier.focus_changed(has_focus)
 
     def key_begins(self) -> None:
-        """Take in that somebody presses a key, before it does anything."""
+        """Record activity; called with each key, before its handler."""
         self._notifier.active()
 
     def key_pressed(self) -> None:
-        """Take in that a key has done what it does: they see what there is now."""
-        if self._is_leaving:
+        """Mark what is visible as read; called after the handler of each key."""
+        if self._is_leaving:  # this "key" was the loss of focus itself
             self._is_leaving = False
             return
-        if self._is_away:  # not any more, whatever the terminal says
+        if self._is_away:  # a key proves the focus, whatever the terminal reported
             self.focus_changed(True)
         self.mark_seen()
 
     def is_watched(self, chat: str | None) -> bool:
-        """Whether a chat is open, and somebody is looking."""
+        """Whether a chat is the open one, and the user is watching."""
         current = self._workspace.current
         return chat is not None and chat == current and self._notifier.is_watched(chat)
 
     def mark_seen(self) -> None:
-        """Move the cursor to what can be seen of the chat in the timeline."""
+        """Move the cursor to the newest entry that is fully visible.
+
+        Does nothing while the timeline is covered.
+        """
         link = self._workspace.link
         chat = link.model.chats.get(self._timeline.address or "")
         if chat is None or self._is_covered():

@@ -1,4 +1,4 @@
-"""The list of chats on the left, pure: what needs attention on top, with marks."""
+"""The chat list on the left, as pure functions: sorted by attention, with marks."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -13,15 +13,15 @@ MIN_CELLS = 16
 MAX_CELLS = 26
 
 IsQuiet = Callable[[str], bool]
-"""Whether the chat of an address is never to notify."""
+"""Returns whether the chat of an address never notifies."""
 
 
 Place = tuple[int, bool, str]
-"""By which chats are sorted."""
+"""The key by which chats are sorted."""
 
 
 class Kept(NamedTuple):
-    """A chat that keeps its place while it is open, although it has been read."""
+    """The open chat, and the rank it keeps while it is open, although it is read."""
 
     address: str
     rank: int
@@ -30,21 +30,21 @@ class Kept(NamedTuple):
 def chat_list(model: Model, is_quiet: IsQuiet, kept: Kept | None = None) -> list[Chat]:
     """Return the chats in the order of the list.
 
-    First those with something for this person (mentions, what people wrote to it alone,
-    and what it wrote but was refused), then others with something unread, then the
-    rest; each by name.
+    First those with something for the user (mentions, direct messages, and the user's
+    own messages that were refused), then others with unread messages, then the rest.
+    Within each group rooms come before direct chats, both by name.
 
     Args:
-        model: Which chats there are.
-        is_quiet: Which of them are never on top.
-        kept: The chat that is open: it does not move away under one's eyes, and the
-            next in the list stays the next.
+        model: Has the chats.
+        is_quiet: Returns which of them never come first for being unread.
+        kept: The open chat: it does not move away while it is read, so the next in the
+            list stays the next.
     """
     return sorted(model.chats.values(), key=lambda c: place_of(c, is_quiet, kept))
 
 
 def place_of(chat: Chat, is_quiet: IsQuiet, kept: Kept | None = None) -> Place:
-    """Return where in the list a chat belongs; while it is the same, nothing moves."""
+    """Return the sort key of a chat; while it stays the same, the order does too."""
     rank = rank_of(chat, is_quiet)
     if kept is not None and chat.address == kept.address:
         rank = min(rank, kept.rank)
@@ -61,7 +61,7 @@ def rank_of(chat: Chat, is_quiet: IsQuiet) -> int:
 
 
 def next_activity(chats: Sequence[Chat], current: str | None) -> Chat | None:
-    """Return the first chat of the list that has something new and is not open."""
+    """Return the first chat of the list that has unread messages and is not open."""
     for chat in chats:
         if chat.unread and chat.address != current:
             return chat
@@ -69,7 +69,7 @@ def next_activity(chats: Sequence[Chat], current: str | None) -> Chat | None:
 
 
 def neighbour(chats: Sequence[Chat], current: str | None, step: int) -> Chat | None:
-    """Return the chat that many places on in the list, around its ends."""
+    """Return the chat ``step`` places further in the list, wrapping at its ends."""
     if not chats:
         return None
     addresses = [chat.address for chat in chats]
@@ -79,9 +79,9 @@ def neighbour(chats: Sequence[Chat], current: str | None, step: int) -> Chat | N
 
 
 def sidebar_cells(chats: Sequence[Chat]) -> int:
-    """Return how wide the list wants to be: its longest name, within bounds."""
+    """Return the preferred width of the list: its longest name, within bounds."""
     longest = max((width(display(chat.address)) for chat in chats), default=0)
-    # A mark before the name, a number behind it, and a blank on each side.
+    # A mark and a space before the name; a space, a count and a space after it.
     return min(MAX_CELLS, max(MIN_CELLS, longest + 8))
 
 
@@ -90,7 +90,7 @@ def visible_chats(
 ) -> list[Chat]:
     """Return the part of the list that fits, with the open chat always in it.
 
-    What needs attention stays on top, in at most half of the room.
+    What needs attention stays on top, in at most half of the rows.
     """
     if len(chats) <= height or height < 2:
         return list(chats[:height])
@@ -98,7 +98,7 @@ def visible_chats(
     for chat in chats:
         if rank_of(chat, is_quiet) < 2:
             top.append(chat)
-        elif chat.address != current:  # which may be kept between them
+        elif chat.address != current:  # whose rank may be kept, among those
             break
         if len(top) == height // 2:
             break
@@ -113,7 +113,7 @@ def visible_chats(
 def sidebar_rows(
     chats: Sequence[Chat], current: str | None, cells: int, is_quiet: IsQuiet
 ) -> list[Line]:
-    """Return a row for each chat, exactly so many cells wide."""
+    """Return a row for each chat, exactly ``cells`` wide."""
     return [list(_row(_look_of(c, current, is_quiet), cells)) for c in chats]
 
 

@@ -1,4 +1,4 @@
-"""What the program says of changes that no message in the timeline shows."""
+"""Status messages: texts of the program itself, as notices and in the status line."""
 
 import asyncio
 import time
@@ -22,16 +22,19 @@ from client.text.styles import Line
 FLASH_SECONDS = 4.0
 
 Keys = Mapping[str, tuple[str, ...]]
-"""One's own keys, by action."""
+"""The user's configured keys, by action."""
 
 _ACTIONS = {action.name: action for action in ACTIONS}
 
 
 class StatusMessages:
-    """Says each thing once, in the open chat.
+    """Reports, in the open chat, changes that no entry of the timeline shows.
+
+    Invitations, outcomes of transfers, the welcome of the server and its notices; the
+    outcome of a transfer is reported once.
 
     Args:
-        workspace: Where to.
+        workspace: Where to report.
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -40,7 +43,7 @@ class StatusMessages:
         self._is_first_sync = True
 
     def changed(self, change: Change) -> None:
-        """Say what a change means, if it is to be said."""
+        """Report a change, if it is one of these."""
         match change:
             case InvitesChanged() if self._workspace.model.is_synced:
                 self._invited(change.room)
@@ -79,15 +82,15 @@ class StatusMessages:
         if transfer.state == "failed":
             self._workspace.fail(outcome_text(transfer))
         elif transfer.state == "cancelled" or transfer.chat != self._workspace.current:
-            # In the open chat the file's own row says what became of it.
+            # In the open chat the row of the file shows the outcome itself.
             self._workspace.say(outcome_text(transfer))
 
 
 class Flash:
-    """Something that stands in the status line for some seconds.
+    """A text that the status line shows for some seconds.
 
     Args:
-        paint: Called when it is another, or none any more.
+        paint: Called when the text changes or expires.
     """
 
     def __init__(self, paint: Callable[[], None]) -> None:
@@ -97,11 +100,11 @@ class Flash:
 
     @property
     def text(self) -> str:
-        """What stands there now; "" if nothing does."""
+        """The text to show now; "" if there is none."""
         return self._text if time.monotonic() < self._until else ""
 
     def say(self, text: str) -> None:
-        """Say something from now on; "" ends it."""
+        """Show a text from now on; "" ends it."""
         self._text, self._until = text, time.monotonic() + FLASH_SECONDS
         self._paint()
         if text:
@@ -109,7 +112,7 @@ class Flash:
 
 
 def nothing_open(keys: Keys) -> list[Line]:
-    """Return what stands where a chat was until one was removed from it, or left it."""
+    """Return what the timeline shows after the user left, or lost, the open chat."""
     wanted = (_ACTIONS[name] for name in ("switcher", "next-activity"))
     rows = [(shown_keys(action, keys), action.help) for action in wanted]
     lines: list[Line] = [[("class:heading", "No chat is open")], [("", "")]]
@@ -117,7 +120,7 @@ def nothing_open(keys: Keys) -> list[Line]:
 
 
 def fold_hint(keys: Keys) -> str:
-    """Return what stands below the beginning of a long message: how to see all."""
+    """Return the hint below a folded message: which keys show all of it."""
     choose, unfold = _first_key("select", keys), _first_key("select-fold", keys)
     if choose and unfold:
         return f"{choose}, then {unfold} shows all"
@@ -130,7 +133,7 @@ def not_sent(where: str, reason: str, keys: Keys) -> str:
     Args:
         where: The chat, if it is not the open one; else "".
         reason: Why.
-        keys: One's own, by action.
+        keys: The user's configured keys, by action.
     """
     place = f" to {where}" if where else ""
     key = _first_key("history-back", keys)
@@ -139,5 +142,5 @@ def not_sent(where: str, reason: str, keys: Keys) -> str:
 
 
 def _first_key(action: str, keys: Keys) -> str:
-    """Return the first key of an action as people write it; "" if it has none."""
+    """Return the first key of an action as users write it; "" if it has none."""
     return next(map(format_keys, keys_of(_ACTIONS[action], keys)), "")

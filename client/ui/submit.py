@@ -1,4 +1,4 @@
-"""What was entered, on its way: in order, and to the chat where Enter was pressed."""
+"""Sends entered messages and runs commands, in order, for the chat of the Enter key."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from client.errors import LinkError
 logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 5.0
-"""For so long the end of the program waits for messages to be written down."""
+"""How long the shutdown waits until the link has accepted all messages."""
 
 
 class _Message(NamedTuple):
@@ -26,13 +26,14 @@ class _Message(NamedTuple):
 
 
 class EnteredAt(Workspace):
-    """A workspace as it was when a command was entered.
+    """A workspace whose open chat is the one where a command was entered.
 
-    The command may have to wait for another one, and somebody may go to another chat
-    meanwhile: the command is about the chat that was open.
+    The command may have to wait for another one, and the user may open another chat
+    meanwhile: the command still applies to the chat that was open. All but ``current``
+    is shared: setting any other attribute sets it in the workspace itself too.
 
     Args:
-        whole: The workspace itself; all but the open chat is shared.
+        whole: The workspace itself.
     """
 
     _whole: Workspace
@@ -47,19 +48,22 @@ class EnteredAt(Workspace):
             setattr(self._whole, name, value)
 
     def switch(self, address: str) -> None:
-        """Make a chat the open one."""
+        """Make a chat the open one, here and in the workspace itself."""
         self.current = address
         self._whole.switch(address)
 
 
 class Submitter:
-    """Sends messages and carries out commands, each kind one after the other.
+    """Sends messages and runs commands, each kind in order of entry.
+
+    There is a queue for each kind, so a command that waits for the server delays no
+    message.
 
     Args:
         workspace: Where they are entered.
         registry: The commands.
-        on_refused: Told chat, text and reason of a message that could not even be
-            written down.
+        on_refused: Called with chat, text and reason for each message that the link
+            did not accept.
     """
 
     def __init__(
@@ -75,12 +79,12 @@ class Submitter:
         self._messages: asyncio.Queue[_Message] = asyncio.Queue()
 
     def submit(self, text: str, reply_to: int | None = None) -> None:
-        """Take what was entered in the open chat: a message, or a command."""
+        """Queue a message or command entered in the open chat; ``/quit`` acts now."""
         message = self._message(text, reply_to)
         if message is not None:
             self._messages.put_nowait(message)
         elif self._is_end(text):
-            # It does not wait for a server that does not answer.
+            # It must not wait behind a command whose server does not answer.
             self._workspace.frontend.quit()
         else:
             self._commands.put_nowait((EnteredAt(self._workspace), text))
@@ -95,7 +99,7 @@ class Submitter:
                 self._messages.task_done()
 
     async def carry_out(self) -> None:
-        """Carry out commands, until cancelled."""
+        """Run commands, until cancelled."""
         while True:
             workspace, text = await self._commands.get()
             try:
@@ -105,7 +109,10 @@ class Submitter:
                 self._workspace.fail(f"that went wrong inside: {error!r}")
 
     async def drain(self) -> None:
-        """Wait until all messages are written down; while ``send`` is running."""
+        """Wait until the link has accepted all messages, while ``send`` is running.
+
+        Gives up after ``DRAIN_SECONDS``.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._messages.join()
@@ -138,5 +145,5 @@ class Submitter:
         except LinkError as error:
             self._on_refused(chat, text, str(error))
         except Exception as error:
-            logger.exception("a message was not sent")
+            logger.exception("sending a message failed")
             self._on_refused(chat, text, f"it went wrong inside: {error!r}")

@@ -1,4 +1,4 @@
-"""The application of prompt_toolkit: its style, its keys, and how long Esc waits."""
+"""Builds the prompt_toolkit application: layout, style, keys and the timeout of Esc."""
 
 from typing import TYPE_CHECKING
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from client.ui.app import FullScreen
 
 CHORD_SECONDS = 1.0
-"""So long after the first key of several the next one may come."""
+"""How long after one key of a chord the next may come."""
 
 
 def make_application(
     ui: "FullScreen", input: Input, output: Output
 ) -> Application[None]:
-    """Return what paints the screen of a face, and passes on its keys.
+    """Return the application that paints the full screen and handles its keys.
 
     Args:
-        ui: The full screen; it is told of each frame and of each key.
+        ui: The full screen; it is called before and after each frame and key.
         input: Where keys come from.
         output: Where to draw.
     """
@@ -39,7 +39,7 @@ def make_application(
         color_depth=theme.to_depth(),
         full_screen=True,
         erase_when_done=True,
-        # In the bare mode it is the terminal that is to select.
+        # In bare mode the mouse is left to the terminal, for its own selection.
         mouse_support=Condition(lambda: ui.is_mouse_on and not ui.timeline.is_bare),
         before_render=lambda _: ui.before_paint(),
         after_render=lambda _: ui.painted(),
@@ -62,7 +62,10 @@ def make_application(
 
 
 def _escape_does_something(ui: "FullScreen") -> bool:
-    """Whether Esc alone is to act at once; else it may be the Alt of a next key."""
+    """Whether Esc acts on its own now, so that it need not wait for a second key.
+
+    Otherwise it may be the first half of Alt and another key.
+    """
     composer = ui.composer
     is_writing = composer.menu.is_open or composer.reply_to is not None
     is_over = ui.box is not None or ui.is_resting or composer.is_choosing

@@ -1,1 +1,1 @@
-"""The composer: what is typed, pasted and completed, and kept until it is sent."""
+"""The composer: the message input, with completion, pastes, drafts and history."""

@@ -1,4 +1,4 @@
-"""A few ways to go on, one of which is chosen by a letter, or with arrows and Enter."""
+"""A choice prompt: a few options, chosen by a letter, or with arrows and Enter."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,10 +16,10 @@ Chosen = Callable[[Way], None]
 
 
 class ChoicePrompt:
-    """A question in the place of the composer, while there is one.
+    """A question in the place of the composer, while it is open.
 
     Attributes:
-        window: Shows it; to be focused while there is a question.
+        window: Shows the question; focus it while there is one.
     """
 
     def __init__(self) -> None:
@@ -49,13 +49,13 @@ class ChoicePrompt:
     def ask(
         self, title: str, detail: str, options: Sequence[Option], chosen: Chosen
     ) -> None:
-        """Ask; the last option is what Esc means.
+        """Ask a question; Esc and Ctrl+C answer ``cancel``.
 
         Args:
-            title: What it is about, fit for a full screen.
-            detail: A line below it, fit for a full screen.
-            options: At least one; the first is chosen at first.
-            chosen: Told what was chosen, once.
+            title: The question, in the display form.
+            detail: A line below it, in the display form.
+            options: At least one; the first is selected at first.
+            chosen: Called once, with the answer.
         """
         self._title, self._detail = title, detail
         self._options = tuple(options)
@@ -63,7 +63,7 @@ class ChoicePrompt:
         self._chosen = chosen
 
     def close(self, way: Way = "cancel") -> None:
-        """End the question with an answer; does nothing if there is none."""
+        """Close the question with an answer; do nothing if there is none."""
         chosen, self._chosen = self._chosen, None
         if chosen is not None:
             chosen(way)

@@ -1,8 +1,8 @@
-"""What may be put at the cursor: commands and their arguments, names, rooms, emoji.
+"""Completion in the composer: commands and their arguments, names, rooms, emoji.
 
 The same table as for dispatch says what a command takes. A word that begins with ``@``,
-``#`` or ``:``, or is a command, is completed as it is typed; any other word only when
-somebody asks. All names come from indexes, and no more than 50 are ever offered.
+``#`` or ``:``, or is a command, is completed as it is typed; any other word only on
+request (Tab). All names come from indexes, and no more than 50 are ever offered.
 """
 
 import re
@@ -28,9 +28,9 @@ MAX_WORD = 128
 """Longer words are not completed."""
 
 MIN_EMOJI = 2
-"""So many letters have to be typed before emoji are offered unasked."""
+"""How many letters must be typed before emoji are offered without a request."""
 
-# A sign that begins a word, or stands behind a bracket or quote.
+# A sign that begins a word, or follows a bracket or quote.
 _SIGN = re.compile(r"(?<![\w@#:./])[@#:]")
 
 Offers = list[Completion]
@@ -40,7 +40,7 @@ class Slow(Struct, frozen=True):
     """Offers that take time to find: reading a folder, or the table of emoji.
 
     Attributes:
-        find: To be called in a thread; it touches nothing that others change.
+        find: To be called in a thread; it uses nothing that the event loop changes.
     """
 
     find: Callable[[], Offers]
@@ -50,9 +50,9 @@ class ChatCompleter(Completer):
     """Completes what is typed in a chat.
 
     Args:
-        workspace: What is open, and which files were listed.
+        workspace: Has the open chat, and the files that were listed.
         registry: The commands.
-        known: The people and rooms.
+        names: The users and rooms.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ChatCompleter(Completer):
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
     ) -> Iterable[Completion]:
-        """Yield what is offered, also what takes time to find."""
+        """Yield all offers, also those that take time to find."""
         found = self.find(document, complete_event.completion_requested)
         yield from found.find() if isinstance(found, Slow) else found
 
@@ -74,7 +74,7 @@ class ChatCompleter(Completer):
 
         Args:
             document: The text and the cursor.
-            is_asked: Whether somebody asked for it, as opposed to just typing.
+            is_asked: Whether the user requested completion, as opposed to just typing.
         """
         line = document.current_line_before_cursor
         word = line.rpartition(" ")[2]
@@ -192,7 +192,7 @@ class ChatCompleter(Completer):
     def _files(
         self, argument: str, text: str, word: str, is_asked: bool
     ) -> Offers | Slow:
-        """Return names of files, which may have blanks in them, and what follows."""
+        """Return names of files, which may contain spaces, and what follows them."""
         if argument == "path":
             if word.startswith(("#", "@")) and word != text:
                 return self._chats(word)
@@ -215,9 +215,9 @@ class ChatCompleter(Completer):
 
 
 def path_offers(text: str) -> Offers:
-    """Return what may follow in a path; reads a folder, so it may take time.
+    """Return completions of a path; it reads a folder, so it may take time.
 
-    A quote that was opened is closed behind a file.
+    An open quote is closed after the name of a file.
     """
     quote = text[0] if text[:1] in ("'", '"') else ""
     path = text[len(quote) :]
@@ -260,7 +260,7 @@ def _offers(word: str, offered: Iterable[str], suffix: str = " ") -> Offers:
 
 
 def _fitted(offers: Offers, document: Document) -> Offers:
-    """Leave out the blank behind a word where there is one already."""
+    """Return the offers, without their trailing space if one follows the cursor."""
     if not document.current_char.isspace() or document.current_char == "\n":
         return offers
     return [
@@ -275,7 +275,7 @@ def _fitted(offers: Offers, document: Document) -> Offers:
 
 
 def _last_sign(word: str) -> int | None:
-    """Return where the last name, room or shortcode of a word begins."""
+    """Return the index in a word at which its last name, room or shortcode begins."""
     signs = [found.start() for found in _SIGN.finditer(word)]
     return signs[-1] if signs else None
 

@@ -1,7 +1,7 @@
-"""The menu of words that may be put at the cursor: as one types, and with Tab.
+"""The completion menu at the cursor: opens while typing, and with Tab.
 
 What can be looked up at once is offered in the same frame as the key. What takes time
-(a folder, the table of emoji) is found in a thread, and shown if it still fits.
+(a folder, the table of emoji) is found in a thread, and shown if it still applies.
 """
 
 import asyncio
@@ -20,21 +20,22 @@ NOTHING: Offers = []
 
 
 class CompletionMenu:
-    """The menu of one buffer.
+    """The completion menu of one buffer.
 
     Args:
-        buffer: What is typed in.
-        completer: Knows what fits.
+        buffer: The buffer of the composer.
+        completer: Finds the offers.
 
     Attributes:
-        is_quiet: Whether nothing is offered unasked, as while a draft is put back.
+        is_quiet: Whether nothing is offered without a request, as while a text is
+            recalled.
     """
 
     def __init__(self, buffer: Buffer, completer: ChatCompleter) -> None:
         self._buffer = buffer
         self._completer = completer
         self._state: CompletionState | None = None
-        # Where the word begins that somebody asked for, or wants no offers for.
+        # The start of the word for which offers were requested, and were refused.
         self._asked_at: int | None = None
         self._refused_at: int | None = None
         self._task: asyncio.Task[None] | None = None
@@ -44,17 +45,17 @@ class CompletionMenu:
 
     @property
     def is_open(self) -> bool:
-        """Whether words are offered."""
+        """Whether the menu is open."""
         return self._buffer.complete_state is not None
 
     @property
     def is_chosen(self) -> bool:
-        """Whether one of the words is in the text already."""
+        """Whether an offer is selected, and so is in the text already."""
         state = self._buffer.complete_state
         return state is not None and state.complete_index is not None
 
     def float_in(self, window: Window) -> Float:
-        """Return the menu, for the floats around everything; it is at the cursor."""
+        """Return the menu as a float at the cursor of a window."""
         return Float(
             CompletionsMenu(max_height=MAX_ROWS, scroll_offset=1),
             xcursor=True,
@@ -63,7 +64,7 @@ class CompletionMenu:
         )
 
     def advance(self, step: int) -> None:
-        """Take the next word, or the one before (-1); at first, look what there is."""
+        """Select the next offer, or the one before (-1); if it is closed, open it."""
         state = self._buffer.complete_state
         if state is None:
             self._asked_at = _word_start(self._buffer.document)
@@ -77,17 +78,17 @@ class CompletionMenu:
             self._buffer.complete_previous()
 
     def accept(self) -> None:
-        """Leave the text as it is, with the word that was chosen."""
+        """Close the menu; the selected offer stays in the text."""
         self._drop()
 
     def refuse(self) -> None:
-        """Put back what was typed, and offer nothing more for this word."""
+        """Close the menu, restore what was typed, and offer nothing for this word."""
         self._buffer.cancel_completion()
         self._drop()
         self._refused_at = _word_start(self._buffer.document)
 
     def close(self) -> None:
-        """Stop looking for words, and begin anew with the next."""
+        """Close the menu, cancel a search, and offer again from the next key on."""
         self._drop()
         self._refused_at = None
         if self._task is not None:
@@ -109,13 +110,13 @@ class CompletionMenu:
 
     def _cursor_moved(self, buffer: Buffer) -> None:
         if self._is_browsing():
-            # The buffer forgets its state with every move.
+            # The buffer drops its completion state with every move of the cursor.
             buffer.complete_state = self._state
         else:
             self._state = buffer.complete_state = None
 
     def _is_browsing(self) -> bool:
-        """Whether the text is one that the menu made, or was made for."""
+        """Whether the text is as the menu left it, so that nothing was typed since."""
         if self._state is None:
             return False
         made = self._state.new_text_and_position()
@@ -148,7 +149,7 @@ class CompletionMenu:
     def _wait_for(self, slow: Slow, is_asked: bool, step: int) -> None:
         if self._task is not None and not self._task.done():
             if not step:
-                return  # it looks again when it has ended
+                return  # the search under way starts another if the text has changed
             self._task.cancel()
         document = self._buffer.document
         self._task = asyncio.get_running_loop().create_task(

@@ -1,7 +1,7 @@
-"""The composer: where one writes, in each chat with what was begun there.
+"""The composer: the multi-line message input, with a draft for each chat.
 
-It holds the text and the keys of writing; what is sent goes to ``on_submit``. Only a
-person sends: nothing that is pasted, completed, or comes back from the editor does.
+It has the text and the editing keys; what is sent goes to ``on_submit``. Only a key
+press of the user sends: nothing that is pasted, completed or edited sends itself.
 """
 
 import asyncio
@@ -39,13 +39,13 @@ from client.ui.composer.long_text_prompt import LongTextPrompt
 from client.ui.composer.name_index import NameIndex
 
 OnSubmit = Callable[[str, int | None], None]
-"""Takes what was entered, and the seq of what it replies to."""
+"""Called with what was entered, and the seq of the message that it replies to."""
 
 Handler = Callable[[KeyPressEvent], object]
 
 
 class _Place(Struct):
-    """Where one was in a chat: the cursor, and what one replies to."""
+    """The state of the input in a chat, beside its draft: the cursor and the reply."""
 
     cursor: int = 0
     reply_to: Entry | None = None
@@ -55,21 +55,21 @@ class Composer:
     """A multi-line input for the open chat.
 
     Args:
-        workspace: The open chat, and what can be done there.
-        on_submit: Told what a person sends: a message, or a command as it was typed.
-        paths: Where drafts and what was typed are kept; None keeps them in memory.
+        workspace: Has the open chat and the link.
+        on_submit: Called with what the user sends: a message, or a command as typed.
+        paths: Where drafts and the input history are kept; None keeps them in memory.
         registry: The commands that are completed; all of them if left out.
-        environment: Says which editor to use.
+        environment: Environment variables, which name the editor.
         clock: Any steady clock, in seconds.
 
     Attributes:
-        buffer: What is typed.
-        menu: The words that are offered.
+        buffer: The text that is typed, and its cursor.
+        menu: The completion menu.
         container: The composer, for the layout.
-        window: Where one types; what is to have the focus.
-        floats: For the floats around everything else.
-        key_bindings: The keys that belong to typing itself, in ``window`` already.
-        handlers: By name of the action, what the keys of writing do.
+        window: The input; focus it to type.
+        floats: What the layout must show above everything else: the menu.
+        key_bindings: The keys of text input itself; ``window`` has them already.
+        handlers: The handlers of the editing actions, by name of the action.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Composer:
         self.window = self._layout.window
         self.floats: list[Float] = [self.menu.float_in(self.window)]
 
-    # How it is ------------------------------------------------------------------------
+    # State ----------------------------------------------------------------------------
 
     @property
     def is_empty(self) -> bool:
@@ -139,12 +139,12 @@ class Composer:
 
     @property
     def is_choosing(self) -> bool:
-        """Whether it asks what to do with a paste; other keys should do nothing."""
+        """Whether it asks what to do with a long text; other keys should do nothing."""
         return self._prompt.is_open
 
     @property
     def reply_to(self) -> Entry | None:
-        """What is replied to with the next message in the open chat."""
+        """The message that the next message in the open chat replies to."""
         return self._place.reply_to
 
     @reply_to.setter
@@ -152,19 +152,19 @@ class Composer:
         self._place.reply_to = entry
 
     def height(self) -> int:
-        """Return how many rows it takes now."""
+        """Return its preferred height, in rows."""
         columns, rows = self._workspace.frontend.columns, self._workspace.frontend.rows
         return self.container.preferred_height(columns, rows).preferred
 
-    # What others tell it --------------------------------------------------------------
+    # Calls of the frontend ------------------------------------------------------------
 
     def focus(self) -> None:
-        """Have the keys: to type, or to answer what is asked."""
+        """Focus the input, or the question while one is asked."""
         is_choosing = self.is_choosing
         get_app().layout.focus(self._prompt.window if is_choosing else self.window)
 
     def open(self, address: str | None) -> None:
-        """Go to a chat: what was begun in the one before stays there."""
+        """Switch to the input of a chat; that of the chat before is kept."""
         self._prompt.close()
         self._place.cursor = self.buffer.cursor_position
         self._address = address
@@ -178,11 +178,11 @@ class Composer:
         get_app().invalidate()
 
     def changed(self, change: Change) -> None:
-        """Take in a change of the model: who and what can be completed."""
+        """Handle a change of the model: it may add or remove names to complete."""
         self._names.changed(change)
 
     async def close(self) -> None:
-        """Write down what is not on the disk yet; at the end of the program."""
+        """Cancel the tasks, and write drafts and history that are not on disk yet."""
         self.menu.close()
         await self._long_text_prompt.close()
         for task in self._tasks:
@@ -194,18 +194,18 @@ class Composer:
     # Writing --------------------------------------------------------------------------
 
     def insert(self, text: str) -> None:
-        """Put a text at the cursor, in one step that can be undone; it is not sent."""
+        """Insert a text at the cursor, as one undo step; it is not sent."""
         self.buffer.insert_text(text)
 
     def clear(self) -> None:
-        """Empty it, and reply to nothing; what was typed is had back by Ctrl+Up."""
+        """Clear the input and the reply; the text is added to the input history."""
         if self.buffer.text.strip():
             self._history.add(self.buffer.text)
         self._empty()
         self.reply_to = None
 
     def submit(self) -> None:
-        """Send what is typed; a text that is too long for a message is asked about."""
+        """Send what is typed; if it is too long for a message, ask what to do."""
         typed = self.buffer.text
         if not typed.strip():
             return
@@ -232,7 +232,7 @@ class Composer:
         self._on_submit(text, reply_to.seq if reply_to else None)
 
     def cancel(self) -> bool:
-        """End what is under way: the menu, else the reply; whether there was one."""
+        """Close the menu, or else end the reply; return whether there was one."""
         if self.menu.is_open:
             self.menu.refuse()
         elif self.reply_to is not None:
@@ -242,7 +242,7 @@ class Composer:
         return True
 
     def paste(self, data: str) -> None:
-        """Take in a paste: at once if it is short, else ask what to make of it."""
+        """Handle a paste: insert it if it is short, else ask what it should become."""
         if self.is_choosing:
             return
         text = paste.normalise(data)
@@ -252,7 +252,7 @@ class Composer:
             self.insert(paste.as_text(text))
 
     def open_editor(self) -> None:
-        """Go on writing in one's own editor; what it leaves is not sent."""
+        """Edit the text in the user's external editor; the result is not sent."""
         if not self._is_editing:
             self._is_editing = True
             self._spawn(self._edit(self._address, self.buffer.text))
@@ -267,7 +267,7 @@ class Composer:
         return f"message to {self._address}" if self._address else "/join #room"
 
     def _has_chat(self) -> bool:
-        """Whether a message can be sent; if it cannot, it is said why."""
+        """Whether a message can be sent; if not, the reason is reported."""
         try:
             self._workspace.opened()
         except CommandError as error:
@@ -295,7 +295,7 @@ class Composer:
         if self._address and text and not text.startswith("/"):
             self._workspace.link.typing(self._address)
         if ":" in text and not emoji.is_loaded() and not self._is_loading:
-            # So that sending does not have to wait for it.
+            # Load it now, so that sending need not wait for it.
             self._is_loading = True
             self._spawn(asyncio.to_thread(emoji.load))
 

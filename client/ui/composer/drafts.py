@@ -1,4 +1,4 @@
-"""What was typed and not sent, for each chat, across restarts."""
+"""Drafts: the text that is typed and not sent in each chat, kept across restarts."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +14,7 @@ MAX_DRAFT = 1_000_000
 
 
 class _Drafts(Struct):
-    # By address, the one that was changed last at the end.
+    # By address, the last changed one at the end.
     chats: dict[str, str] = field(default_factory=dict)
 
 
@@ -22,9 +22,9 @@ class Drafts:
     """The drafts of one user at one server.
 
     Args:
-        path: Where they are kept; None keeps them in memory alone.
-        say: Told, in a sentence, when they cannot be kept.
-        delay: So many seconds after a change it is on the disk.
+        path: The file; None keeps them in memory alone.
+        say: Called with a sentence when the file cannot be read or written.
+        delay: How many seconds after a change it is written to disk.
     """
 
     def __init__(
@@ -41,7 +41,10 @@ class Drafts:
         return self._texts.get(chat, "")
 
     def put(self, chat: str, text: str) -> None:
-        """Keep a draft; "" or blanks drop it. The disk follows soon."""
+        """Keep a draft, which is written to disk after the delay; a blank one drops it.
+
+        A draft that is too long for the disk removes the one that is there.
+        """
         if not text.strip():
             text = ""
         if text == self.get(chat):
@@ -54,7 +57,7 @@ class Drafts:
         self._file.edit(chat, partial(_put, chat, kept))
 
     def close(self) -> None:
-        """Write what is not on the disk yet; blocks for as long as that takes."""
+        """Write what is not on disk yet; blocks for as long as that takes."""
         self._file.close()
 
 

@@ -1,4 +1,4 @@
-"""Writing on in one's own editor, on a private file that is gone afterwards."""
+"""Edits a text in the user's external editor, in a private temporary file."""
 
 import os
 import shlex
@@ -16,7 +16,7 @@ FILE_NAME = "message.md"
 _USUAL = ("sensible-editor", "editor", "nano", "vi", "notepad")
 
 Call = Callable[[Sequence[str]], int]
-"""Runs a program in the terminal until it ends; returns what it exits with."""
+"""Runs a program in the terminal until it ends; returns its exit status."""
 
 
 class EditorError(LinkError):
@@ -46,18 +46,18 @@ def editor_words(environment: Mapping[str, str]) -> list[str]:
 
 
 def edit(text: str, words: Sequence[str], call: Call | None = None) -> str:
-    """Return what becomes of a text in an editor; blocks until the editor ends.
+    """Edit a text in an editor, and return it; blocks until the editor ends.
 
     Args:
-        text: What is in the file at first.
-        words: The editor and its options; the file's path comes behind them. No shell
-            sees them.
+        text: The text to edit.
+        words: The editor and its options; the file's path is appended. No shell is
+            used.
         call: Runs it; ``subprocess.call`` if left out.
 
     Raises:
-        EditorError: It cannot be run, failed, or left something that is no text.
+        EditorError: It cannot be run, failed, or left a file that is not UTF-8 text.
     """
-    # The folder is for this user alone, so editors may put their own files beside it.
+    # Only this user can read the folder, so files that editors put beside it are safe.
     with tempfile.TemporaryDirectory(prefix="chat-") as folder:
         path = Path(folder) / FILE_NAME
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)

@@ -1,7 +1,7 @@
-"""Emoji by their shortcodes: ``:tada:`` and what it stands for.
+"""Emoji by shortcode, as in ``:tada:``: look-up, replacement and completion.
 
 The table comes from the package ``emoji`` and is read when it is first needed, which
-takes some tens of milliseconds: ``load`` does that in whatever thread calls it.
+takes some tens of milliseconds: ``load`` does that in the thread that calls it.
 """
 
 import re
@@ -12,8 +12,8 @@ from client.ui.composer.prefix_index import PrefixIndex
 MAX_OFFERS = 50
 
 _NAME = re.compile(r"[a-z0-9_+-]+").fullmatch
-# Code is left alone, with a fence that is never closed up to the end, and so are colons
-# in the middle of words, as in 10:30:45 and std::string::npos.
+# Code is left unchanged, after an unclosed fence up to the end, and so are colons in
+# the middle of words, as in 10:30:45 and std::string::npos.
 _MARKS = re.compile(
     r"^(?P<fence>`{3,})[^`]*?$.*?(?:^(?P=fence)`*[ \t]*$|\Z)"
     r"|`[^`\n]*`"
@@ -24,7 +24,7 @@ _CODE = re.compile(r":([\w+-]+):")
 
 
 class _Table:
-    """The emoji by name, and the names by the beginnings of their words."""
+    """The emoji by name, and indexes of the names by the beginnings of their words."""
 
     def __init__(self) -> None:
         from emoji import EMOJI_DATA, STATUS
@@ -38,7 +38,7 @@ class _Table:
                 if _NAME(name) and not name.endswith("_skin_tone"):
                     self.emoji.setdefault(name, text)
         self.names = PrefixIndex(self.emoji)
-        # Found by a later word too: "heart" finds "red_heart".
+        # Names are found by later words too: "heart" finds "red_heart".
         self.words = PrefixIndex(
             f"{name[at:]}\0{name}"
             for name in self.emoji
@@ -52,24 +52,24 @@ _lock = threading.Lock()
 
 
 def is_loaded() -> bool:
-    """Whether the table is there, so that nothing here takes time."""
+    """Whether the table is loaded, so that no function here has to load it."""
     return _table is not None
 
 
 def load() -> None:
-    """Read the table, if that was not done yet; may be called in any thread."""
+    """Load the table, unless it is loaded already; may be called in any thread."""
     _loaded()
 
 
 def find(name: str) -> str | None:
-    """Return the emoji of a name without colons, None if there is none."""
+    """Return the emoji of a shortcode without colons, None if there is none."""
     return _loaded().emoji.get(name.lower())
 
 
 def replace(text: str) -> str:
     """Return a text with its shortcodes replaced; those in code are left as they are.
 
-    Several in a row (``:a::b:``) are replaced only if each of them is one.
+    Several in a row (``:a::b:``) are replaced only if all of them are known.
     """
     if text.count(":") < 2:
         return text
@@ -77,9 +77,10 @@ def replace(text: str) -> str:
 
 
 def offers(beginning: str, limit: int = MAX_OFFERS) -> list[tuple[str, str]]:
-    """Return names, each with its emoji, of which a word begins so.
+    """Return names that have a word with this beginning, each with its emoji.
 
-    Those that begin so themselves come first; the work does not grow with their number.
+    Those that begin with it themselves come first; the work does not grow with the
+    number of matches.
     """
     table = _loaded()
     low = beginning.lower()

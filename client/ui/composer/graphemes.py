@@ -1,9 +1,9 @@
-"""What one types, as it is shown and moved over: characters as people see them.
+"""Grapheme clusters in the composer: how they are shown, moved over and deleted.
 
 A full screen counts cells per code point, terminals per cluster, so the composer shows
-a form in which both agree, and remembers which code point stands where. What is typed
-and sent stays untouched. One press of Left, Right, Backspace or Delete takes a whole
-cluster: an emoji of five code points goes at once.
+a form in which both agree, and maps each code point to its place in it. The text itself
+stays unchanged. One press of Left, Right, Backspace or Delete acts on a whole cluster:
+an emoji of five code points is deleted at once.
 """
 
 from functools import lru_cache
@@ -16,20 +16,20 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from chatd.text.safe import display, is_mark, is_open
 
 _MAX_CLUSTER = 256
-"""Clusters of more code points go in several presses."""
+"""Clusters of more code points take several key presses."""
 
 _ZWNJ = "\N{ZERO WIDTH NON-JOINER}"
 
 Places = tuple[int, ...]
-"""By index in the text, and at its end, where in the shown text it stands."""
+"""The offset in the shown text for each index in the text, and for its end."""
 
 
 def shown_form(text: str) -> tuple[str, Places]:
-    """Return how one line of a text is shown, and where each code point stands then."""
+    """Return a line of a text as it is shown, and where each code point is in that."""
     shown: list[str] = []
     places: list[int] = []
     at = 0
-    before = form_before = ""  # what is counted together with what comes next
+    before = form_before = ""  # what may be counted together with the next cluster
     for cluster in wcwidth.iter_graphemes(text):
         form = _form(cluster)
         if before and len(before) < _MAX_CLUSTER and _belongs(form_before, cluster):
@@ -47,7 +47,7 @@ def shown_form(text: str) -> tuple[str, Places]:
 
 
 def _belongs(form: str, cluster: str) -> bool:
-    """Whether a cluster is counted together with what is before it."""
+    """Whether a cluster is counted together with the one before, shown as ``form``."""
     return is_mark(cluster[0]) or is_open(form)
 
 
@@ -63,12 +63,12 @@ def cluster_before(text: str, cursor: int) -> int:
 
 
 def cluster_after(text: str, cursor: int) -> int:
-    """Return how many code points the cluster behind the cursor has, 0 at the end."""
+    """Return how many code points the cluster after the cursor has, 0 at the end."""
     return sum(len(c) for c in islice(wcwidth.iter_graphemes(text, cursor), 1))
 
 
 def cluster_bindings() -> KeyBindings:
-    """Return the keys that move by, and delete, whole clusters."""
+    """Return the key bindings that move by, and delete, whole clusters."""
     keys = KeyBindings()
     keys.add("left", filter=~has_selection)(_left)
     keys.add("right", filter=~has_selection)(_right)

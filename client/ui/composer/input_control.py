@@ -1,7 +1,7 @@
-"""What one types, on the screen: only the rows that are seen are made.
+"""The control that shows the composer's text; only visible rows are laid out.
 
-What prompt_toolkit brings counts and wraps whole lines for every key. Here the place
-that is seen is remembered as a row of a line, and rows are made from there on.
+The control of prompt_toolkit measures and wraps whole lines for every key. Here the
+scroll position is kept as a row of a line, and rows are made from there on.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,11 +25,11 @@ from client.ui.composer.text_layout import typed_rows
 _MIN_WIDTH = 2
 
 Place = tuple[int, int]
-"""A row: the number of its line in the text, and which of the line's rows it is."""
+"""A row: the number of its line in the text, and its number within that line."""
 
 
 class _Layout(Struct, frozen=True):
-    """What was made last, and of what."""
+    """The content that was made last, and what it was made of."""
 
     document: Document
     size: tuple[int, int]
@@ -39,12 +39,12 @@ class _Layout(Struct, frozen=True):
 
 
 class InputControl(BufferControl):
-    """Shows a text that is being written, wrapped, with the cursor in it.
+    """Shows the text of a buffer, wrapped, with the cursor in it.
 
     Args:
-        buffer: What is typed.
-        hint: Returns what is shown while nothing is typed.
-        key_bindings: The keys of typing.
+        buffer: The text that is typed.
+        hint: Returns the placeholder that is shown while nothing is typed.
+        key_bindings: The keys of text input.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class InputControl(BufferControl):
         wrap_lines: bool,
         get_line_prefix: GetLinePrefixCallable | None,
     ) -> int:
-        """Return how many rows there are, as far as there is room for them."""
+        """Return how many rows the text has, at most ``max_available_height``."""
         rows = 0
         for line in self.buffer.document.lines:
             rows += typed_rows(line, max(_MIN_WIDTH, width)).count
@@ -76,7 +76,7 @@ class InputControl(BufferControl):
     def create_content(
         self, width: int, height: int, preview_search: bool = False
     ) -> UIContent:
-        """Return the rows that are seen, so many at most."""
+        """Return the visible rows, at most ``height``."""
         document, hint = self.buffer.document, self._hint()
         size = max(_MIN_WIDTH, width), max(1, height)
         layout = self._layout
@@ -90,7 +90,7 @@ class InputControl(BufferControl):
         return layout.content
 
     def mouse_handler(self, mouse_event: MouseEvent) -> object:
-        """Put the cursor where the mouse clicks; select what it is dragged over."""
+        """Handle a mouse event: a click moves the cursor, dragging selects text."""
         if get_app().layout.current_control is not self or self._layout is None:
             return super().mouse_handler(mouse_event)
         buffer, kind = self.buffer, mouse_event.event_type
@@ -132,7 +132,10 @@ class InputControl(BufferControl):
     def _places(
         self, lines: list[str], width: int, height: int, cursor: Place
     ) -> list[Place]:
-        """Return which rows are seen: those of before, with the cursor among them."""
+        """Return the visible rows: from the row that was at the top, if that can be.
+
+        The cursor is always among them.
+        """
         last = len(lines) - 1
         top = min(self._top, (last, 0)) if self._top[0] > last else self._top
         top = (top[0], min(top[1], typed_rows(lines[top[0]], width).count - 1))
@@ -141,14 +144,14 @@ class InputControl(BufferControl):
         if cursor not in places:
             places = _take(_backward(lines, width, cursor), height)[::-1]
         if len(places) < height:
-            # The text has become shorter: none of the room is left empty.
+            # The text has become shorter: fill the height with rows before these.
             missing = height - len(places)
             before = _take(_backward(lines, width, places[0]), missing + 1)[1:]
             places = [*reversed(before), *places]
         return places
 
     def _menu_position(self, layout: _Layout) -> Point | None:
-        """Return where the menu of words goes: where the word begins."""
+        """Return the place of the completion menu: where the word begins."""
         state = self.buffer.complete_state
         if state is None or get_app().layout.current_control is not self:
             return None
@@ -193,7 +196,7 @@ def _take(places: Iterator[Place], count: int) -> list[Place]:
 
 
 def _fragments(document: Document, place: Place, width: int) -> StyleAndTextTuples:
-    """Return one row, with a blank behind the text where the cursor may stand."""
+    """Return one row; the last of a line has a space after it, for the cursor."""
     line, row = place
     rows = typed_rows(document.lines[line], width)
     begin, text = rows.row(row)

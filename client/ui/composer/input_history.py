@@ -1,4 +1,4 @@
-"""What was typed before, for each chat: to be had back with Ctrl+Up."""
+"""Input history: the texts entered in each chat, which Ctrl+Up recalls."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,27 +10,27 @@ from client.storage.deferred_file import DELAY_SECONDS, DeferredFile, storable
 
 MAX_TEXTS = 100
 MAX_CHARACTERS = 32_000
-"""So much is kept of each chat; the newest text always."""
+"""How much is kept for each chat; the newest text always is."""
 
 MAX_CHATS = 100
 
 
 class _Typed(Struct):
-    # By address, the one that was written to last at the end.
+    # By address, the last used one at the end.
     chats: dict[str, list[str]] = field(default_factory=dict)
 
 
 class InputHistory:
     """The texts that one user at one server has entered, oldest first in each chat.
 
-    Somebody who goes back and forth may change what is there on the way; what was
-    changed stays so until something is entered or another chat is opened. What they
-    were writing when they went back is kept like what was entered: it cannot get lost.
+    A user who goes back and forth may edit the recalled texts; the edits last until
+    something is entered or another chat is opened. The text that was being written when
+    the user went back is added to the history too, so that it cannot get lost.
 
     Args:
-        path: Where they are kept; None keeps them in memory alone.
-        say: Told, in a sentence, when they cannot be kept.
-        delay: So many seconds after a change it is on the disk.
+        path: The file; None keeps them in memory alone.
+        say: Called with a sentence when the file cannot be read or written.
+        delay: How many seconds after a change it is written to disk.
     """
 
     def __init__(
@@ -47,17 +47,21 @@ class InputHistory:
         self._count = 0
 
     def open(self, chat: str) -> None:
-        """Go to the end of what was typed in a chat."""
+        """Open the history of a chat, at its end."""
         self._chat = chat
         self._lines = None
 
     def add(self, text: str) -> None:
-        """Add what was entered in the open chat."""
+        """Add a text that was entered in the open chat."""
         self._lines = None
         self._keep(text)
 
     def back(self, current: str) -> str | None:
-        """Return the text before, None at the oldest; ``current`` is kept in place."""
+        """Return the text before, None at the oldest.
+
+        Args:
+            current: The text as it is now, perhaps edited; it is kept at its place.
+        """
         is_first = self._lines is None
         text = self._move(current, -1)
         if is_first and text is not None and current.strip():
@@ -65,16 +69,20 @@ class InputHistory:
         return text
 
     def forward(self, current: str) -> str | None:
-        """Return the text after, at last what was not sent; None if there is none."""
+        """Return the text after, None at the newest, which is the unsent one.
+
+        Args:
+            current: The text as it is now, perhaps edited; it is kept at its place.
+        """
         return self._move(current, 1)
 
     def close(self) -> None:
-        """Write what is not on the disk yet; blocks for as long as that takes."""
+        """Write what is not on disk yet; blocks for as long as that takes."""
         self._file.close()
 
     def _keep(self, text: str) -> None:
         _add(self._chat, text, self._chats)
-        # Each text is to be added, so none replaces another that still waits.
+        # A key of its own for each edit, so that none replaces one that still waits.
         self._count += 1
         edit = partial(_add_to_file, self._chat, storable(text))
         self._file.edit(str(self._count), edit)

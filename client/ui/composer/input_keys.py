@@ -1,4 +1,4 @@
-"""The keys of writing: what Enter and Tab mean just now, and what typing needs."""
+"""The editing keys of the composer: Enter and Tab by context, pastes and undo."""
 
 from collections.abc import Callable
 
@@ -19,40 +19,40 @@ from client.ui.composer.paste_burst import PasteBurst
 
 MAX_UNDONE = 1_000
 MAX_UNDO_CHARACTERS = 4_000_000
-"""So many steps, and so much text in all of them, can be undone; always one step."""
+"""How many steps, and how much text in all of them, can be undone; always one step."""
 
 
 class InputBuffer(Buffer):
-    """A buffer in which no key does harm, and whose undoing does not fill memory."""
+    """A buffer with a bounded undo stack, in which only Enter can send."""
 
     def save_to_undo_stack(self, clear_redo_stack: bool = True) -> None:
-        """Save the text as it is, and forget what is too long ago."""
+        """Save the text as an undo step, and drop the oldest beyond the bounds."""
         super().save_to_undo_stack(clear_redo_stack)
         steps = MAX_UNDO_CHARACTERS // (len(self.text) + 1)
         del self._undo_stack[: -max(1, min(steps, MAX_UNDONE))]
 
     def validate_and_handle(self) -> None:
-        """Do nothing: some keys of shells send, which here only Enter does.
+        """Do nothing: some shell keys call this to send, which here only Enter does.
 
-        What they would send is emptied otherwise.
+        The base class would clear the text.
         """
 
     def delete(self, count: int = 1) -> str:
-        """Delete behind the cursor; a single character as people see it, whole."""
+        """Delete after the cursor; a count of 1 deletes a whole grapheme cluster."""
         if count == 1:
             count = cluster_after(self.text, self.cursor_position)
         return super().delete(count)
 
 
 class InputKeys:
-    """The keys of one composer.
+    """The editing keys of one composer.
 
     Args:
-        buffer: What is typed.
-        menu: Its menu.
+        buffer: The text that is typed.
+        menu: The completion menu of the buffer.
         clock: Any steady clock, in seconds.
         submit: Sends what is typed.
-        paste: Takes in a bracketed paste.
+        paste: Handles a bracketed paste.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class InputKeys:
         buffer.on_text_insert += self._inserted
 
     def bindings(self) -> KeyBindingsBase:
-        """Return the keys that are not actions: nobody gives them another meaning."""
+        """Return the bindings of keys that are no actions and cannot be configured."""
         keys = KeyBindings()
         is_open = Condition(lambda: self._menu.is_open)
         is_burst = Condition(self._paste_burst.is_on)
@@ -82,7 +82,7 @@ class InputKeys:
         return merge_key_bindings([keys, cluster_bindings()])
 
     def enter(self, event: KeyPressEvent) -> None:
-        """Take the chosen word, go on with a paste that comes as keys, or send."""
+        """Accept the selected offer, continue a paste that comes as keys, or send."""
         if self._menu.is_chosen:
             self._menu.accept()
         elif self._paste_burst.is_on() or self._paste_burst.begins(event):
@@ -91,7 +91,7 @@ class InputKeys:
             self._submit()
 
     def tab(self, event: KeyPressEvent) -> None:
-        """Complete, unless it is a part of a paste."""
+        """Complete the word, or continue a paste that comes as keys."""
         if self._paste_burst.is_on() or self._paste_burst.begins(event):
             self._take(event)
         else:

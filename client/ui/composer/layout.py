@@ -1,4 +1,4 @@
-"""How the composer is laid out: what one replies to, the input, or a question."""
+"""The layout of the composer: the reply line and the input, or a question."""
 
 from collections.abc import Callable
 
@@ -29,14 +29,14 @@ class ComposerLayout:
     """The windows of a composer.
 
     Args:
-        buffer: What is typed.
-        choice: Takes the place of the input while it asks.
+        buffer: The text that is typed.
+        choice: Takes the place of the input while it is open.
         key_bindings: The keys of the input.
-        reply_to: Returns what is replied to.
-        hint: Returns what is shown while nothing is typed.
+        reply_to: Returns the message that is replied to, None for none.
+        hint: Returns the placeholder that is shown while nothing is typed.
 
     Attributes:
-        container: All of it.
+        container: The whole composer.
         window: The input alone.
     """
 
@@ -69,14 +69,14 @@ class ComposerLayout:
 
 
 class _Places(ManualLayout):
-    """Where the parts of a composer go.
+    """Places the parts of a composer.
 
     Args:
-        choice: Takes all of it while it asks.
-        reply: One row above the input, while one replies.
-        prompt: Left of the input.
+        choice: Takes all of the space while it is open.
+        reply: One row above the input, during a reply.
+        prompt: To the left of the input.
         window: The input.
-        is_replying: Whether one replies.
+        is_replying: Returns whether the user is replying.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class _Places(ManualLayout):
         self._is_replying = is_replying
 
     def preferred_height(self, width: int, max_available_height: int) -> Dimension:
-        """Return how many rows it wants."""
+        """Return the preferred height, in rows."""
         if self._choice.is_open:
             return self._choice.window.preferred_height(width, max_available_height)
         inner = max(1, width - len(_PROMPT))
@@ -103,7 +103,7 @@ class _Places(ManualLayout):
         return Dimension.exact(wanted + self._is_replying())
 
     def place(self, screen: Screen, at: WritePosition, draw: Draw) -> None:
-        """Draw what there is room for; the input has the last row."""
+        """Draw the parts that fit; the input has the last row."""
         if self._choice.is_open:
             draw(self._choice.window, 0, 0, at.width, at.height)
             return
@@ -115,7 +115,7 @@ class _Places(ManualLayout):
 
 
 def reply_line(entry: Entry | None, columns: int) -> Line:
-    """Return whom and what one replies to, on one line of so many cells."""
+    """Return the line that shows sender and text replied to, ``columns`` cells wide."""
     if entry is None:
         return []
     line = [

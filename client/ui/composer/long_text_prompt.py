@@ -1,4 +1,4 @@
-"""Texts that are too long to be just typed: what becomes of them is asked."""
+"""Asks what long pastes and too long messages should become; sends some as files."""
 
 import asyncio
 import io
@@ -18,9 +18,9 @@ class LongTextPrompt:
     """Asks about long pastes and long messages, and sends them as files.
 
     Args:
-        workspace: Whose server takes so much, and where files go.
-        choice: Asks.
-        focus: Gives the keys to whoever is to have them now.
+        workspace: Has the link, with the server's limits and the transfers.
+        prompt: Shows the question.
+        focus: Focuses the question, or the input once it is closed.
     """
 
     def __init__(
@@ -33,16 +33,16 @@ class LongTextPrompt:
 
     @property
     def max_bytes(self) -> int:
-        """How many bytes of UTF-8 a message may have."""
+        """The largest text of a message, in bytes of UTF-8."""
         limits = self._workspace.link.limits
         return limits.text if limits else paste.MAX_MESSAGE_BYTES
 
     def ask_about_paste(self, text: str, buffer: Buffer, address: str | None) -> None:
-        """Ask what a paste is to be.
+        """Ask what a paste should become.
 
         Args:
             text: The paste, normalised.
-            buffer: Where it goes, unless it becomes a file.
+            buffer: Receives it, unless it becomes a file.
             address: The open chat, if there is one.
         """
         document = buffer.document
@@ -74,12 +74,12 @@ class LongTextPrompt:
     def ask_about_message(
         self, text: str, address: str | None, sent: Callable[[], None]
     ) -> None:
-        """Ask what to do with a message that is longer than messages may be.
+        """Ask what to do with a message that is too long.
 
         Args:
-            text: What it says.
+            text: The text of the message.
             address: The open chat, if there is one.
-            sent: Called when it goes as a file.
+            sent: Called when it is sent as a file.
         """
         size = f"{paste.describe(text)}, and a message holds {self.max_bytes:,} bytes"
         options = paste.options_for(text, "", "", 0, self._max_file(address))
@@ -97,7 +97,7 @@ class LongTextPrompt:
         self._focus()
 
     async def close(self) -> None:
-        """Wait until what is to be a file is on the disk."""
+        """Wait until all texts that are sent as files are on disk."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _max_file(self, address: str | None) -> int | None:

@@ -1,7 +1,7 @@
-"""The people and rooms that completion knows, kept in order as they come and go.
+"""Index of the users and rooms that can be completed, updated by changes of the model.
 
-What a change of the model brings is added when it is told of, so that a key costs the
-same whether ten people are known or ten thousand.
+Each change is applied when it arrives, so that a key press costs the same whether ten
+users are known or ten thousand.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,13 +21,13 @@ from client.model.changes import (
 from client.ui.composer.prefix_index import PrefixIndex
 
 MAX_RECENT = 20
-"""So many of those who wrote last in the open chat go before everybody else."""
+"""How many of the last senders in the open chat are offered before all others."""
 
 _MAX_LOOKED_AT = 500
 
 
 class NameIndex:
-    """The names that can be completed; tell it of every change of the model.
+    """The names that can be completed; call ``changed`` with each change of the model.
 
     Args:
         workspace: Has the model, and the public rooms that were listed.
@@ -46,7 +46,7 @@ class NameIndex:
         self._reload()
 
     def open(self, address: str | None) -> None:
-        """Put first who writes in this chat, or is in it."""
+        """Put senders and members of this chat first."""
         self._open = address
         self._recent = {}
         self._here = PrefixIndex()
@@ -62,7 +62,7 @@ class NameIndex:
         self._everyone.update(here)
 
     def changed(self, change: Change) -> None:
-        """Take in who or what is new."""
+        """Handle a change of the model: add new users, add or remove rooms."""
         model = self._workspace.model
         match change:
             case PresenceChanged(users=users):
@@ -80,10 +80,10 @@ class NameIndex:
             case _:
                 pass
 
-    # What there is --------------------------------------------------------------------
+    # Look-up --------------------------------------------------------------------------
 
     def people(self, beginning: str, limit: int) -> list[str]:
-        """Return names that begin so: who wrote here last, who is here, all others."""
+        """Return names with this beginning: last senders, then members, then others."""
         low = beginning.lower()
         me = self._workspace.model.me
         found = dict.fromkeys(n for n in reversed(self._recent) if n.startswith(low))
@@ -93,12 +93,12 @@ class NameIndex:
         return list(found)[:limit]
 
     def rooms(self, beginning: str, limit: int) -> list[str]:
-        """Return the addresses of rooms that begin so, one's own and others."""
+        """Return addresses with this beginning, of joined and of joinable rooms."""
         self._look_at_list()
         return self._rooms.matches(_room(beginning), limit)
 
     def joinable(self, beginning: str, limit: int) -> list[str]:
-        """Return the addresses of rooms that one is not in; if none are known, any."""
+        """Return addresses of joinable rooms; if none are known, of any rooms."""
         self._look_at_list()
         if not len(self._joinable):
             return self._rooms.matches(_room(beginning), limit)
@@ -144,7 +144,7 @@ class NameIndex:
             del self._recent[next(iter(self._recent))]
 
     def _look_at_list(self) -> None:
-        """Take in the list of public rooms, if there is another one than before."""
+        """Update the rooms, if the list of public rooms is another than before."""
         if self._workspace.listed is self._listed:
             return
         old = self._listed_set

@@ -1,6 +1,6 @@
-"""What a paste may become: text to go on writing, a code block, or a file.
+"""Rules for pastes: a paste becomes text in the composer, a code block, or a file.
 
-A short paste is text at once. One of more lines, or of more bytes, is asked about: it
+A short paste is inserted at once. For one of more lines or bytes the user is asked: it
 never sends itself, and never floods a room.
 """
 
@@ -18,20 +18,20 @@ from client.text.files import size_text
 
 MAX_LINES = 5
 MAX_BYTES = 2_000
-"""More lines or bytes than this are asked about."""
+"""For a paste of more lines or bytes than this the user is asked."""
 
 MAX_MESSAGE_BYTES = 16_384
-"""The largest text, where the server has not said yet what it takes."""
+"""The largest text of a message, until the server has sent its limits."""
 
 MIN_BURST_LINES = 3
 MIN_BURST_KEYS = 60
-"""So many lines behind Enter, or keys around it, in one read: nobody types like that.
+"""With so many lines after an Enter, or keys around it, in one read, it is a paste.
 
 Sixty keys take five seconds to type; links that stall for so long are rare.
 """
 
 BURST_SECONDS = 0.5
-"""A burst of keys is over after so long a pause."""
+"""A burst of keys ends after a pause of this length."""
 
 _PREVIEW_CELLS = 56
 _BACKTICKS = re.compile("`+")
@@ -40,7 +40,7 @@ Way = Literal["message", "code", "file", "cancel"]
 
 
 class Option(Struct, frozen=True):
-    """One way, and how it is offered."""
+    """One way to handle a paste, with its key and its text in the choice prompt."""
 
     way: Way
     key: str
@@ -61,27 +61,27 @@ def normalise(data: str) -> str:
 
 
 def size_of(text: str) -> int:
-    """Return how many bytes a text takes on its way."""
+    """Return the size of a text as it is sent, in bytes."""
     return len(storable(text).encode())
 
 
 def needs_choice(text: str) -> bool:
-    """Whether a paste is so long that it should be asked what to do with it."""
+    """Whether a paste is so long that the user should be asked what to do with it."""
     return _lines(text) > MAX_LINES or size_of(text) > MAX_BYTES
 
 
 def as_text(text: str) -> str:
-    """Return a paste as it goes into the composer: a last end of line is left out."""
+    """Return a paste as it goes into the composer: without line ends at its end."""
     return text.rstrip("\n") if text.strip("\n") else ""
 
 
 def as_code(text: str, before: str = "", after: str = "") -> str:
-    """Return a paste as a code block, with a fence that is in none of its lines.
+    """Return a paste as a code block, with a fence longer than any backticks in it.
 
     Args:
         text: The paste.
-        before: What stands before the cursor; the block begins on a line of its own.
-        after: What stands behind it.
+        before: The text before the cursor; the block begins on a line of its own.
+        after: The text after it.
     """
     longest = max((len(run) for run in _BACKTICKS.findall(text)), default=0)
     fence = "`" * max(3, longest + 1)
@@ -93,14 +93,14 @@ def as_code(text: str, before: str = "", after: str = "") -> str:
 def options_for(
     text: str, before: str, after: str, max_bytes: int, max_file: int | None
 ) -> tuple[Option, ...]:
-    """Return what a paste may become, the safest first.
+    """Return what a paste may become, the safest option first.
 
     Args:
         text: The paste.
-        before: What stands before the cursor.
-        after: What stands behind it.
-        max_bytes: Of a message.
-        max_file: The size of the largest file in bytes; None where there are none.
+        before: The text before the cursor.
+        after: The text after it.
+        max_bytes: The size of the largest message, in bytes.
+        max_file: The size of the largest file, in bytes; None if none can be sent.
     """
     room = max_bytes - size_of(before) - size_of(after)
     possible = {
@@ -111,37 +111,37 @@ def options_for(
     }
     found = [option for option in _OPTIONS if possible[option.way]]
     if found[0].way == "file":
-        # What is chosen first must not send anything: Enter may be on its way already.
+        # The first option must not send anything: an Enter may have been typed already.
         found.reverse()
     return tuple(found)
 
 
 def describe(text: str) -> str:
-    """Return how long a paste is: ``10,000 lines, 589 kB``."""
+    """Return the size of a paste, as in ``10,000 lines, 589 kB``."""
     count = _lines(text)
     lines = "1 line" if count == 1 else f"{count:,} lines"
     return f"{lines}, {size_text(size_of(text))}"
 
 
 def preview(text: str) -> str:
-    """Return the beginning of a paste on one line, fit for a full screen."""
+    """Return the beginning of a paste on one line, in the display form."""
     return display(excerpt(text.lstrip()[: _PREVIEW_CELLS * 4], _PREVIEW_CELLS))
 
 
 def file_name(now: datetime) -> str:
-    """Return the name of a file made of a paste."""
+    """Return the name of a file that contains a paste."""
     return f"paste-{now:%Y-%m-%d-%H%M%S}.txt"
 
 
 def is_burst(keys: Sequence[str], before: int = 0) -> bool:
-    """Whether keys that came together with an Enter, and behind it, are a paste.
+    """Whether keys that came together with an Enter, and after it, are a paste.
 
-    Terminals and multiplexers that do not bracket a paste send it as keys. A person
+    Terminals and multiplexers that do not bracket a paste send it as keys. A user
     whose link was slow for a moment may have typed a line or two ahead, no more. An
-    Enter with nothing behind it sends, as in every program.
+    Enter with nothing after it sends, as in every program.
 
     Args:
-        keys: Those behind it, as prompt_toolkit names them.
+        keys: Those after it, as prompt_toolkit names them.
         before: How many characters came before it in the same read.
     """
     if keys.count("c-m") >= MIN_BURST_LINES:

@@ -1,8 +1,8 @@
-"""A paste that comes as keys, from terminals and multiplexers that do not bracket it.
+"""Detects pastes that come as keys, from terminals that do not bracket them.
 
-Its line ends would be as many Enters, each of which sends. So an Enter that comes with
-more than a person types ahead is a line end, and so is every Enter until the keys
-pause. What came in one read is inserted in one go: a long paste does not take long.
+Each line end of such a paste is an Enter, which would send. So an Enter that comes with
+more keys than a user types ahead is a line end, and so is every Enter until the keys
+pause. What came in one read is inserted at once, so that a long paste is fast.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from client.ui.composer.paste import BURST_SECONDS, is_burst, normalise
 
 
 class PasteBurst:
-    """Tells a burst of keys from typing.
+    """Distinguishes a burst of keys from typing.
 
     Args:
         clock: Any steady clock, in seconds.
@@ -28,29 +28,29 @@ class PasteBurst:
         self._waiting = 0
 
     def is_on(self) -> bool:
-        """Whether keys that come now belong to a burst."""
+        """Return whether keys that come now belong to a burst."""
         return self._clock() < self._until
 
     def typed(self, waiting: int) -> None:
-        """Take in that a key was inserted.
+        """Record that a key was inserted.
 
         Args:
-            waiting: How many keys of the same read are to come.
+            waiting: How many keys of the same read are still to come.
         """
         self._typed = self._typed + 1 if waiting < self._waiting else 1
         self._waiting = waiting
 
     def begins(self, event: KeyPressEvent) -> bool:
-        """Whether an Enter or Tab is a part of a burst that was none so far."""
+        """Return whether an Enter or Tab shows that a burst has begun."""
         waiting = list(event.key_processor.input_queue)
         if event.data == "\t" and not (waiting and _is_text(waiting[0])):
-            return False  # with another key behind it, it is to complete
+            return False  # without text after it, it is to complete
         keys = [press.key for press in waiting if _is_text(press)]
         before = self._typed if len(waiting) < self._waiting else 0
         return is_burst(keys, before)
 
     def take(self, event: KeyPressEvent, buffer: Buffer) -> None:
-        """Insert the key, and all text that came with it, as it is."""
+        """Insert the key with all text after it in one read, and extend the burst."""
         queue = event.key_processor.input_queue
         taken = [event.data]
         while queue and _is_text(queue[0]):

@@ -1,17 +1,17 @@
-"""Names in order: those with a certain beginning are found without a look at others."""
+"""A sorted index of names, which finds those with a given prefix by binary search."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 
 _FEW = 16
-_LAST = "\U0010ffff"  # behind every character that may be in a name
+_LAST = "\U0010ffff"  # sorts after every character that may be in a name
 
 
 class PrefixIndex:
     """Names, each once, sorted.
 
     Args:
-        names: What is in it at first.
+        names: The initial names.
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
@@ -25,7 +25,7 @@ class PrefixIndex:
         return name in self._known
 
     def update(self, names: Iterable[str]) -> None:
-        """Add names; those that are there already cost next to nothing."""
+        """Add names; those that are in it already cost next to nothing."""
         new = set(names) - self._known
         if not new:
             return
@@ -39,7 +39,7 @@ class PrefixIndex:
             self._sorted.sort()
 
     def replace(self, names: Iterable[str]) -> None:
-        """Have these names and no others; costs what differs, where that is little."""
+        """Replace all names; if few differ, the cost depends on those alone."""
         wanted = set(names)
         gone = self._known - wanted
         if len(gone) <= _FEW:
@@ -51,13 +51,13 @@ class PrefixIndex:
             self._sorted = sorted(wanted)
 
     def remove(self, name: str) -> None:
-        """Remove a name, if it is there."""
+        """Remove a name, if it is in the index."""
         if name in self._known:
             self._known.remove(name)
             del self._sorted[bisect_left(self._sorted, name)]
 
     def matches(self, beginning: str, limit: int) -> list[str]:
-        """Return the first names that begin so: O(log n + limit)."""
+        """Return the first names with this prefix, in O(log n + limit)."""
         begin = bisect_left(self._sorted, beginning)
         end = bisect_left(self._sorted, f"{beginning}{_LAST}", begin)
         return self._sorted[begin : min(end, begin + limit)]

@@ -1,7 +1,7 @@
-"""A line of what one types as rows of a screen, wherever it is wrapped; pure.
+"""Wraps a line of the composer into rows, and maps cursor positions; pure.
 
-A long line is looked at in parts, each of which is remembered: what a key costs does
-not grow with what was typed before it.
+A long line is processed in parts, each of which is cached: the cost of a key does not
+grow with what was typed before it.
 """
 
 from bisect import bisect_right
@@ -16,11 +16,18 @@ from client.ui.composer.graphemes import Places, shown_form
 
 _PART = 128
 _MAX_PART = 384
-"""Parts end at the first blank behind so many code points, and here at the latest."""
+"""A part ends at the first space after ``_PART`` code points, at most at this many."""
 
 
 class _Part(Struct, frozen=True):
-    """A part of a line: where it begins, in the text and as it is shown."""
+    """A part of a line.
+
+    Attributes:
+        source: Where it begins in the line.
+        at: Where it begins in the shown line.
+        shown: The part as it is shown.
+        places: Offsets in ``shown``, by index in the part.
+    """
 
     source: int
     at: int
@@ -32,9 +39,10 @@ class TextLayout(Struct, frozen=True):
     """One line, wrapped.
 
     Attributes:
-        shown: The line as it is shown, without a break.
-        starts: Where in it rows begin; the first is 0.
-        is_full: Whether the last row has no cell left, for the cursor behind it.
+        shown: The line as it is shown, without breaks.
+        starts: The offsets in ``shown`` at which rows begin; the first is 0.
+        is_full: Whether the last row has no cell left for the cursor after it.
+        parts: The parts of the line; empty if it is shown as it is.
     """
 
     shown: str
@@ -44,11 +52,11 @@ class TextLayout(Struct, frozen=True):
 
     @property
     def count(self) -> int:
-        """How many rows it takes; one that is full is followed by an empty one."""
+        """The number of rows; a last row that is full is followed by an empty one."""
         return len(self.starts) + self.is_full
 
     def row(self, index: int) -> tuple[int, str]:
-        """Return where a row begins in what is shown, and what is in it."""
+        """Return the offset in ``shown`` at which a row begins, and its text."""
         if index >= len(self.starts):
             return len(self.shown), ""
         begin = self.starts[index]
@@ -57,21 +65,21 @@ class TextLayout(Struct, frozen=True):
         return begin, self.shown[begin:end]
 
     def to_shown(self, column: int) -> int:
-        """Return where in what is shown a code point of the line stands."""
+        """Return the offset in ``shown`` of a code point of the line."""
         if not self.parts:
             return column
         part = self.parts[bisect_right(self.parts, column, key=_source) - 1]
         return part.at + part.places[min(column - part.source, len(part.places) - 1)]
 
     def to_column(self, shown: int) -> int:
-        """Return which code point of the line is shown there."""
+        """Return the index in the line of what is at an offset in ``shown``."""
         if not self.parts:
             return min(shown, len(self.shown))
         part = self.parts[bisect_right(self.parts, shown, key=_at) - 1]
         return part.source + max(0, bisect_right(part.places, shown - part.at) - 1)
 
     def row_of(self, column: int) -> tuple[int, int]:
-        """Return in which row, and where in it, the cursor before a code point is."""
+        """Return the row of the cursor before a code point, and its offset there."""
         shown = self.to_shown(column)
         if self.is_full and shown == len(self.shown):
             return len(self.starts), 0
@@ -81,7 +89,7 @@ class TextLayout(Struct, frozen=True):
 
 @lru_cache(maxsize=64)
 def typed_rows(line: str, width: int) -> TextLayout:
-    """Return one line of a text as rows of so many cells, at least 2."""
+    """Wrap one line of a text into rows of ``width`` cells, which is at least 2."""
     if _is_plain(line):
         starts = range(0, max(1, len(line)), width)
         return TextLayout(line, starts, bool(line) and len(line) % width == 0)
@@ -100,9 +108,10 @@ def typed_rows(line: str, width: int) -> TextLayout:
 
 
 def _parts_of(line: str) -> Iterator[str]:
-    """Yield a line in parts, cut where nothing joins.
+    """Yield a line in parts, cut only between grapheme clusters.
 
-    The cuts follow what is written, so that one that is changed moves no other.
+    The cuts are at spaces if possible, so that an edit in one part leaves the text, and
+    so the cached form, of the other parts unchanged.
     """
     cuts = [0]
     while len(line) - cuts[-1] > _MAX_PART:
@@ -123,7 +132,7 @@ def _form(text: str) -> tuple[str, Places]:
 
 @lru_cache(maxsize=1_024)
 def _wrap(shown: str, column: int, width: int) -> tuple[tuple[int, ...], int]:
-    """Return where new rows begin, and the column behind the last character."""
+    """Return the offsets at which new rows begin, and the column after the last."""
     if _is_plain(shown):
         first = width - column
         behind = column + len(shown)

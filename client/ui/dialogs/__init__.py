@@ -1,1 +1,1 @@
-"""What lies over the chat: the switcher, search, help, lists and questions."""
+"""Dialogs over the chat: chat switcher, search, help, days and file transfers."""

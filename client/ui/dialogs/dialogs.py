@@ -1,4 +1,4 @@
-"""The boxes over the chat: help, the switcher, a search, days, files on their way."""
+"""Opens the dialogs over the chat: help, chat switcher, days and file transfers."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ HELP, FILES = "Help", "Files"
 
 
 def make_full_registry(ui: "FullScreen") -> Registry:
-    """Return the commands; ``/help`` alone opens the help over the chat."""
+    """Return the commands; ``/help`` without arguments opens the help dialog."""
     registry = Registry()
     usual = make_registry()
     explain = usual.find("help").handler
@@ -46,7 +46,7 @@ def make_full_registry(ui: "FullScreen") -> Registry:
 
 
 def toggle(ui: "FullScreen", title: str, open_: Callable[[], None]) -> None:
-    """Open a box, or close it if it is the one that is open."""
+    """Open a dialog, or close it if it is open; any other dialog is closed."""
     box = ui.box
     if box is not None:
         ui.close_box()
@@ -55,7 +55,7 @@ def toggle(ui: "FullScreen", title: str, open_: Callable[[], None]) -> None:
 
 
 def open_help(ui: "FullScreen") -> None:
-    """Show all keys and commands."""
+    """Open a dialog with all keys and commands."""
 
     def find_help(typed: str) -> Sequence[Item]:
         lines = help_lines(
@@ -74,7 +74,7 @@ def open_help(ui: "FullScreen") -> None:
 
 
 def open_switcher(ui: "FullScreen") -> None:
-    """Find a chat, a person or a listed room by a few letters."""
+    """Open the chat switcher, which finds chats, users and listed rooms by letters."""
     workspace = ui.workspace
     names = places(workspace, _by_wish(ui))
 
@@ -98,9 +98,9 @@ def open_switcher(ui: "FullScreen") -> None:
 
 
 def _by_wish(ui: "FullScreen") -> list[str]:
-    """Return the chats as one may want to go there: what is unread comes first.
+    """Return the chats in the order in which they are likely to be wanted.
 
-    Then comes the chat where one was before; last is the one that is open.
+    Unread ones come first, then the chat that was open before; the open one is last.
     """
 
     def place(chat: Chat) -> int:
@@ -114,7 +114,7 @@ def _by_wish(ui: "FullScreen") -> list[str]:
 
 
 def open_days(ui: "FullScreen") -> None:
-    """Go to the messages of a day."""
+    """Open a dialog to go to the messages of a day."""
     chat = ui.workspace.chat
     if chat is None:
         ui.flash("no chat is open")
@@ -150,7 +150,7 @@ def open_days(ui: "FullScreen") -> None:
 
 
 def _why_not(chat: Chat, day: date) -> str:
-    """Return why one cannot go to a day."""
+    """Return why it is not possible to go to a day."""
     if chat.older() is not None and _first_day(chat) > day:
         return "what is older cannot be had just now"
     return f"nothing was written since {day.isoformat()}"
@@ -161,7 +161,7 @@ def _first_day(chat: Chat) -> date:
 
 
 def open_transfers(ui: "FullScreen") -> None:
-    """Show the files on their way; Enter cancels one."""
+    """Open a dialog with the file transfers; Enter cancels one."""
     transfers = ui.workspace.link.transfers
 
     def cancel(number: int) -> None:
@@ -182,7 +182,13 @@ def open_transfers(ui: "FullScreen") -> None:
 
 
 def go_to_message(ui: "FullScreen", address: str, seq: int) -> None:
-    """Show a message of a chat, loaded first if it is not here."""
+    """Go to a message of the open chat; it is loaded first if necessary.
+
+    Args:
+        ui: The full screen.
+        address: The address of the open chat.
+        seq: The message. Nothing happens if another chat is open once it is loaded.
+    """
 
     async def load() -> None:
         is_there = await ui.loader.around(address, seq)

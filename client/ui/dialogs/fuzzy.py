@@ -1,4 +1,4 @@
-"""Finding a name by a few of its letters, in order, pure and quick."""
+"""Fuzzy matching: finds names by some of their letters, in order."""
 
 from collections.abc import Iterable
 from heapq import nsmallest
@@ -11,17 +11,18 @@ _STARTS = frozenset("#@-_. ")
 
 
 class Found(Struct, frozen=True):
-    """A name that fits; ``at`` says where its letters are that were typed."""
+    """A name that matches; ``at`` has the indices of the letters that were typed."""
 
     name: str
     at: tuple[int, ...]
 
 
 def find(typed: str, names: Iterable[str], limit: int = MAX_FOUND) -> list[Found]:
-    """Return the names that fit best, best first; of equals the earlier given.
+    """Return the names that match best, best first; equals stay in the given order.
 
-    The letters typed have to be in the name in that order. The closer together they
-    are, the nearer to the beginning of a word, and the shorter the name, the better.
+    The typed letters must be in the name in that order, in any case; spaces are
+    ignored. The closer together they are, the nearer to the beginning of a word, and
+    the shorter the name, the better.
     """
     wanted = "".join(typed.lower().split())
     scored = []
@@ -36,7 +37,7 @@ def find(typed: str, names: Iterable[str], limit: int = MAX_FOUND) -> list[Found
 def _match(wanted: str, name: str) -> tuple[int, ...] | None:
     whole = name.find(wanted)
     if whole >= 0:
-        # As a piece, and if it can be at the beginning of a word.
+        # In one piece, at the beginning of a word if possible.
         starts = [i for i in _places(wanted, name) if i == 0 or name[i - 1] in _STARTS]
         first = starts[0] if starts else whole
         return tuple(range(first, first + len(wanted)))

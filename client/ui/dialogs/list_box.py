@@ -1,7 +1,7 @@
-"""A box over the chat: a line to type into, and a list that follows it.
+"""A dialog over the chat: an input line, and a list that follows what is typed.
 
-The switcher, what a search found, the files on their way and the help are all this one
-box, with other lists in it.
+The chat switcher, search results, file transfers, days and the help all use it, with
+different lists.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,8 +32,8 @@ class Item(Struct, frozen=True):
     """One line of a list.
 
     Attributes:
-        row: How it is shown; it must be clean.
-        value: What it stands for; None for a line that cannot be opened.
+        row: The line as it is shown; its text must be clean.
+        value: The value passed to ``on_open``; None for a line that cannot be opened.
     """
 
     row: Line
@@ -45,23 +45,24 @@ Find = Callable[[str], Sequence[Item]]
 
 
 class ListBox:
-    """A list under a line to type into.
+    """A dialog with a list below an input line.
 
     Args:
-        title: Of the box.
-        hint: Which keys do what, in a few words.
-        find: Returns what is in the list.
-        on_open: Told the value of the line that Enter was pressed on.
-        empty: What is said where nothing is found.
-        unasked: What is said where nothing is found while nothing is typed.
-        is_live: Whether the list depends on what happens meanwhile.
+        title: The title of the dialog.
+        hint: A few words on which keys do what.
+        find: Returns the items of the list for what is typed.
+        on_open: Called with the value of a line that is opened by Enter or a click.
+        empty: The text shown if nothing is found.
+        unasked: The text shown if nothing is found while nothing is typed.
+        is_live: Whether the list depends on the model.
 
     Attributes:
-        title: Of the box.
+        title: The title of the dialog.
         is_live: Whether to ``refresh`` it when the model has changed.
-        buffer: What is typed.
-        items: What is in the list now.
-        index: Which line keys act on.
+        buffer: The input line.
+        items: The items of the list now.
+        index: The index of the selected line, which keys act on.
+        container: The dialog, for the layout.
     """
 
     def __init__(
@@ -96,16 +97,16 @@ class ListBox:
 
     @property
     def focus(self) -> BufferControl:
-        """What keys have to go to."""
+        """The control to focus while the dialog is open."""
         return self._control
 
     @property
     def chosen(self) -> Item | None:
-        """The line that keys act on."""
+        """The selected line, None if the list is empty."""
         return self.items[self.index] if self.items else None
 
     def refresh(self) -> None:
-        """Fill the list anew; the chosen line stays chosen if it is still there."""
+        """Fill the list again; the selected line stays so if it is still there."""
         before = self.chosen.value if self.chosen is not None else None
         self.items = self._find(self.buffer.text)
         if before is not None:
@@ -113,21 +114,21 @@ class ListBox:
         self.index = max(0, min(self.index, len(self.items) - 1))
 
     def choose(self, value: Any) -> None:
-        """Choose the line that stands for a value, if it is in the list."""
+        """Select the line with a value, if it is in the list."""
         values = [item.value for item in self.items]
         if value in values:
             self.index = values.index(value)
 
     def move(self, step: int) -> None:
-        """Choose a line further up or down, not beyond the ends."""
+        """Select the line ``step`` further down (up if negative), within the list."""
         self.index = max(0, min(self.index + step, len(self.items) - 1))
 
     def page(self, pages: int) -> None:
-        """Choose a line whole pages further."""
+        """Select the line whole pages further down (up if negative)."""
         self.move(pages * max(1, self._height - 1))
 
     def open(self) -> None:
-        """Do what the chosen line stands for."""
+        """Pass the value of the selected line to ``on_open``, if it has one."""
         if self.chosen is not None and self.chosen.value is not None:
             self._on_open(self.chosen.value)
 

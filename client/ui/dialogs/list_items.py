@@ -1,4 +1,4 @@
-"""What the boxes list, pure: chats and people, what was found, files, days, help."""
+"""The items that dialogs list, as pure functions: chats, users, files, days, help."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -15,13 +15,16 @@ from client.ui.dialogs.list_box import Item
 
 
 def places(workspace: Workspace, addresses: Iterable[str]) -> list[str]:
-    """Return where one can go: the chats in their order, then people, then rooms."""
+    """Return the possible destinations: the chats as given, then users, then rooms.
+
+    The rooms are those that were listed last.
+    """
     people = (f"@{name}" for name in sorted(workspace.people()))
     return list(dict.fromkeys([*addresses, *people, *workspace.listed]))
 
 
 def place_items(workspace: Workspace, typed: str, names: Sequence[str]) -> list[Item]:
-    """Return the places that fit what is typed, with what is unread there."""
+    """Return the destinations that match what is typed, with their unread counts."""
     return [
         Item(_place_row(workspace, found.name, found.at), found.name)
         for found in find(typed, names)
@@ -53,7 +56,7 @@ def _place_row(workspace: Workspace, address: str, at: Sequence[int]) -> Line:
 
 
 def transfer_items(transfers: Sequence[Transfer], typed: str) -> list[Item]:
-    """Return the files on their way and those that are over, newest first."""
+    """Return the transfers that contain what is typed, newest first."""
     shown = [(each, display(transfer_text(each))) for each in reversed(transfers)]
     return [
         Item([(_transfer_style(each), text)], None if each.is_over else each.id)
@@ -69,11 +72,11 @@ def _transfer_style(transfer: Transfer) -> str:
 
 
 def day_items(typed: str, days: Iterable[date]) -> list[Item]:
-    """Return the days that may be meant: as typed, or those that are loaded.
+    """Return the days that may be meant: the one typed, or loaded ones that contain it.
 
     Args:
-        typed: ``2026-11-20``, or ``3d`` for three days ago; nothing lists days.
-        days: Those of the messages that are loaded.
+        typed: ``2026-11-20``, or ``3d`` for three days ago; "" lists all of ``days``.
+        days: The days of the loaded messages.
     """
     typed = typed.strip()
     found = sorted(set(days), reverse=True)
@@ -86,13 +89,13 @@ def day_items(typed: str, days: Iterable[date]) -> list[Item]:
 
 
 def _day_text(day: date) -> str:
-    # Noon, so that no time zone makes another day of it.
+    # Noon, so that no time zone turns it into another day.
     noon = f"{day.isoformat()} 12:00"
     return format_day(parse_since(noon))
 
 
 def help_items(lines: Sequence[Line], typed: str) -> list[Item]:
-    """Return the lines of the help that hold what is typed, with their headings."""
+    """Return the lines of the help that contain what is typed, with their headings."""
     wanted = typed.lower()
     items: list[Item] = []
     heading: Line | None = None

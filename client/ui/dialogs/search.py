@@ -1,4 +1,4 @@
-"""Finding messages: at once in what this device has, further back when asked to."""
+"""Message search: at once in the cache of this device, further back on request."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 MAX_FOUND = 200
 PAGE = 200
 MAX_PAGES = 50
-"""How many pages one looks further back at a time."""
+"""How many pages one request to look further back loads at most."""
 
 _FURTHER = "further"
 _UNDER_WAY = "under way"
-# So much of a long message is looked at around what is searched for.
+# How many characters of a long message are considered around the match.
 _BEFORE, _AFTER = 100, 400
 
 
 def open_search(ui: "FullScreen") -> None:
-    """Find messages of the open chat by what is in them."""
+    """Open a search in the open chat."""
     address = ui.workspace.current
     if address is None:
         ui.flash("no chat is open")
@@ -41,19 +41,19 @@ class Search:
     """A search in one chat.
 
     Args:
-        ui: Where it is shown.
-        address: Of the chat.
+        ui: The full screen.
+        address: The address of the chat.
     """
 
     def __init__(self, ui: "FullScreen", address: str) -> None:
         self._ui = ui
         self._address = address
         self._wanted = ""
-        # What is found for that: in the cache, and further back.
+        # The matches for that: in the cache, and further back.
         self._found: list[Entry] = []
         self._older: list[Entry] = []
         self._is_looking = False
-        # Whether all that this device has was searched, and whether a thread does so.
+        # Whether the whole cache was searched, and whether a thread is doing so now.
         self._is_whole = True
         self._is_searching = False
         self._box = ListBox(
@@ -66,7 +66,7 @@ class Search:
         )
 
     def open(self) -> None:
-        """Show the box."""
+        """Open the dialog."""
         self._ui.open_box(self._box)
 
     def _find(self, typed: str) -> list[Item]:
@@ -74,7 +74,7 @@ class Search:
         is_longer = bool(self._wanted) and wanted.startswith(self._wanted)
         self._wanted = wanted
         if is_longer and self._is_whole and not self._is_cut():
-            # The whole cache took its time already: the rest is at once.
+            # All matches of the shorter text are known: filter them, without a search.
             self._found = [entry for entry in self._found if _holds(entry, wanted)]
             self._older = [entry for entry in self._older if _holds(entry, wanted)]
         else:
@@ -97,7 +97,7 @@ class Search:
         return items
 
     def _search_rest(self) -> None:
-        """Have a thread search what was not looked at, if there is any."""
+        """Start to search the rest of the cache in a thread, if there is any."""
         link = self._ui.workspace.link
         self._is_whole = (
             not self._wanted
@@ -109,7 +109,7 @@ class Search:
             self._ui.spawn(self._search_all())
 
     async def _search_all(self) -> None:
-        """Search for what is typed, until that is not changed meanwhile."""
+        """Search the whole cache; again if what is typed changed meanwhile."""
         link = self._ui.workspace.link
         while not self._is_whole and self._ui.box is self._box:
             wanted = self._wanted
@@ -121,7 +121,7 @@ class Search:
         self._ui.paint()
 
     def _is_cut(self) -> bool:
-        """Whether the cache may have more than was asked for."""
+        """Whether the matches were cut off at ``MAX_FOUND``, so there may be more."""
         return len(self._found) >= MAX_FOUND
 
     def _has_older(self) -> bool:
@@ -139,7 +139,7 @@ class Search:
             self._ui.spawn(self._look_further(self._wanted))
 
     async def _look_further(self, wanted: str) -> None:
-        """Load older pages until something is found that is not in the list yet."""
+        """Load older pages until one has a match that is not in the list yet."""
         listed = {item.value for item in self._box.items}
         self._is_looking = True
         self._ui.flash("looking further back …")
@@ -148,7 +148,7 @@ class Search:
         try:
             for _ in range(MAX_PAGES):
                 page = await self._load_page()
-                # Else what comes from the cache would hold up keys and painting.
+                # Otherwise pages from the cache would hold up keys and painting.
                 await asyncio.sleep(0)
                 if not self._is_asked(wanted):
                     return
@@ -188,12 +188,12 @@ class Search:
 
 
 def result_row(entry: Entry, wanted: str, look: Look) -> Line:
-    """Return a message that was found, in one line that shows what was searched for.
+    """Return one line for a message that was found, with the match highlighted.
 
     Args:
         entry: The message.
-        wanted: What was searched for, in small letters.
-        look: How wide the line may be, and how times look.
+        wanted: The text that was searched for, case-folded.
+        look: The width of the line and the time format.
     """
     day = local(entry.time_ms).date().isoformat()
     when = f"{day} {format_time(entry.time_ms, look.time_format)} "
@@ -210,7 +210,7 @@ def result_row(entry: Entry, wanted: str, look: Look) -> Line:
 
 
 def _excerpt(entry: Entry, wanted: str, room: int) -> tuple[str, str, str]:
-    """Return what a message says before, at, and after the first place that fits."""
+    """Return the text of a message before, at and after the first match."""
     name = entry.file.name if entry.file is not None and entry.text else ""
     said = f"{name} {gist(entry)}" if name else gist(entry)
     begin = max(0, said.casefold().find(wanted) - _BEFORE)

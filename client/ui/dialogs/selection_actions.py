@@ -1,4 +1,4 @@
-"""What is done with messages that were chosen: copied, replied to, unfolded, saved."""
+"""Actions on selected messages: copy, reply, unfold, go to the origin, save files."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from client.ui.app import FullScreen
 
 MAX_COPIED_BYTES = 74_994
-"""What terminals take of a copied text; more they may drop as a whole."""
+"""The largest text that terminals copy; they may drop a larger one as a whole."""
 
 
 class SelectionActions:
-    """The handlers of the actions on chosen messages.
+    """The handlers of the actions on selected messages.
 
     Args:
-        ui: Where they are chosen.
+        ui: The full screen that they act on.
 
     Attributes:
-        handlers: By name of the action.
+        handlers: The handlers by name of the action.
     """
 
     def __init__(self, ui: "FullScreen") -> None:
@@ -52,7 +52,7 @@ class SelectionActions:
 
     def _end(self) -> None:
         self._ui.timeline.select_clear()
-        # At once: what is typed right after Esc is to be written.
+        # At once: what is typed right after Esc must go into the composer.
         self._ui.place_focus()
 
     def _copy(self) -> None:
@@ -112,9 +112,9 @@ class SelectionActions:
 
 
 def copied_text(entries: Sequence[Entry], time_format: str) -> str:
-    """Return messages as they are copied: one is its text, several name who wrote.
+    """Return messages as they are copied: one as its text, several with time and name.
 
-    Nothing in it acts on a terminal into which it is pasted.
+    The text is clean: pasted into a terminal, it contains nothing that acts.
     """
     texts = [clean(gist(entry), is_multiline=True) for entry in entries]
     if len(texts) == 1:

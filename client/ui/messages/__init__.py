@@ -1,1 +1,1 @@
-"""Messages as rows, pure: Markdown-lite, code, links, files, and how they wrap."""
+"""Message rendering as pure functions: Markdown-lite, code, links, files, wrapping."""

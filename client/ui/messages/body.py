@@ -1,4 +1,4 @@
-"""The text of a message as rows: its markup drawn, and folded where it is very long."""
+"""Renders the text of a message as rows: its markup, wrapped, folded if very long."""
 
 import math
 import re
@@ -16,18 +16,19 @@ from client.ui.messages.markup import CodeBlock, Paragraph, Quote, Span, Spans, 
 from client.ui.messages.rowstyle import RowStyle
 
 MENTION = "class:mention"
-"""The style of a text that has one's own name in it."""
+"""The style of a text that mentions the user."""
 
 MAX_ROWS = 20
-"""A message of more rows is folded …"""
+"""A message of more rows is folded."""
 
 SHOWN_ROWS = 10
-"""… to so many, and one that says how much is hidden."""
+"""How many rows a folded message shows, before one that says how many are hidden."""
 
 _words = re.compile(" +|[^ ]+").findall
 _BAR = "│ "
 _BAR_CELLS = 2
-# A text is read to the end only if its beginning fits into the rows of a folded one.
+# At first only about this many rows of text are wrapped; if they exceed ``MAX_ROWS``,
+# the rest is just estimated, so that the work does not grow with a folded text.
 _ROWS_READ = 24
 
 
@@ -44,13 +45,13 @@ def body_rows(
     """Return the rows of a message's text.
 
     Args:
-        text: As it came from the server.
-        style: How rows are to look.
-        base: The style of text that has no other.
-        lead: What stands right before the text, on its first line.
+        text: The text, as it came from the server.
+        style: The style of the rows.
+        base: The style classes of all of the text.
+        lead: Pieces right before the text, on its first line.
         first: The cells of the very first row, if that is narrower.
-        before: Rows of the same message that come first; folded with the text.
-        is_unfolded: Whether all is wanted, however long it is.
+        before: Rows of the same message above the text; folded together with it.
+        is_unfolded: Whether to return all rows, however many.
     """
     size = style.text_size
     if before:
@@ -136,7 +137,7 @@ def _code_rows(block: CodeBlock, size: int, first: int | None) -> Iterator[Row]:
     bar = Piece("class:code.bar", _BAR)
     size = max(1, size - _BAR_CELLS)
     first = None if first is None else max(1, first - _BAR_CELLS)
-    # Of a block without lines, one can see that it is there.
+    # A block without lines still shows as one empty row.
     lines = tuple(map(settle, block.lines)) or ("",)
     for line in highlight(lines, block.language):
         for row in cut_pieces(line, size, first):
@@ -178,9 +179,9 @@ def _piece(span: Span, style: RowStyle, base: str) -> Piece:
 
 
 def mark(pieces: Sequence[Piece], pattern: re.Pattern[str], style: str) -> list[Piece]:
-    """Return the pieces of a line, with a further style where a pattern is found."""
+    """Return the pieces of a line, with a further style where a pattern matches."""
     text = "".join(piece.text for piece in pieces)
-    # Where the style is switched on and, next, off.
+    # Offsets at which the style is turned on and off, alternately.
     turns = [turn for found in pattern.finditer(text) for turn in found.span()]
     if not turns:
         return list(pieces)
@@ -206,6 +207,9 @@ def _pattern(word: str) -> re.Pattern[str]:
 
 
 def _count(text: str, part: str, size: int) -> int:
-    """Return about how many rows a text has, without wrapping it."""
+    """Estimate how many rows a text has, without wrapping it.
+
+    The cells per code point are measured on ``part``, the beginning of the text.
+    """
     per_char = cells(part) / max(1, len(part)) / size
     return sum(max(1, math.ceil(len(line) * per_char)) for line in text.split("\n"))

@@ -1,4 +1,4 @@
-"""What stands above all else in the timeline: where a chat begins, or the welcome."""
+"""The head of the timeline: the beginning of the chat, or the welcome."""
 
 from collections.abc import Sequence
 
@@ -24,13 +24,13 @@ def head_rows(
     style: RowStyle,
     welcome: Sequence[Line] | None = None,
 ) -> tuple[Line, ...]:
-    """Return what stands above the oldest entry that is loaded.
+    """Return the rows above the oldest loaded entry.
 
     Args:
-        chat: What is known of the open chat, if anything is.
-        address: Of the open chat; None if none is open.
-        style: How rows are to look.
-        welcome: What to say if none is open, instead of the usual.
+        chat: The open chat, None if none is open or nothing is known of it.
+        address: The address of the open chat, None if none is open.
+        style: The style of the rows.
+        welcome: Lines to show if no chat is open, instead of ``welcome_lines``.
     """
     if address is None:
         lines = welcome_lines(style) if welcome is None else welcome
@@ -47,7 +47,7 @@ def head_rows(
 
 
 def welcome_lines(style: RowStyle) -> list[Line]:
-    """Return what somebody reads who has no chat yet."""
+    """Return the welcome for a user without chats."""
     look = Look(columns=style.width)
     return [
         [("class:heading", "Welcome!")],

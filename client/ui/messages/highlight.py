@@ -1,13 +1,13 @@
-"""Code in colours, by Pygments.
+"""Syntax highlighting of code blocks, by Pygments.
 
 Pygments, and each of its lexers, takes some tens of milliseconds to load, so no frame
-waits for that: code is plain until somebody has loaded what ``missing`` names, in
-whatever thread.
+waits for that: code is plain until the lexers that ``missing`` names have been loaded,
+in any thread.
 
-What others send is hostile until shown otherwise, and some lexers take for ever on the
-wrong input: so only those languages are read that were tried with such, and of a long
-or difficult block only the beginning; the rest is shown plainly. Those of C, C++ and
-INI files failed; others, of languages that look alike, stand in for them.
+Messages of others are untrusted, and some lexers take forever on hostile input: so
+only lexers that were tested with such input are used, and of a long or difficult block
+only the beginning is highlighted. The lexers of C, C++ and INI files failed the tests;
+those of similar languages replace them.
 """
 
 import time
@@ -18,11 +18,11 @@ from client.text.wrapping import Piece
 
 MAX_CHARS = 1_500
 MAX_SECONDS = 0.02
-"""How much of a block is read, and how long the processor may take for it."""
+"""How much of a block is highlighted, and the CPU time that this may take."""
 
 PLAIN = "class:code.block"
 
-# By the names and aliases that people write, the lexer of Pygments.
+# Pygments lexers, by the language names and aliases that are used in messages.
 _LEXERS = {
     name: lexer
     for lexer, names in {
@@ -50,9 +50,9 @@ _LEXERS = {
     }.items()
     for name in names.split()
 }
-# Those that leave a part of the code to another one.
+# Lexers that delegate a part of the code to another one.
 _INNER = {"console": "bash", "docker": "bash", "make": "bash", "pytb": "python"}
-# Of a type of token, the first that it is a kind of.
+# The style of a token type is that of the first prefix here.
 _STYLES = (
     ("Comment", "comment"),
     ("Keyword", "keyword"),
@@ -78,12 +78,12 @@ _missing: set[str] = set()
 
 
 def highlight(lines: Sequence[str], language: str) -> list[list[Piece]]:
-    """Return the lines of a block of code as pieces; nothing of them is changed.
+    """Return the lines of a code block as styled pieces; their text is unchanged.
 
     Args:
         lines: The code, clean.
-        language: As its writer called it; one that is not known, or not loaded yet,
-            stays plain.
+        language: The language as its writer named it; the code stays plain if it is
+            unknown or its lexer is not loaded yet.
     """
     lexer = _LEXERS.get(language.lower(), "")
     if lexer in _loaded:
@@ -94,14 +94,14 @@ def highlight(lines: Sequence[str], language: str) -> list[list[Piece]]:
 
 
 def missing() -> frozenset[str]:
-    """Return what is to be loaded for code that was to be shown, once each."""
+    """Return the lexers that ``highlight`` lacked since the last call."""
     found = frozenset(_missing - _loaded)
     _missing.clear()
     return found
 
 
 def load(names: Iterable[str]) -> None:
-    """Load what ``missing`` named; may be called in any thread."""
+    """Load lexers that ``missing`` returned; may be called in any thread."""
     for name in names:
         if name in _INNER:
             load([_INNER[name]])
@@ -111,7 +111,7 @@ def load(names: Iterable[str]) -> None:
 
 @lru_cache(maxsize=64)
 def _highlighted(lines: tuple[str, ...], lexer: str) -> list[list[Piece]]:
-    # Some lexers know what a line is only by its end.
+    # Some lexers recognise a line only by its line end.
     code = "\n".join(lines) + "\n"
     read = code[: code.rfind("\n", 0, MAX_CHARS) + 1]
     pieces = list(_tokens(read, lexer))

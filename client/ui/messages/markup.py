@@ -1,9 +1,9 @@
-"""Markdown-lite: what in a message is bold, code, a quote, a link; nothing of a screen.
+"""Parser for Markdown-lite: bold, italic, code, quotes, links, mentions, shortcodes.
 
-A block begins at the beginning of a line; a span ends on the line on which it begins.
-What is not closed, or not where a mark can be, is ordinary text: apart from marks that
-have a meaning, every character comes out, in its order. The work grows with the length
-of the text alone, whatever is in it.
+It knows nothing of the screen. A block begins at the beginning of a line; a span ends
+on the line on which it begins. Marks that are not closed, or not where a mark can be,
+are ordinary text: but for marks with a meaning, every character is kept, in order. The
+work is linear in the length of the text, whatever it contains.
 
     **bold**  *italic*  _italic_  `code`  https://…  @name  :shortcode:
     > a quote
@@ -22,17 +22,17 @@ import wcwidth
 from msgspec import Struct
 
 MAX_MARKS = 300
-"""A line with more marks is a drawing, or means harm; it is shown as it is."""
+"""A line with more marks is a drawing, or hostile; it is shown as it is."""
 
 SpanKind = Literal["text", "code", "link", "mention", "emoji"]
 
 
 class Span(Struct, frozen=True, gc=False):
-    """A piece of a line that is of one kind.
+    """A part of a line that is of one kind.
 
     Attributes:
-        text: What is shown, without its marks; of an emoji, the ``:shortcode:``.
-        kind: What it is.
+        text: The text without its marks; of an emoji, the ``:shortcode:``.
+        kind: The kind.
         is_bold: Whether it is bold.
         is_italic: Whether it is italic.
     """
@@ -47,13 +47,13 @@ Spans = tuple[Span, ...]
 
 
 class Paragraph(Struct, frozen=True):
-    """Lines of text, as they were broken by who wrote them."""
+    """Lines of text, broken as in the message."""
 
     lines: tuple[Spans, ...]
 
 
 class Quote(Struct, frozen=True):
-    """Lines that quote somebody, without the ``>``."""
+    """Quoted lines, without the ``>``."""
 
     lines: tuple[Spans, ...]
 
@@ -62,8 +62,8 @@ class CodeBlock(Struct, frozen=True):
     """Lines of code.
 
     Attributes:
-        language: As it was named, or "".
-        lines: Without marks; nothing in them is markup.
+        language: The language named at its fence, in lower case, or "".
+        lines: The lines between the fences; nothing in them is markup.
     """
 
     language: str
@@ -83,9 +83,9 @@ _TOKEN = re.compile(
     re.IGNORECASE,
 )
 _DELIMITERS = ("*", "**", "***", "_")
-# Nearly every line has none of these, and so nothing to look for.
+# Nearly every line has none of these, and needs no parsing.
 _HAS_MARKS = re.compile(r"[`*_@]|://|:[a-z0-9_+-]+:", re.IGNORECASE).search
-# Thai, Lao, Tibetan, Burmese, Khmer.
+# Scripts without spaces between words: Thai, Lao, Tibetan, Burmese, Khmer.
 _NEEDS_NO_BLANKS = re.compile("[\u0e00-\u109f\u1780-\u17ff]").match
 _CLOSERS = {")": "(", "]": "[", "}": "{"}
 _LINK_END = ".,;:!?'*_~…"
@@ -95,7 +95,7 @@ def parse(text: str) -> list[Block]:
     """Return the blocks of a text.
 
     Args:
-        text: Clean (``chatd.text.safe``), with its line ends.
+        text: Clean text (``chatd.text.safe``), with its line ends.
     """
     blocks: list[Block] = []
     lines = deque(text.split("\n"))
@@ -114,7 +114,7 @@ def parse(text: str) -> list[Block]:
 
 
 def parse_line(line: str) -> Spans:
-    """Return the spans of one line; one of very many marks means none of them."""
+    """Return the spans of one line; a line of more than ``MAX_MARKS`` is plain text."""
     if not _HAS_MARKS(line) or sum(map(line.count, "*_`")) > MAX_MARKS:
         return (Span(line),) if line else ()
     return _Reader(line).read()
@@ -158,10 +158,10 @@ def _take_paragraph(lines: deque[str]) -> list[str]:
 
 
 class _Part:
-    """A part of a line while it is read.
+    """A part of a line while it is parsed.
 
-    A delimiter is text until it turns out to be one of a pair; then ``turn`` says
-    which: 1 opens, -1 closes.
+    A delimiter is text (``turn`` is 0) until it turns out to be one of a pair; then
+    ``turn`` is 1 if it opens, -1 if it closes.
     """
 
     __slots__ = ("kind", "text", "turn")
@@ -173,12 +173,12 @@ class _Part:
 
 
 class _Reader:
-    """Reads the spans of one line, once, from left to right."""
+    """Parses the spans of one line, in one pass from left to right."""
 
     def __init__(self, line: str) -> None:
         self._line = line
         self._parts: list[_Part] = []
-        # Where the delimiters that may still be closed are: at most one of each kind.
+        # Indices of delimiters that may still be closed: at most one of each kind.
         self._open: dict[str, int] = {}
         self._ticks = _places_of_ticks(line)
 
@@ -196,7 +196,7 @@ class _Reader:
         self._parts.append(_Part(text, kind))
 
     def _take(self, found: re.Match[str]) -> int:
-        """Add what a token stands for; return where reading goes on."""
+        """Add the part for a token; return the offset at which parsing goes on."""
         start, end = found.span()
         match found.lastgroup:
             case "ticks":
@@ -264,7 +264,7 @@ class _Reader:
 
 
 def _places_of_ticks(line: str) -> dict[int, deque[int]]:
-    """Return where runs of backticks begin, by their length."""
+    """Return the offsets of runs of backticks, by their length."""
     places: dict[int, deque[int]] = {}
     for run in re.finditer("`+", line):
         places.setdefault(len(run[0]), deque()).append(run.start())
@@ -274,22 +274,22 @@ def _places_of_ticks(line: str) -> dict[int, deque[int]]:
 def _is_outer(char: str) -> bool:
     """Whether a delimiter may have this character on its outer side.
 
-    Within a word, as in ``snake_case`` or ``2*3*4``, it is none; scripts that are
-    written without blanks need none around it.
+    Within a word, as in ``snake_case`` or ``2*3*4``, it is no delimiter; scripts that
+    are written without spaces need none around it.
     """
     is_letter = char.isalnum() and not _NEEDS_NO_BLANKS(char)
     return not is_letter or wcwidth.wcwidth(char) == 2
 
 
 def _can_begin(char: str) -> bool:
-    """Whether what is within delimiters may begin with this character."""
+    """Whether the text inside delimiters may begin with this character."""
     return bool(char) and not char.isspace() and unicodedata.category(char)[0] != "M"
 
 
 def _trim_name(mention: str) -> str:
-    """Return a mention without what cannot be in a name, or not at its end."""
+    """Return a mention without trailing characters that cannot belong to a name."""
     for end, char in enumerate(mention[1:], 1):
-        # Vowel signs and points are no letters, but belong to many names.
+        # Combining marks (vowel signs, points) are part of many names.
         is_mark = unicodedata.category(char)[0] == "M"
         if not (char.isalnum() or char in "_.-" or is_mark):
             mention = mention[:end]
@@ -298,7 +298,7 @@ def _trim_name(mention: str) -> str:
 
 
 def _trim_link(link: str) -> str:
-    """Return a link without what belongs to the sentence around it."""
+    """Return a link without trailing punctuation of the sentence around it."""
     depths = {
         closer: link.count(opener) - link.count(closer)
         for closer, opener in _CLOSERS.items()

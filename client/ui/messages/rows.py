@@ -1,8 +1,8 @@
-"""What the timeline shows, as rows: messages, events, what waits, and lines between.
+"""Renders items of the timeline as rows: messages, events, outbox items, separators.
 
-Rows come out as they are drawn: wrapped, harmless, and never wider than the window less
-one cell, whoever counts. All that others wrote passes ``chatd.text.safe.display`` here,
-and only here.
+Rows are ready to draw: wrapped, harmless, and never wider than the window less one
+cell, whether cells are counted by code point or by cluster. All text of other users
+passes ``chatd.text.safe.display`` here, and only here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,15 +32,15 @@ _DELETED = Piece("class:deleted", "(deleted)")
 
 
 class Around(Struct, frozen=True, kw_only=True):
-    """What of the surroundings of an entry shows in its rows.
+    """The context of an entry, as far as its rows show it.
 
     Attributes:
-        is_continued: Whether its sender wrote what is right above, so that the name
-            need not be said again.
+        is_continued: Whether it is in one group with the message right above, so that
+            the sender is not named again.
         is_timed: Whether its time is shown.
-        quoted: What it replies to, if that is known.
-        is_read: Whether to say that the other person has read it.
-        transfer: Its file on the way to here.
+        quoted: The entry that it replies to, if that is loaded.
+        is_read: Whether to show that the other user has read it.
+        transfer: The download of its file.
         is_unfolded: Whether all of it is shown, however long it is.
     """
 
@@ -70,7 +70,11 @@ def entry_rows(entry: Entry, style: RowStyle, around: Around = ALONE) -> list[Li
 
 
 def named_row(line: Line, sender: str, style: RowStyle) -> Line:
-    """Return a row of a message with its sender, whose name is above what is seen."""
+    """Return a row of a message with its sender's name.
+
+    It is for the first visible row, if the row with the name has been scrolled away.
+    Stacked rows are returned unchanged: they have no column for the name.
+    """
     if style.is_stacked:
         return line
     start = GUTTER_CELLS + time_cells(style.time_format) + 1
@@ -81,7 +85,7 @@ def named_row(line: Line, sender: str, style: RowStyle) -> Line:
 
 
 def item_rows(item: OutboxItem, style: RowStyle, around: Around = ALONE) -> list[Line]:
-    """Return something of one's own that is not an entry yet, or was refused."""
+    """Return an item of the outbox as rows: it waits, was refused, or was just sent."""
     sign, said = _NO_SIGN, ""
     if item.state == "refused":
         sign = Piece("class:failed", "x")
@@ -98,7 +102,7 @@ def item_rows(item: OutboxItem, style: RowStyle, around: Around = ALONE) -> list
 def transfer_rows(
     transfer: Transfer, style: RowStyle, around: Around = ALONE
 ) -> list[Line]:
-    """Return a file that is being sent, which has no entry yet."""
+    """Return an upload, which has no entry yet, as rows."""
     is_lost = transfer.state in ("failed", "cancelled")
     sign = Piece("class:failed", "x") if is_lost else Piece("class:waiting", "~")
     head = _head(_name(style.me), "", style, around, sign)
@@ -107,7 +111,7 @@ def transfer_rows(
 
 
 def notice_rows(line: Line, style: RowStyle) -> list[Line]:
-    """Return a line that the program itself says, wrapped where it is too long."""
+    """Return a line of a notice as rows, wrapped if it is too long."""
     pieces = [Piece(part_style, display(text)) for part_style, text in line]
     text = "".join(piece.text for piece in pieces)
     if cells(text) <= style.limit:
@@ -115,17 +119,17 @@ def notice_rows(line: Line, style: RowStyle) -> list[Line]:
     indent = len(text) - len(text.lstrip(" ")) + _NOTICE_INDENT
     indent = min(indent, style.limit // 2)
     size = style.limit - indent
-    # The first row has no indentation, but so much more room is not worth a new rule.
+    # The first row could be wider, as it is not indented; that is not worth a rule.
     rows = list(wrap_pieces(pieces, size))
     blank = Piece("", " " * indent)
     return _lines([rows[0], *([blank, *row] for row in rows[1:])], style)
 
 
-# Lines between ------------------------------------------------------------------------
+# Separators ---------------------------------------------------------------------------
 
 
 def day_row(time_ms: int, style: RowStyle) -> Line:
-    """Return the line before the first entry of a day."""
+    """Return the separator before the first entry of a day."""
     day = local(time_ms).date()
     text = format_day(time_ms)
     if style.today is not None and day == style.today:
@@ -136,18 +140,18 @@ def day_row(time_ms: int, style: RowStyle) -> Line:
 
 
 def new_row(count: int, style: RowStyle) -> Line:
-    """Return the line before what is new; 1,000 or more are not counted."""
+    """Return the unread marker; a count of 1,000 or more is shown as "1,000+"."""
     how_many = "" if count <= 0 else f" ({count})" if count < 1_000 else " (1,000+)"
     return rule_row(f"new{how_many}", "class:new", style)
 
 
 def gap_row(style: RowStyle) -> Line:
-    """Return the line where entries are missing."""
+    """Return the separator at a gap, where entries are not loaded."""
     return rule_row("not loaded yet", "class:gap", style)
 
 
 def rule_row(text: str, name: str, style: RowStyle) -> Line:
-    """Return a line across with a text in it, which must be in the display form."""
+    """Return a horizontal rule with a text, which must be in the display form."""
     title = f"── {text} "
     rule = title + "─" * max(2, style.limit - cells(title))
     return to_line(clip([Piece(name, rule)], style.limit), False)
@@ -157,7 +161,7 @@ def rule_row(text: str, name: str, style: RowStyle) -> Line:
 
 
 class _Head(Struct, frozen=True):
-    """What stands before the text of an entry.
+    """The head of an entry: its sign, time and name.
 
     Attributes:
         row: The pieces before the first row of text, or above it.
@@ -179,7 +183,7 @@ def _head(
     *,
     is_short: bool = False,
 ) -> _Head:
-    """Return what stands before a text; ``is_short`` keeps it beside, in any width."""
+    """Return the head of an entry; ``is_short`` keeps it beside the text always."""
     if style.is_bare:
         return _Head([], False, style.text_size)
     gutter = [sign, Piece("", " ")]
@@ -198,7 +202,7 @@ def _head(
 
 @lru_cache(maxsize=1_024)
 def _name(name: str) -> Sequence[Piece]:
-    """Return a person's name; what follows it keeps its place also beside Hebrew."""
+    """Return a user's name as pieces, so that right-to-left names move nothing else."""
     shown = display(name)
     colour = colour_of(name)
     if cells(shown) > MAX_NAME_CELLS:
@@ -207,7 +211,7 @@ def _name(name: str) -> Sequence[Piece]:
 
 
 def _joined(head: _Head, body: Sequence[Row], style: RowStyle) -> list[Row]:
-    """Return head and text, which is not empty, as rows."""
+    """Return the rows of an entry: its head, and its text, of at least one row."""
     if head.is_above:
         return [head.row, *_indented(body, style)]
     return [[*head.row, *body[0]], *_indented(body[1:], style)]
@@ -301,7 +305,7 @@ def _indented(rows: Iterable[Row], style: RowStyle) -> list[Row]:
 
 
 def _append(rows: list[Row], piece: Piece, style: RowStyle) -> None:
-    """Put a remark behind the last row, or below it."""
+    """Append a remark to the last row, or below it if it does not fit."""
     row = [*rows[-1], Piece("", "  "), piece]
     if _cells(row) <= style.limit:
         rows[-1] = row

@@ -1,4 +1,4 @@
-"""How rows are to look: their width, and the columns that follow from it."""
+"""The style of message rows: their width, and the columns that follow from it."""
 
 from collections.abc import Callable
 from datetime import date
@@ -18,28 +18,29 @@ _SOME_NOON_MS = 1_795_262_400_000
 
 
 def no_emoji(code: str) -> str | None:
-    """Return what a shortcode stands for, where none is known."""
+    """Return None: no shortcode is known."""
     return None
 
 
 class RowStyle(Struct, frozen=True, kw_only=True):
-    """How rows are to look.
+    """The style of rows.
 
     Two columns of marks come first, then the time, the name and the text. Where that
-    leaves too little for the text, time and name are a row of their own.
+    leaves too little for the text, time and name are a row of their own: the rows are
+    stacked.
 
     Attributes:
         width: The cells of the window; rows leave the last one free, as terminals
             differ in what follows a full row.
-        time_format: For strftime.
-        me: One's own name.
-        is_bare: Whether there is only the text, for the terminal's own selection.
+        time_format: The format of times, for strftime.
+        me: The user's own name.
+        is_bare: Whether only the text is shown, for the terminal's own selection.
         osc8: Whether links carry their target for a ``HyperlinkOutput``.
-        highlight: A word that is looked for, in any case.
-        emoji: Returns the emoji of a shortcode (without colons), None of an unknown
-            one; must not take long.
-        fold_hint: How to see all of a long message.
-        today: For the names of days.
+        highlight: A word to highlight, in upper or lower case; "" for none.
+        emoji: Returns the emoji of a shortcode (without colons), None if it is
+            unknown; must not take long.
+        fold_hint: Which keys show all of a folded message.
+        today: Today's date, to name today and yesterday.
     """
 
     width: int
@@ -54,12 +55,12 @@ class RowStyle(Struct, frozen=True, kw_only=True):
 
     @property
     def limit(self) -> int:
-        """The most cells that a row has."""
+        """The maximum width of a row, in cells."""
         return max(1, self.width - 1)
 
     @property
     def is_stacked(self) -> bool:
-        """Whether time and name stand above the text, not beside it."""
+        """Whether time and name are above the text, not beside it."""
         beside = _beside(self.time_format)
         return self.is_bare or self.limit - beside < MIN_TEXT_CELLS
 
@@ -74,13 +75,13 @@ class RowStyle(Struct, frozen=True, kw_only=True):
 
     @property
     def text_size(self) -> int:
-        """The cells of the text of a message."""
+        """The cells for the text of a message."""
         return max(1, self.limit - self.indent)
 
 
 @lru_cache(maxsize=16)
 def time_cells(time_format: str) -> int:
-    """Return how many cells a time takes, usually."""
+    """Return how many cells a time in this format takes, measured on a sample."""
     return cells(format_time(_SOME_NOON_MS, time_format))
 
 

@@ -1,1 +1,1 @@
-"""What stands in a chat, which rows of it are seen, and how they reach the screen."""
+"""The timeline: the items of the open chat, the visible rows, and their painting."""

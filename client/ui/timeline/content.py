@@ -1,6 +1,6 @@
-"""What there is to be seen of a chat: taken over from the model, kept as rows.
+"""The content of the timeline: items of the open chat from the model, cached as rows.
 
-``refresh`` just notes that something changed; it is taken over when it is to be seen.
+``refresh`` only marks it as outdated; it is updated when rows are needed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,17 +19,17 @@ from client.ui.timeline.unread_marker import UnreadMarker
 
 
 class Content:
-    """The messages of the open chat and what stands between them, as rows.
+    """The messages of the open chat and what is between them, as rows.
 
     Args:
-        workspace: Whose chat is shown.
+        workspace: The workspace whose open chat is shown.
 
     Attributes:
         osc8: Whether links carry their target for a ``HyperlinkOutput``.
         emoji: Returns the emoji of a shortcode; must not take long.
         fold_hint: Which keys show all of a folded message.
-        welcome: What is shown while no chat is open; None for the usual.
-        address: Of the open chat.
+        welcome: What is shown while no chat is open; None for the usual welcome.
+        address: The address of the open chat, None if none is open.
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -50,22 +50,22 @@ class Content:
         self._is_stale = True
 
     def refresh(self) -> None:
-        """Note that the model has changed; this costs next to nothing."""
+        """Mark the content as outdated; this costs next to nothing."""
         self._is_stale = True
 
     def notice(self, lines: Iterable[Line]) -> None:
-        """Show what the program says, below what is in the open chat now."""
+        """Add a notice below all entries that the open chat has now."""
         self._notices.add(self.address, self._chat, lines)
         self._is_stale = True
 
     def clear_notices(self) -> None:
-        """Forget what the program said in the open chat."""
+        """Remove the notices of the open chat."""
         self._notices.clear(self.address)
         self._is_stale = True
 
     @property
     def highlight(self) -> str | None:
-        """The word that is highlighted wherever it stands."""
+        """The word that is highlighted in all messages; None for none."""
         return self._highlight
 
     @highlight.setter
@@ -75,7 +75,7 @@ class Content:
 
     @property
     def is_bare(self) -> bool:
-        """Whether only text is shown: no names, no times, no colours."""
+        """Whether only text is shown: no names, times or colours."""
         return self._is_bare
 
     @is_bare.setter
@@ -85,7 +85,7 @@ class Content:
 
     @property
     def formatted(self) -> int:
-        """How many messages and other things were made into rows so far."""
+        """How many items were rendered so far."""
         return self._row_cache.formatted
 
     # Inside ---------------------------------------------------------------------------
@@ -96,12 +96,12 @@ class Content:
 
     @property
     def _is_another(self) -> bool:
-        """Whether the open chat is another by the same address, of another log."""
+        """Whether the open address now has another chat, as after a new log."""
         is_same_address = self._feed_address == self.address
         return is_same_address and self._chat is not self._items.chat
 
     def _take_over(self) -> None:
-        """Take over all that there is now; what has not changed is not made anew."""
+        """Update items and rows from the model; rows that are unchanged are kept."""
         model, chat, marker = self._workspace.model, self._chat, self._unread_marker
         if chat is not None:
             marker.update(chat, model.me, model.is_synced)
@@ -122,7 +122,7 @@ class Content:
         cache.refresh(self._items)
 
     def _transfers(self) -> list[Transfer]:
-        """Return the files of the open chat that are on their way, or were."""
+        """Return the transfers of the open chat, also those that are over."""
         items = self._workspace.link.transfers.items
         return [transfer for transfer in items if transfer.chat == self.address]
 

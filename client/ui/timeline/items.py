@@ -1,7 +1,8 @@
-"""What stands in the timeline of a chat, and in which order: entries, notices, a tail.
+"""The items of a chat's timeline, in order: the head, entries with notices, the tail.
 
-Everything has a key, so that places can be kept while entries come and go around them;
-each step is a search in sorted lists, never a walk through the chat.
+Each item has a key, which stays valid while entries come and go around it. The tail is
+what is not in the log yet. Each step is a search in sorted lists, never a walk through
+the chat.
 """
 
 import sys
@@ -16,34 +17,37 @@ from client.text.styles import Line
 from client.text.times import local
 
 Key = tuple[int, int]
-"""Of an entry, its seq and 0; of a notice, the seq before it and a positive number."""
+"""Of an entry, its seq and 0; of a notice, the seq before it and a positive number.
+
+Of the tail, ``_TAIL`` and the index in it. So keys sort in the order of the timeline.
+"""
 
 HEAD: Key = (-1, 0)
-"""What stands above the oldest entry; it is always there."""
+"""The key of the head, above the oldest entry; it always exists."""
 
 _TAIL = sys.maxsize
 
 
 class Notice(NamedTuple):
-    """What the program said, and where that belongs."""
+    """A message of the program itself, and its place in the timeline."""
 
     key: Key
     lines: tuple[Line, ...]
 
 
 class SeenGap(Gap, frozen=True):
-    """A gap that somebody has come to.
+    """A gap that is in or near the visible rows.
 
     Attributes:
-        is_from_above: Whether what is above it is read on, so that its oldest entries
-            are wanted first; else its newest.
+        is_from_above: Whether the user reads towards it from above, so that its oldest
+            entries are loaded first; else its newest.
     """
 
     is_from_above: bool = False
 
 
 TailItem = OutboxItem | Transfer
-"""What is to become an entry."""
+"""What has no entry in the log yet."""
 
 Item = Entry | Notice | TailItem | None
 
@@ -52,9 +56,13 @@ class Items:
     """The order of a chat's timeline, as the chat is now.
 
     Args:
-        chat: None if there is none, or nothing is known of it.
-        notices: By key.
-        tail: What stands below all entries.
+        chat: The chat, None if none is open or nothing is known of it.
+        notices: Sorted by key.
+        tail: What is below all entries.
+
+    Attributes:
+        chat: The chat.
+        tail: What is below all entries.
     """
 
     def __init__(
@@ -66,29 +74,28 @@ class Items:
         self.chat = chat
         self.tail = tail
         self._notices = notices
-        self._near = (
-            0  # where the last search ended; the next is mostly for a neighbour
-        )
+        # Where the last search ended; the next is mostly for a neighbour.
+        self._near = 0
 
     @property
     def entries(self) -> Sequence[Entry]:
-        """The entries of the chat that are loaded."""
+        """The loaded entries of the chat."""
         return self.chat.entries if self.chat is not None else ()
 
     @property
     def first(self) -> Key:
-        """The key of what stands highest."""
+        """The key of the highest item."""
         return HEAD
 
     @property
     def last(self) -> Key:
-        """The key of what stands lowest."""
+        """The key of the lowest item."""
         if self.tail:
             return (_TAIL, len(self.tail) - 1)
         return self._before_tail()
 
     def before(self, key: Key) -> Key | None:
-        """Return the key of what stands right above; None above the head."""
+        """Return the key of the item right above; None above the head."""
         seq, number = key
         if key <= HEAD:
             return None
@@ -106,7 +113,7 @@ class Items:
         return found
 
     def after(self, key: Key) -> Key | None:
-        """Return the key of what stands right below; None below the last."""
+        """Return the key of the item right below; None below the last."""
         seq, number = key
         if seq == _TAIL:
             return (_TAIL, number + 1) if number + 1 < len(self.tail) else None
@@ -124,7 +131,7 @@ class Items:
         return min(following, default=None)
 
     def index(self, seq: int) -> int:
-        """Return where in ``entries`` the seq is, or would be."""
+        """Return the index in ``entries`` where the seq is, or would be."""
         entries, near = self.entries, self._near
         for index in (near, near - 1, near + 1):
             if 0 <= index < len(entries) and entries[index].seq == seq:
@@ -135,13 +142,13 @@ class Items:
         return self._near
 
     def nearest(self, key: Key) -> Key:
-        """Return the key itself, or if that is gone, the next, or else the last."""
+        """Return the key if its item exists, else the next key, or else the last."""
         if key == HEAD or self.item(key) is not None:
             return key
         return self.after(key) or self.last
 
     def item(self, key: Key) -> Item:
-        """Return what has that key; the head is None, as is what is not there."""
+        """Return the item with that key; None for the head, and if there is none."""
         seq, number = key
         if seq == _TAIL:
             return self.tail[number] if number < len(self.tail) else None
@@ -156,12 +163,15 @@ class Items:
         return None
 
     def _behind(self, seq: int) -> int:
-        """Return where in ``entries`` what is after the seq begins."""
+        """Return the index in ``entries`` of the first entry after the seq."""
         entries, index = self.entries, self.index(seq)
         return index + (index < len(entries) and entries[index].seq == seq)
 
     def _hidden(self) -> int:
-        """Return how many notices belong to entries that are not loaded."""
+        """Return how many notices, the first ones, are above the oldest loaded entry.
+
+        They are hidden until what is above it is loaded.
+        """
         if not self._notices or not self.entries or self._is_from_beginning():
             return 0
         oldest = (self.entries[0].seq, 0)
@@ -178,16 +188,16 @@ class Items:
 
 
 def tail_of(chat: Chat | None, transfers: Iterable[Transfer]) -> list[TailItem]:
-    """Return what is not in the log yet: the outbox, and files that are being sent.
+    """Return what is not in the log yet: the outbox, then uploads.
 
     Args:
-        chat: None if nothing is known of it.
-        transfers: Those of this chat.
+        chat: The chat, None if nothing is known of it.
+        transfers: The transfers of this chat.
     """
     tail: list[TailItem] = list(chat.outbox) if chat is not None else []
     newest = chat.newest.seq if chat is not None and chat.newest is not None else 0
     for transfer in transfers:
-        # A file that was sent stays until its entry comes.
+        # An upload that is done stays until its entry is here.
         is_coming = transfer.state == "done" and (transfer.seq or 0) > newest
         if transfer.direction == "up" and (not transfer.is_over or is_coming):
             tail.append(transfer)
@@ -200,7 +210,7 @@ def index_of_day(entries: Sequence[Entry], day: date) -> int:
 
 
 def day_of(entry: Entry) -> date:
-    """Return the day of an entry, where this machine is."""
+    """Return the day of an entry, in local time."""
     return local(entry.time_ms).date()
 
 

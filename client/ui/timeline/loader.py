@@ -1,8 +1,9 @@
-"""Fetches what is about to be seen: older pages, gaps, members, the past of a search.
+"""Loads what is about to be visible: older pages, gaps, members, the context of a hit.
 
-One of each kind is under way at a time, and nothing waits for it: what arrives changes
-the model, which is then drawn. What fails is not tried again by itself before the next
-login, or before the chat is opened anew: it would be asked for in each frame.
+Of each kind one request per chat is under way at a time, and nothing waits for it: what
+arrives changes the model, which is then drawn. What fails is not retried by itself
+before the next login, or before the chat is opened again: it would be requested in each
+frame.
 """
 
 import asyncio
@@ -19,50 +20,50 @@ from client.ui.timeline.items import SeenGap, day_of
 
 PAGE = 100
 MAX_PAGES = 200
-"""How many pages back one goes for a day."""
+"""How many pages ``until_day`` loads at most."""
 
 _Key = tuple[Literal["older", "gap", "members"], str]
 _Work = Callable[[], Coroutine[Any, Any, bool]]
 
 
 class Loader:
-    """Loads in the background, for one face.
+    """Loads in the background, for one frontend.
 
     Args:
-        link: Where from; it looks into the cache first.
-        on_loaded: Called when something may have come.
+        link: Loads from the cache first, then from the server.
+        on_loaded: Called at the end of each load, also if it failed.
     """
 
     def __init__(self, link: Link, on_loaded: Callable[[], None]) -> None:
         self._link = link
         self._on_loaded = on_loaded
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
-        # What there is no more of, or could not be had just now.
+        # What has no more to load, or failed to load.
         self._exhausted: set[_Key] = set()
         self._open: str | None = None
 
     def older(self, chat: str) -> None:
-        """Load a page above what is loaded, unless there is none."""
+        """Load the page before the oldest loaded entry, unless there is none."""
         self._start(("older", chat), lambda: self._link.load_older(chat, PAGE))
 
     def fill(self, gap: Gap) -> None:
-        """Load what is missing in between."""
+        """Load entries of a gap, if online."""
         if self._link.state.name == "online":
             self._start(("gap", gap.chat), lambda: self._fill(gap))
 
     def members(self, chat: str) -> None:
-        """Fetch who is in a room."""
+        """Fetch the members of a room, if online."""
         if self._link.state.name == "online":
             self._start(("members", chat), lambda: self._load_members(chat))
 
     def came_online(self) -> None:
-        """Try again what could not be had without a connection."""
+        """Allow again what failed to load, as it may work with a new connection."""
         self._exhausted.clear()
 
     def opened(self, chat: str) -> None:
-        """Try again what could not be had of a chat, which is open now.
+        """Allow again what failed to load of a chat, which is the open one now.
 
-        What was loaded far back in the one before leaves memory again.
+        Entries of the chat before, beyond the usual bound, are dropped from memory.
         """
         if self._open is not None and self._open != chat:
             self._link.model.shrink(self._open)
@@ -72,12 +73,14 @@ class Loader:
     async def until_day(
         self, chat: str, day: date, is_wanted: Callable[[], bool]
     ) -> None:
-        """Load older pages until a day is reached, or there are no more.
+        """Load older pages until a day is complete, or there are no more.
+
+        It also ends after ``MAX_PAGES``, and when a page cannot be loaded.
 
         Args:
-            chat: Of which.
-            day: The first one that is wanted.
-            is_wanted: Asked before each page.
+            chat: The address of the chat.
+            day: The first day that is wanted.
+            is_wanted: Returns whether to go on; called before each page.
         """
         for _ in range(MAX_PAGES):
             found = self._link.model.chats.get(chat)
@@ -90,16 +93,16 @@ class Loader:
                 return
 
     async def around(self, chat: str, seq: int) -> bool:
-        """Load a message and what is around it; whether it is there now.
+        """Load a message and what is around it; return whether it is loaded now.
 
-        What follows it may come only when it is seen.
+        Entries after it may be loaded only when they become visible.
         """
         await _succeeds(self._link.load_around(chat, seq))
         found = self._link.model.chats.get(chat)
         return found is not None and found.entry(seq) is not None
 
     async def close(self) -> None:
-        """Stop loading."""
+        """Cancel all loads, and wait until they have ended."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -108,12 +111,12 @@ class Loader:
     # Inside ---------------------------------------------------------------------------
 
     async def _fill(self, gap: Gap) -> bool:
-        # A gap without anything in it is closed by that; it is not to be asked again.
+        # An empty gap is closed by its reply, so it is requested only once.
         link = self._link
         chat = link.model.chats.get(gap.chat)
         if chat is None:
             return True
-        # Else the next message that comes would drop the oldest of it again.
+        # Otherwise the next message would push the oldest loaded entries out again.
         link.model.expect_older(gap.chat, PAGE)
         if not isinstance(gap, SeenGap) or not gap.is_from_above:
             await link.fill(gap)
@@ -138,7 +141,7 @@ class Loader:
             if not await _succeeds(work()):
                 self._exhausted.add(key)
         finally:
-            # Before anything is drawn: the frame may be what asks for the next page.
+            # Before the next frame, which may request the next page.
             del self._tasks[key]
             self._on_loaded()
 
@@ -147,5 +150,5 @@ async def _succeeds(work: Coroutine[Any, Any, bool]) -> bool:
     try:
         return await work
     except (ChatError, LinkError):
-        # The status line says what is wrong.
+        # The status line shows what is wrong with the link.
         return False

@@ -1,9 +1,9 @@
-"""Painting the timeline: only what is new is worked out, and sent to the terminal.
+"""Painting of the timeline: cached cells, and scrolling by the terminal itself.
 
 prompt_toolkit copies each character of each window in each frame, and sends what then
 differs from the frame before. In a timeline nearly nothing is new: rows are turned into
-cells once, and where all of it has moved up or down, the terminal is told to move it
-(a scroll region, which every terminal has), so that neither has much to do.
+cells once, and where all of them have moved up or down, the terminal scrolls them (by a
+scroll region, which every terminal has), so that neither side has much to do.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _EMPTY = Char("", "")
 
 
 class _Cells(NamedTuple):
-    """A row as cells, by column, with what is sent before some of them."""
+    """A row as cells by column, with the escape sequences before some of them."""
 
     x: int
     style: str
@@ -44,8 +44,8 @@ class TimelineWindow(Window):
     """The window of a timeline; use it as any other ``Window``.
 
     Args:
-        timeline: What it shows.
-        scrolls_terminal: Whether the terminal may be told to move what it shows.
+        timeline: The timeline that it shows.
+        scrolls_terminal: Whether the terminal may be told to scroll.
     """
 
     def __init__(self, timeline: "Timeline", *, scrolls_terminal: bool = True) -> None:
@@ -65,7 +65,7 @@ class TimelineWindow(Window):
         erase_bg: bool,
         z_index: int | None,
     ) -> None:
-        """Draw what is seen of the timeline."""
+        """Draw the visible rows of the timeline."""
         at = write_position
         if at.width < 1 or at.height < 1:
             return
@@ -97,10 +97,10 @@ class TimelineWindow(Window):
         )
 
     def _scroll_terminal(self, rows: "Sequence[VisibleRow | None]") -> None:
-        """Let the terminal move what has moved, if that is most of it."""
+        """Let the terminal scroll the rows that have moved, if most of them have."""
         app = get_app()
         renderer = app.renderer
-        # Only if it shows what was drawn here last, and nothing else since.
+        # Only if the terminal still shows the frame that was drawn here last.
         is_ours = renderer.last_rendered_screen is self._screen is not None
         if not (is_ours and isinstance(app.output, Vt100_Output)):
             return
@@ -113,9 +113,9 @@ class TimelineWindow(Window):
 
 
 def find_shift(old: Sequence[object], new: Sequence[object]) -> int:
-    """Return by how many rows all has moved up (or, if negative, down); 0 for not.
+    """Return by how many rows all has moved up (or, if negative, down); 0 for none.
 
-    Half of the rows at least must be there still; None stands for an empty one.
+    At least half of the rows must still be there; None stands for an empty row.
     """
     height = len(old)
     if height != len(new) or height < 2 or new[0] == old[0]:
@@ -157,11 +157,11 @@ def _cells(line: Line, x: int, style: str) -> _Cells:
             char = _CHARS[letter, full_style]
             if char.width:
                 chars[x] = char
-                # The second cell of a wide letter has nothing of its own.
+                # The second cell of a wide character is empty.
                 chars.update((x + n, _EMPTY) for n in range(1, char.width))
                 last = x
                 x += char.width
             elif last in chars:
-                # What takes no cell stands on the letter before.
+                # A character of no width goes into the cell before it.
                 chars[last] = _CHARS[chars[last].char + letter, chars[last].style]
     return _Cells(start, style, chars, escapes)

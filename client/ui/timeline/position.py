@@ -1,7 +1,7 @@
-"""Reading a chat: which of its messages are seen, and what that means.
+"""The reading position in the open chat: which rows are visible, and moving it.
 
-The model is the truth; here is only a place in it, and what is chosen. Rows are made
-when they are painted, or when somebody asks for them.
+The model is the truth; here is only a place in it, and the selection. Rows are rendered
+when they are painted, or when a property needs them.
 """
 
 import contextlib
@@ -31,24 +31,24 @@ MAX_NEW_BELOW = 1_000
 PAGES_AHEAD = 2
 
 MAX_HELD = 20_000
-"""While no more come below, what somebody reads further up stays in memory."""
+"""What is read further up stays in memory until this many entries are below it."""
 
-_AT_ONCE = 1_000  # so many may come before it is noticed
+_AT_ONCE = 1_000  # so many may arrive between two updates
 
 
 class Position(Content):
-    """What somebody sees of the open chat.
+    """The reading position in the open chat, and the visible rows.
 
     Args:
-        workspace: Whose chat is shown.
+        workspace: The workspace whose open chat is shown.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace)
-        self._newest_seen = 0  # the newest that was there while the bottom was seen
-        self._held = 0  # for so many below it there is room in memory
-        self._target: int | None = None
-        # Where one wants to go, although it is not loaded yet.
+        self._newest_seen = 0  # the newest seq while the bottom was visible
+        self._held = 0  # how many more entries the model was asked to keep
+        self._target: int | None = None  # the seq of the message that is pointed at
+        # Where the user wants to go, although it is not loaded yet.
         self._sought: Literal["new", "top"] | None = None
         self._selection = Selection()
         self._viewport = Viewport(lambda: self._items, self._row_cache.block)
@@ -57,7 +57,7 @@ class Position(Content):
     def open(self, address: str | None) -> None:
         """Show a chat, at its bottom; None for the welcome.
 
-        The chat that is open already stays as it is, with its "new" line.
+        A chat that is open already keeps its position and its unread marker.
         """
         if address != self.address:
             self.address = address
@@ -67,18 +67,18 @@ class Position(Content):
     # Moving ---------------------------------------------------------------------------
 
     def scroll(self, rows: int) -> None:
-        """Move down by some rows, or up if that is negative."""
+        """Scroll down by some rows, or up if that is negative."""
         with self._moving():
             self._viewport.scroll(rows)
 
     def page(self, pages: float) -> None:
-        """Move by so many windows; one row of before stays in view."""
+        """Scroll by whole windows, less one row that stays visible."""
         height = self._viewport.height
         rows = round(pages * max(1, height - 1))
         self.scroll(rows or (1 if pages > 0 else -1))
 
     def to_top(self) -> None:
-        """Go to the oldest that is loaded, and on to the beginning when that comes."""
+        """Go to the oldest loaded entry, and request those before it."""
         with self._moving():
             self._viewport.show_first()
         chat = self._chat
@@ -86,16 +86,17 @@ class Position(Content):
             self._sought = "top"
 
     def to_bottom(self) -> None:
-        """Go to the newest, and stay there; nothing is chosen any more."""
+        """Go to the bottom and follow it; the selection is cleared."""
         with self._moving():
             self._selection.clear()
             self._viewport.release()
             self._viewport.follow()
 
     def to_first_unread(self) -> bool:
-        """Go to the line that says "new"; whether there is something unread.
+        """Go to the unread marker; return False if there is nothing to go to.
 
-        If what is before it is loaded only now, the line moves, and one goes along.
+        If unread entries above it are still missing, they are requested; then the
+        marker moves up, and the view follows it.
         """
         self._update()
         chat = self._items.chat
@@ -107,7 +108,7 @@ class Position(Content):
         return True
 
     def to_seq(self, seq: int) -> bool:
-        """Go to a message and point at it; False if it is not loaded."""
+        """Go to a message and point at it; return False if it is not loaded."""
         self._update()
         if not self._show(seq):
             return False
@@ -117,7 +118,8 @@ class Position(Content):
     def to_date(self, day: date) -> bool:
         """Go to the first entry of a day, or after it; False if it is not loaded.
 
-        What is loaded begins with its oldest entry before which something is missing.
+        It is not loaded if all loaded entries are older, or if the oldest of them is
+        younger and entries are missing before it.
         """
         self._update()
         chat = self._items.chat
@@ -133,14 +135,14 @@ class Position(Content):
 
     @property
     def is_at_bottom(self) -> bool:
-        """Whether the newest is seen, and what comes will be."""
+        """Whether the bottom is visible, and is followed when entries are added."""
         return self._viewport.is_following
 
     @property
     def new_below(self) -> int:
-        """How many messages came while the bottom was not seen.
+        """How many messages of others came while the bottom was not visible.
 
-        1,000 may mean more.
+        Only those below the visible rows count; 1,000 may mean more.
         """
         chat, newest = self._chat, self.newest_visible_seq
         if self.is_at_bottom or chat is None:
@@ -153,7 +155,7 @@ class Position(Content):
 
     @property
     def newest_visible_seq(self) -> int | None:
-        """The newest entry that is seen to its end; None if there is none."""
+        """The newest entry that is visible to its end; None if there is none."""
         chat = self._chat
         if self.is_at_bottom:
             return chat.newest.seq if chat is not None and chat.newest else None
@@ -161,16 +163,16 @@ class Position(Content):
 
     @property
     def middle_seq(self) -> int | None:
-        """Where somebody reads: what is before it was read, what is after it not yet.
+        """The seq from which to search for the next or previous mention.
 
-        It is the message that is pointed at, if it is seen; else in the middle, or
-        behind the newest at the bottom.
+        It is that of the message that is pointed at, if it is visible; else the one in
+        the middle, or at the bottom the one after the newest. None without an entry.
         """
         return middle_of(self._rows, self._target, self.is_at_bottom)
 
     @property
     def needs_older(self) -> bool:
-        """Whether the oldest that is loaded is near, and something is before it."""
+        """Whether the oldest loaded entry is near, and entries before it exist."""
         chat = self._chat
         if chat is None or chat.older() is None:
             return False
@@ -182,7 +184,7 @@ class Position(Content):
 
     @property
     def visible_gap(self) -> Gap | None:
-        """What is missing of what somebody looks at, or wants to look at."""
+        """The gap to load next: in or near the visible rows, or where the user goes."""
         chat = self._chat
         if chat is None:
             return None
@@ -198,7 +200,7 @@ class Position(Content):
 
     @property
     def _rows(self) -> list[VisibleRow]:
-        """The rows that are seen, as things are now."""
+        """The visible rows, up to date."""
         self._update()
         if self._visible is None:
             places = self._viewport.rows()
@@ -209,7 +211,7 @@ class Position(Content):
 
     @contextlib.contextmanager
     def _moving(self) -> Iterator[None]:
-        """Go elsewhere; what was pointed at is so no more."""
+        """Wrap a movement of the viewport; it clears the target and a pending move."""
         self._update()
         self._note_bottom()
         yield
@@ -220,12 +222,16 @@ class Position(Content):
         self._hold()
 
     def _note_bottom(self) -> None:
-        """Note what is known to somebody who sees the bottom."""
+        """Record the newest entry if the bottom is visible: it is not "new below"."""
         if self.is_at_bottom and self._items.entries:
             self._newest_seen = self._items.entries[-1].seq
 
     def _hold(self) -> None:
-        """Keep in memory what somebody reads, whatever comes below it."""
+        """Keep the visible entries in memory while new ones arrive below them.
+
+        The model drops the oldest entries of a chat beyond a bound; here that bound is
+        raised while the user reads further up, and reset at the bottom.
+        """
         chat, model = self._chat, self._workspace.model
         if chat is None:
             return
@@ -242,7 +248,7 @@ class Position(Content):
             self._held = wanted
 
     def _see(self, placed: Placed) -> VisibleRow:
-        """Return a row as it is drawn; that of a chosen message says so."""
+        """Return a row as it is drawn: selected, marked, pointed at, or unchanged."""
         style, seq = self._row_cache.style, placed.key[0]
         if not is_entry(placed.key):
             return see(placed)
@@ -251,7 +257,7 @@ class Position(Content):
         return see_target(placed, style) if seq == self._target else see(placed)
 
     def _begin(self) -> None:
-        """Forget what belongs to the chat that was open before."""
+        """Reset what belongs to the chat that was open before."""
         chat = self._chat
         self._unread_marker.open(chat, self._workspace.model.is_synced)
         self._selection.clear()
@@ -263,7 +269,7 @@ class Position(Content):
         self._viewport.follow()
 
     def _update(self) -> None:
-        """Take over what has changed, if anything has."""
+        """Update content and viewport, if the model has changed."""
         if not self._is_stale:
             return
         self._is_stale = False
@@ -280,7 +286,7 @@ class Position(Content):
         self._hold()
 
     def _show(self, seq: int) -> bool:
-        """Bring a message into view, with some of what is above; False if not here."""
+        """Scroll to a message, with some rows above it; False if it is not loaded."""
         if self._items.item((seq, 0)) is None:
             return False
         with self._moving():
@@ -288,7 +294,7 @@ class Position(Content):
         return True
 
     def _show_whole(self, seq: int, is_up: bool) -> None:
-        """Bring all rows of a message into view, if they are not; move little."""
+        """Scroll as little as possible until all rows of a message are visible."""
         key, height = (seq, 0), self._viewport.height
         block = self._row_cache.block(key)
         count = min(len(block.rows) - block.start, height)

@@ -1,8 +1,8 @@
-"""The blocks of a chat's timeline: each thing in it as rows, made once and kept.
+"""A cache of the timeline's rows: each item as a block, rendered once and kept.
 
-A block is made anew only if something that shows in it is different: the entry itself,
-who wrote what is above it, what it replies to, how far the other person has read. So a
-key press makes none, and a new message one or two.
+A block is rendered again only if something that shows in it has changed: the entry
+itself, the sender of what is above it, what it replies to, how far the other user has
+read. So a key press renders none, and a new message one or two.
 """
 
 from collections.abc import Mapping
@@ -29,25 +29,28 @@ from client.ui.timeline.viewport import Block
 MAX_KEPT = 1_000
 
 GROUP_MS = 10 * 60_000
-"""Messages of one sender are a group while no more than this is between two."""
+"""Messages of one sender are in one group if at most this time is between two."""
 
 _MAX_SOUGHT = 500
 
 
 class _Facts(NamedTuple):
-    """All that the rows of a block depend on, but for the style.
+    """All that the rows of a block depend on, except the style.
+
+    A cached block is valid while its facts are equal.
 
     Attributes:
-        item: What it is; None is the head.
-        above: What stands right above it.
-        before: The last of what has a time above it, whatever is in between.
+        item: The item; None is the head.
+        above: The item right above it.
+        before: The last entry or outbox item above it, whatever is in between; a day
+            separator is shown if its day is another.
         head: The rows of the head.
         has_gap: Whether entries are missing above it.
-        new_count: What the line says that stands above it, None for no line.
-        quoted: What it replies to.
-        is_read: Whether it says that it was read.
-        transfer: Its file on the way.
-        is_unfolded: Whether it is shown as a whole.
+        new_count: The count of the unread marker above it, None if there is none.
+        quoted: The entry that it replies to.
+        is_read: Whether it shows that it was read.
+        transfer: The download of its file.
+        is_unfolded: Whether all of it is shown.
     """
 
     item: Item
@@ -63,17 +66,20 @@ class _Facts(NamedTuple):
 
 
 class RowCache:
-    """Makes blocks, and keeps those that were made last.
+    """Renders blocks, and keeps those that were rendered last, ``MAX_KEPT`` at most.
+
+    Args:
+        style: The style of the rows.
 
     Attributes:
-        style: How rows are to look.
-        feed: What there is.
-        head: What stands above all.
-        new_seq: Before which entry the line that says "new" stands.
-        new_count: What that line says.
-        unfolded: The entries that are shown as a whole, however long.
-        transfers: Of files that are fetched, by the seq of their entry.
-        formatted: How many blocks were made so far.
+        style: The style of the rows.
+        items: The items of the timeline.
+        head: The rows above all items.
+        new_seq: The entry below the unread marker, None for no marker.
+        new_count: The count that the unread marker shows.
+        unfolded: The seqs of entries that are shown in full, however long.
+        transfers: The downloads, by the seq of the entry of the file.
+        formatted: How many blocks were rendered so far.
     """
 
     def __init__(self, style: RowStyle) -> None:
@@ -89,20 +95,20 @@ class RowCache:
         self._read_seq: int | None = None
 
     def restyle(self, style: RowStyle) -> None:
-        """Let rows look like this from now on."""
+        """Set the style; if it differs, all blocks are rendered again."""
         if style != self.style:
             self.style = style
             self._made.clear()
 
     def refresh(self, items: Items) -> None:
-        """Take over what there is now; what has not changed is not made anew."""
+        """Set the items; blocks whose facts are unchanged are kept."""
         if items.chat is not self.items.chat:
             self._made.clear()
         self.items = items
         self._read_seq = _newest_read(items.chat, self.style.me)
 
     def block(self, key: Key) -> Block:
-        """Return the rows of what has this key; at least one."""
+        """Return the block of the item with this key; it has at least one row."""
         facts = self._facts(key)
         made = self._made.get(key)
         if made is not None and made[0] == facts:
@@ -110,7 +116,7 @@ class RowCache:
         block = self._make(facts)
         self.formatted += 1
         if len(self._made) >= MAX_KEPT:
-            # The oldest fifth; what of it is still seen is soon made again.
+            # The oldest fifth; those that are still visible are soon rendered again.
             for old in list(self._made)[: MAX_KEPT // 5]:
                 del self._made[old]
         self._made[key] = (facts, block)
@@ -173,7 +179,7 @@ class RowCache:
             rows = entry_rows(item, style, around)
         else:
             rows = item_rows(item, style, around)
-        # Where name and time are above the text, they go when more comes above them.
+        # If stacked, name and time go away when the sender's messages appear above.
         has_title = style.is_stacked and not style.is_bare and not is_continued
         lead = len(lines) + (1 if has_title and len(rows) > 1 else 0)
         sender = _sender(item, style.me) if _is_said(item) else ""
@@ -197,7 +203,7 @@ def _lines_above(
 
 
 def _continues(item: Entry | OutboxItem, above: Item, me: str) -> bool:
-    """Whether an item belongs to the group of what is above it."""
+    """Whether an item is in one group with the item above it."""
     if not isinstance(above, Entry | OutboxItem):
         return False
     if not (_is_said(item) and _is_said(above)):
@@ -207,7 +213,7 @@ def _continues(item: Entry | OutboxItem, above: Item, me: str) -> bool:
 
 
 def _is_said(item: Entry | OutboxItem) -> bool:
-    """Whether it is something that a person said; then the name stands before it."""
+    """Whether an item is a message that begins with its sender's name: no action."""
     is_talk = item.is_talk if isinstance(item, Entry) else True
     return is_talk and item.kind != "action"
 
@@ -231,7 +237,7 @@ def _day(item: Entry | OutboxItem) -> object:
 
 
 def _newest_read(chat: Chat | None, me: str) -> int | None:
-    """Return the newest of one's own messages that the other person has read."""
+    """Return the seq of the newest own message that the other user has read."""
     if chat is None or not chat.peer_read:
         return None
     end = chat.index(chat.peer_read + 1)

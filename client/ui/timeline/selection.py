@@ -1,4 +1,4 @@
-"""Choosing messages: one that keys act on, and others that are marked as well."""
+"""The selection of messages: one that keys act on, and any number of marked ones."""
 
 from itertools import islice
 
@@ -7,11 +7,11 @@ from client.model.entries import Entry
 
 
 class Selection:
-    """Which messages of a chat are chosen; none while nobody is choosing.
+    """The selected messages of a chat; none outside selection mode.
 
     Attributes:
-        seq: Of the message that keys act on, None while nobody is choosing.
-        marked: Of those that are marked.
+        seq: The seq of the message that keys act on, None outside selection mode.
+        marked: The seqs of the marked messages.
     """
 
     def __init__(self) -> None:
@@ -19,12 +19,12 @@ class Selection:
         self.marked: set[int] = set()
 
     def clear(self) -> None:
-        """Choose none, and stop choosing."""
+        """Select and mark nothing, and leave selection mode."""
         self.seq = None
         self.marked.clear()
 
     def move(self, chat: Chat, step: int) -> None:
-        """Go ``step`` messages down (up, if negative), as far as there are any."""
+        """Go ``step`` messages down (up if negative), at most to the last."""
         if self.seq is None or not step:
             return
         index, entries = chat.index(self.seq), chat.entries
@@ -34,18 +34,18 @@ class Selection:
             self.seq = seq
 
     def toggle(self) -> None:
-        """Mark the message, or mark it no more."""
+        """Mark the selected message, or unmark it."""
         if self.seq is not None:
             self.marked ^= {self.seq}
 
     def sign(self, seq: int) -> str:
-        """Return what stands before a message: ``>``, ``*`` if marked, or nothing."""
+        """Return the sign of a message: ``>`` if selected, ``*`` if marked, else ""."""
         if seq == self.seq:
             return ">"
         return "*" if seq in self.marked else ""
 
     def entries(self, chat: Chat) -> list[Entry]:
-        """Return the marked messages in order, or else the one that keys act on."""
+        """Return the marked messages in order; if there are none, the selected one."""
         seqs = sorted(self.marked) or ([] if self.seq is None else [self.seq])
         found = (chat.entry(seq) for seq in seqs)
         return [entry for entry in found if entry is not None]

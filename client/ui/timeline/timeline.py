@@ -1,6 +1,6 @@
 """The timeline: the messages of the open chat, as a control on the screen.
 
-Only what is seen is ever made into rows, and only once; see ``reading``.
+Only what is visible is ever rendered, and only once: see ``position``, ``row_cache``.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,39 +28,39 @@ WHEEL_ROWS = 3
 
 
 class Timeline(Position, UIControl):
-    """Shows the open chat of a workspace, and lets messages be chosen.
+    """Shows the open chat of a workspace, and lets the user select messages.
 
     Put it into a ``painting.TimelineWindow``; a plain ``Window`` works too,
     but copies every character in each frame.
 
     Args:
-        workspace: Whose chat is shown.
+        workspace: The workspace whose open chat is shown.
 
     Attributes:
-        on_link: Called with the link that was clicked.
+        on_link: Called with each link that is clicked.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace)
         self.on_link: Callable[[str], None] = lambda link: None
 
-    # Choosing -------------------------------------------------------------------------
+    # Selection ------------------------------------------------------------------------
 
     @property
     def is_selecting(self) -> bool:
-        """Whether somebody is choosing messages."""
+        """Whether it is in selection mode."""
         return self._selection.seq is not None
 
     @property
     def selected(self) -> list[Entry]:
-        """The messages that are marked, in order, or else the one that is chosen."""
+        """The marked messages in order; if there are none, the selected one."""
         chat = self._chat
         return self._selection.entries(chat) if chat is not None else []
 
     def select_start(self) -> bool:
-        """Choose the lowest message that is seen; False if there is none.
+        """Enter selection mode, at the lowest visible message; False if there is none.
 
-        While somebody is choosing nothing moves, whatever comes.
+        In selection mode the view stays in place, whatever arrives.
         """
         if self.is_selecting:
             return True
@@ -77,30 +77,30 @@ class Timeline(Position, UIControl):
         return True
 
     def select_move(self, step: int) -> None:
-        """Choose the message ``step`` further down (up, if negative)."""
+        """Select the message ``step`` further down (up if negative)."""
         chat = self._chat
         if chat is not None and self._selection.seq is not None:
             self._selection.move(chat, step)
             self._show_whole(self._selection.seq, is_up=step < 0)
 
     def select_toggle(self) -> None:
-        """Mark the chosen message, or mark it no more."""
+        """Mark the selected message, or unmark it."""
         self._selection.toggle()
         self._visible = None
 
     def select_clear(self) -> None:
-        """Choose and mark nothing any more."""
+        """Leave selection mode; nothing is selected or marked any more."""
         self._selection.clear()
         self._viewport.release()
         self._visible = None
 
     def fold_toggle(self, seq: int) -> None:
-        """Show all of a long message, or only its beginning again."""
+        """Unfold a long message, or fold it again."""
         places = [seen.placed for seen in self._rows]
         top = next((i for i, place in enumerate(places) if place.key == (seq, 0)), None)
         self._row_cache.unfolded ^= {seq}
         if top is not None:
-            # Its beginning stays where it is, if it is seen.
+            # Its beginning stays where it is, if it is visible.
             hidden = places[top].number - places[top].block.start
             self._viewport.show((seq, 0), top - hidden if hidden <= 0 else 0)
         self._visible = None
@@ -108,7 +108,7 @@ class Timeline(Position, UIControl):
     # Drawing --------------------------------------------------------------------------
 
     def seen(self, width: int, height: int) -> Sequence[VisibleRow | None]:
-        """Return the rows of a window, from the top; None is an empty one."""
+        """Return the rows of a window, from the top; None is an empty row."""
         if width != self._width:
             self._width = width
             self._is_stale = True
@@ -119,7 +119,7 @@ class Timeline(Position, UIControl):
         return [*[None] * (height - len(rows)), *rows]
 
     def create_content(self, width: int, height: int) -> UIContent:
-        """Return what is seen, for a plain ``Window``."""
+        """Return the visible rows, for a plain ``Window``."""
         rows = self.seen(width, height)
 
         def get_line(number: int) -> StyleAndTextTuples:
@@ -129,16 +129,16 @@ class Timeline(Position, UIControl):
         return UIContent(get_line, line_count=height, show_cursor=False)
 
     def is_focusable(self) -> bool:
-        """Keys never go here."""
+        """Return False: it never has the focus."""
         return False
 
     def mouse_handler(self, mouse_event: MouseEvent) -> "NotImplementedOrNone":
-        """Take an event of a plain ``Window``."""
+        """Handle a mouse event of a plain ``Window``."""
         place = mouse_event.position
         return self.clicked(mouse_event.event_type, place.x, place.y)
 
     def clicked(self, event: MouseEventType, x: int, y: int) -> "NotImplementedOrNone":
-        """Scroll with the wheel, follow a link with a click.
+        """Handle a mouse event: the wheel scrolls, a click opens a link.
 
         Args:
             event: What the mouse did.
@@ -157,7 +157,7 @@ class Timeline(Position, UIControl):
         return None
 
     def link_at(self, x: int, y: int) -> str | None:
-        """Return the whole link of which a part is at a cell of the window."""
+        """Return the whole link that has a part at a cell of the window."""
         rows = self._rows
         number = y - (self._viewport.height - len(rows))
         if not 0 <= number < len(rows):
@@ -171,7 +171,7 @@ class Timeline(Position, UIControl):
 
 
 def _link_part(line: Line, x: int) -> str:
-    """Return the part of a link that a row has at a cell, or ""."""
+    """Return the text of the link part at a cell of a row, or ""."""
     shown = [(style, text) for style, text in line if style != ESCAPE_STYLE]
     end = 0
     for style, group in groupby(shown, lambda part: part[0]):

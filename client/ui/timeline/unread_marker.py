@@ -1,7 +1,7 @@
-"""Where the line that says "new" stands: before what was unread when a chat was opened.
+"""The unread marker: the "new" line above what was unread when a chat was opened.
 
-It stays there until the chat is left, also when all has been read meanwhile. Only if
-older entries are loaded, or what was missing, may it turn out to belong further up.
+It stays in place until the chat is left, even when all has been read meanwhile. It only
+moves up, if older unread entries are loaded or a gap is filled.
 """
 
 from client.model.chat import Chat
@@ -11,13 +11,13 @@ MAX_COUNTED = 1_000
 
 
 class UnreadMarker:
-    """The line of the chat that is open.
+    """The unread marker of the open chat.
 
     Attributes:
-        seq: Before which entry it stands, None for no line.
+        seq: The entry right below it, None for no marker.
         count: How many messages of others were unread; 1,000 may mean more.
-        missing: Between which two seqs something that was unread is missing above the
-            line, None if nothing is.
+        missing: The two seqs between which unread entries are missing above the
+            marker, None if none are.
     """
 
     def __init__(self) -> None:
@@ -25,16 +25,16 @@ class UnreadMarker:
         self.count = 0
         self.missing: tuple[int, int] | None = None
         self._read = 0
-        self._upto = 0  # what came later is new to nobody who looks on
+        self._upto = 0  # entries after it came while the chat was open
         self._unread = 0
         self._is_settled = False
         self._place: tuple[int, int] | None = None
 
     def open(self, chat: Chat | None, is_synced: bool) -> None:
-        """Note what of a chat is unread now.
+        """Record what is unread in a chat that is opened.
 
         Args:
-            chat: None if nothing is known of it yet.
+            chat: The chat, None if nothing is known of it yet.
             is_synced: Whether the backlog is complete; until then, what comes was
                 unread when the chat was opened.
         """
@@ -46,12 +46,12 @@ class UnreadMarker:
             self._unread = chat.unread
 
     def update(self, chat: Chat, me: str, is_synced: bool) -> None:
-        """Find the place of the line anew, in the same chat."""
+        """Find the place of the marker again, after the open chat has changed."""
         if not self._is_settled:
             self._is_settled = is_synced
             self._upto = max(self._upto, chat.last)
             self._unread = max(self._unread, chat.unread)
-            # What was read on another device meanwhile.
+            # Another device may have read some of it meanwhile.
             self._read = max(self._read, chat.read_at_server)
         if self._upto <= self._read:
             self.seq = self.missing = None
@@ -64,7 +64,7 @@ class UnreadMarker:
             self._find(chat, range(begin, end), me)
 
     def _find(self, chat: Chat, indices: range, me: str) -> None:
-        """Find the line among entries that were unread when the chat was opened."""
+        """Place the marker among entries that were unread when the chat was opened."""
         places = [n for n in indices if _is_unread(chat.entries[n], me)]
         self.seq = chat.entries[places[0]].seq if places else None
         gaps = [n for n in indices if self._is_torn(chat, n)]
@@ -77,14 +77,14 @@ class UnreadMarker:
         self.count = len(places) if is_all else max(len(places), self._unread)
 
     def _is_found(self, chat: Chat) -> bool:
-        """Whether what was missing turned out to be nothing."""
+        """Whether the gap in ``missing`` turned out to be empty, or to be closed."""
         if self.missing is None:
             return False
         index = chat.index(self.missing[1])
         return index == len(chat.entries) or not self._is_torn(chat, index)
 
     def _is_torn(self, chat: Chat, index: int) -> bool:
-        """Whether something that was unread is missing right before an entry."""
+        """Whether unread entries are missing right before an entry."""
         is_next = chat.entries[index].prev <= self._read
         return not is_next and chat.begins_after_gap(index)
 

@@ -1,8 +1,9 @@
-"""Which rows of a long column are seen: a place in it that stays where it is.
+"""A viewport on a long column of blocks, anchored so that the visible rows stay put.
 
-The place is a block (a message, say) and a row in it, never a row number of the whole:
-blocks may come above and below, and change their height when the width changes, and
-what one reads stays where it is. Only what is seen is ever asked for.
+The anchor is a block (a message, say) and a row in it, never a row number of the whole
+column: blocks may be added above and below, and change their height with the width,
+while what the user reads stays in place. Only blocks in or near the viewport are ever
+rendered.
 """
 
 from collections.abc import Callable
@@ -12,19 +13,20 @@ from client.text.styles import Line
 from client.ui.timeline.items import Key
 
 USUAL_HEIGHT = 24
-"""Rows that are seen, until it is known how many."""
+"""The height in rows, until the real one is known."""
 
 
 class Block:
-    """The rows of one thing in the column; there is at least one.
+    """The rows of one item in the column; there is at least one.
 
     Attributes:
-        rows: As they are drawn.
-        start: How many of them are lines before the thing itself.
-        lead: How many may come and go with what is above it; at least ``start``.
-        sender: Who wrote it, if that is said.
-        is_named: Whether its first row says so itself.
-        is_torn: Whether something is missing right above it, which may still come.
+        rows: The rows as they are drawn.
+        start: How many of them are separators above the item itself.
+        lead: How many rows may come and go with what is above it; at least ``start``.
+        sender: The sender of a message that shows one, else "".
+        is_named: Whether its first row after ``start`` has the sender's name.
+        is_torn: Whether a gap is right above it, where rows may still come in.
+        painted: Cells that the painter has cached for rows, by row; opaque here.
     """
 
     __slots__ = ("is_named", "is_torn", "lead", "painted", "rows", "sender", "start")
@@ -44,12 +46,11 @@ class Block:
         self.is_torn = is_torn
         self.start = start
         self.lead = lead
-        # What the painter made of each row; only it knows what that is.
         self.painted: dict[int, Any] = {}
 
 
 class Placed(NamedTuple):
-    """A row that is seen: of which block, and which of its rows."""
+    """A row in the column: the key of its block, the block, and the row's number."""
 
     key: Key
     block: Block
@@ -57,44 +58,44 @@ class Placed(NamedTuple):
 
     @property
     def line(self) -> Line:
-        """What is drawn."""
+        """The row as it is drawn."""
         return self.block.rows[self.number]
 
     @property
     def is_last(self) -> bool:
-        """Whether it is the last of its block."""
+        """Whether it is the last row of its block."""
         return self.number == len(self.block.rows) - 1
 
 
 class Order(Protocol):
-    """In which order the blocks are; there is at least one."""
+    """The order of the blocks; there is at least one."""
 
     @property
     def first(self) -> Key:
-        """The highest."""
+        """The key of the highest block."""
 
     @property
     def last(self) -> Key:
-        """The lowest."""
+        """The key of the lowest block."""
 
     def before(self, key: Key) -> Key | None:
-        """The one above."""
+        """Return the key right above, None above the highest."""
 
     def after(self, key: Key) -> Key | None:
-        """The one below."""
+        """Return the key right below, None below the lowest."""
 
     def nearest(self, key: Key) -> Key:
-        """The key, or what is in its place."""
+        """Return the key, or if its block is gone, that of one in its place."""
 
 
 class _Anchor(NamedTuple):
-    """What stays where it is: a block, and how far it is from the top.
+    """The block that stays in place, and its distance from the top.
 
     Attributes:
-        key: Of the block.
-        row: The highest row that is seen, counted from behind the block's lead;
-            negative if the block begins below it.
-        total: The rows of the block behind its lead.
+        key: The key of the block.
+        row: The highest visible row, counted from the end of the block's lead;
+            negative if that end is further down.
+        total: How many rows the block has after its lead.
     """
 
     key: Key
@@ -103,14 +104,17 @@ class _Anchor(NamedTuple):
 
 
 class Viewport:
-    """A window on a column of blocks.
+    """A viewport on a column of blocks.
+
+    It either follows the bottom, or keeps an anchor in place. ``hold`` keeps it in
+    place at the bottom too.
 
     Args:
         order: Returns the order of the blocks as it is now.
-        block: Returns the rows of a key.
+        block: Returns the block of a key.
 
     Attributes:
-        height: How many rows are seen.
+        height: The height in rows.
     """
 
     def __init__(
@@ -118,23 +122,23 @@ class Viewport:
     ) -> None:
         self._order = order
         self._block = block
-        self._anchor: _Anchor | None = None  # None follows the lowest row
+        self._anchor: _Anchor | None = None  # None follows the bottom
         self._was_at_bottom = True
         self._is_held = False
         self.height = USUAL_HEIGHT
 
     @property
     def is_following(self) -> bool:
-        """Whether the bottom is seen, and will be when something comes below."""
+        """Whether the bottom is visible, and stays so when blocks are added below."""
         return self._anchor is None and not self._is_held
 
     @property
     def kept(self) -> Key | None:
-        """The block that stays in place, whatever comes; None while one follows."""
+        """The key of the block that stays in place; None while it follows."""
         return self._anchor.key if self._anchor is not None else None
 
     def rows(self) -> list[Placed]:
-        """Return what is seen, from the top; fewer than ``height`` if that is all."""
+        """Return the visible rows, top first; fewer than ``height`` if that is all."""
         rows: list[Placed] = []
         if self._anchor is not None:
             rows = self._downwards(self._top(self._anchor), self.height)
@@ -145,31 +149,31 @@ class Viewport:
         return rows
 
     def follow(self) -> None:
-        """Go to the bottom, and stay there when something comes below."""
+        """Go to the bottom, and stay there when blocks are added below."""
         self._anchor = None
         self._was_at_bottom = True
 
     def changed(self) -> None:
-        """Note that the blocks may be others now: who saw the bottom stays there."""
+        """Handle a change of the blocks: if the bottom was visible, follow it."""
         if self._was_at_bottom and not self._is_held:
             self._anchor = None
 
     def hold(self) -> None:
-        """Stay in place, also at the bottom, until ``release``."""
+        """Stay in place, even at the bottom, until ``release``."""
         self._anchor = self._anchor_in(self.rows(), self.kept)
         self._is_held = True
 
     def release(self) -> None:
-        """Follow again, if the bottom is seen."""
+        """End ``hold``: follow again, if the bottom is visible."""
         self._is_held = False
         if self._anchor is not None:
             self._go(self._top(self._anchor), self._anchor.key)
 
     def scroll(self, count: int) -> None:
-        """Move down by ``count`` rows, or up if that is negative.
+        """Scroll down by ``count`` rows, or up if that is negative.
 
-        Where something is missing one stops first, so that nothing is passed unseen
-        which is just being loaded.
+        At a gap it stops first, so that the user does not scroll past entries that are
+        just being loaded.
         """
         old = self.rows()[0]
         if count < 0:
@@ -186,25 +190,25 @@ class Viewport:
             self._go(rows[torn - 1], is_down=True)
 
     def show(self, key: Key, rows_above: int = 0) -> None:
-        """Bring a block to the top, but for some rows above it; there it stays."""
+        """Scroll a block to ``rows_above`` rows below the top, and anchor it there."""
         key = self._order().nearest(key)
         block = self._block(key)
         self._go(self._above(Placed(key, block, block.start), rows_above), key)
 
     def show_first(self) -> None:
-        """Go to the very top, and stay there when something comes above."""
+        """Go to the very top, and stay there when blocks are added above."""
         key = self._order().first
         self._go(Placed(key, self._block(key), 0), key)
 
     def _go(
         self, top: Placed, key: Key | None = None, *, is_down: bool = False
     ) -> None:
-        """Let a row be the highest.
+        """Make a row the highest visible one, and choose the anchor.
 
         Args:
             top: That row.
-            key: The block that is to stay in place, if that is not to be found out.
-            is_down: Whether somebody reads on below.
+            key: The block to anchor; None chooses one.
+            is_down: Whether the user scrolls down.
         """
         rows = self._downwards(top, self.height + 1)
         is_all = len(rows) <= self.height
@@ -217,7 +221,7 @@ class Viewport:
     def _anchor_in(
         self, rows: list[Placed], key: Key | None = None, *, is_down: bool = False
     ) -> _Anchor:
-        """Return what is to stay where it is, whatever comes between these rows."""
+        """Return the anchor for these rows: of a certain block, or of the best one."""
         if key is None:
             index = self._seam(rows, is_down)
         else:
@@ -227,10 +231,11 @@ class Viewport:
         return _Anchor(found, row, len(block.rows) - block.lead)
 
     def _seam(self, rows: list[Placed], is_down: bool) -> int:
-        """Return the highest row above which nothing may come in, but what is unseen.
+        """Return the index of the row to anchor.
 
-        Who reads downwards stays at what is above a gap, who reads upwards at what is
-        below it. Above the very first block nobody reads anything.
+        Entries that fill a gap push away the rows on its other side. So a user who
+        reads downwards is anchored above a gap, one who reads upwards below it. The
+        very first block is no anchor: older entries come in right below it.
         """
         if not is_down:
             for index in range(len(rows) - 1, -1, -1):
@@ -240,7 +245,7 @@ class Viewport:
         return next((i for i, row in enumerate(rows) if row.key != first), 0)
 
     def _above(self, place: Placed, count: int) -> Placed:
-        """Return the row that is so many rows higher, or else the highest."""
+        """Return the row ``count`` rows higher, or else the highest."""
         key, block, number = place.key, place.block, place.number - count
         while number < 0:
             above = self._order().before(key)
@@ -252,7 +257,7 @@ class Viewport:
         return Placed(key, block, number)
 
     def _downwards(self, top: Placed, count: int) -> list[Placed]:
-        """Return rows from one on."""
+        """Return up to ``count`` rows, from one on."""
         order = self._order()
         key: Key | None
         key, block, begin = top
@@ -266,14 +271,14 @@ class Viewport:
             block = self._block(key)
 
     def _top(self, anchor: _Anchor) -> Placed:
-        """Return the highest row that is seen, as things are now."""
+        """Return the highest visible row for an anchor, with the present blocks."""
         key, row = self._order().nearest(anchor.key), anchor.row
         block = self._block(key)
         total = len(block.rows) - block.lead
         if key != anchor.key:
             row = min(row, -block.lead)
         elif row > 0:
-            # As much of it stays above the window, however wide that is now.
+            # The same share of it stays above the window, at any width.
             row = row * total // anchor.total
         number = min(block.lead + row, len(block.rows) - 1)
         place = Placed(key, block, max(0, number))
@@ -295,5 +300,5 @@ class Viewport:
 
 
 def _is_tear(row: Placed) -> bool:
-    """Whether something is missing right above a row."""
+    """Whether a gap is right above a row."""
     return row.block.is_torn and not row.number

@@ -1,4 +1,4 @@
-"""Rows that are seen: how they are drawn there, and what they say about the place."""
+"""Visible rows of the timeline: how they are drawn, and what position they imply."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,11 +14,11 @@ from client.ui.timeline.viewport import Placed
 
 
 class VisibleRow(NamedTuple):
-    """A row that is seen.
+    """A visible row.
 
     Attributes:
-        placed: Of what.
-        line: As it is drawn: the row itself, or a changed one.
+        placed: The row and its block.
+        line: The row as it is drawn: unchanged, or with a sign, a style or a name.
     """
 
     placed: Placed
@@ -26,12 +26,12 @@ class VisibleRow(NamedTuple):
 
 
 def see(placed: Placed) -> VisibleRow:
-    """Return a row as it is."""
+    """Return a row unchanged."""
     return VisibleRow(placed, placed.line)
 
 
 def see_chosen(placed: Placed, sign: str, style: RowStyle) -> VisibleRow:
-    """Return a row of a message that is chosen (``>``) or marked (``*``)."""
+    """Return a row of a message that is selected (``>``) or marked (``*``)."""
     if placed.number < placed.block.start:
         return see(placed)
     name = "class:select" if sign == ">" else "class:marked"
@@ -48,7 +48,7 @@ def see_chosen(placed: Placed, sign: str, style: RowStyle) -> VisibleRow:
 
 
 def see_target(placed: Placed, style: RowStyle, sign: str = ">") -> VisibleRow:
-    """Return a row of a message that is pointed at, in the first of its cells."""
+    """Return a row of a message that is pointed at: its first row has the sign."""
     if placed.number != placed.block.start or style.is_bare:
         return see(placed)
     (first_style, text), *others = placed.line
@@ -56,7 +56,7 @@ def see_target(placed: Placed, style: RowStyle, sign: str = ">") -> VisibleRow:
 
 
 def name_sender(seen: VisibleRow, style: RowStyle) -> VisibleRow:
-    """Return the highest row that is seen, with the name if that is above."""
+    """Return the highest visible row, with the name if the row with it is above."""
     block, number = seen.placed.block, seen.placed.number
     is_named = number == block.start and block.is_named
     if not block.sender or number < block.start or is_named:
@@ -65,7 +65,7 @@ def name_sender(seen: VisibleRow, style: RowStyle) -> VisibleRow:
 
 
 def newest_whole(rows: Sequence[VisibleRow]) -> int | None:
-    """Return the seq of the newest entry that is seen to its end."""
+    """Return the seq of the newest entry that is visible to its end."""
     ends = (seen.placed for seen in reversed(rows) if seen.placed.is_last)
     return next((placed.key[0] for placed in ends if is_entry(placed.key)), None)
 
@@ -73,12 +73,12 @@ def newest_whole(rows: Sequence[VisibleRow]) -> int | None:
 def middle_of(
     rows: Sequence[VisibleRow], target: int | None, is_at_bottom: bool
 ) -> int | None:
-    """Return where somebody reads, None if no entry is seen.
+    """Return the seq of the reading position, None if no entry is visible.
 
     Args:
-        rows: What is seen.
-        target: The seq of what is pointed at: that is it, if it is seen.
-        is_at_bottom: Whether all of it was read; then it is behind the newest.
+        rows: The visible rows.
+        target: The seq of what is pointed at; it is returned if it is visible.
+        is_at_bottom: Whether all is read; then the position is after the newest.
     """
     seqs = [seen.placed.key[0] for seen in rows if is_entry(seen.placed.key)]
     if not seqs:
@@ -91,13 +91,13 @@ def middle_of(
 def near_gap(
     rows: Sequence[VisibleRow], chat: Chat, kept: Key | None, ahead: int
 ) -> SeenGap | None:
-    """Return what is missing between entries that are seen, or else next to them.
+    """Return the gap between visible entries, or else the next one below or above.
 
     Args:
-        rows: What is seen.
-        chat: Of which.
-        kept: What stays in place when it comes; it is wanted from that side first.
-        ahead: How many entries below and above are looked at as well.
+        rows: The visible rows.
+        chat: The chat that they belong to.
+        kept: The block that stays in place; the gap is filled from its side first.
+        ahead: How many entries below and above the visible ones are checked too.
     """
     entries = chat.entries
     keys = [seen.placed.key for seen in rows if is_entry(seen.placed.key)]

@@ -1,1 +1,1 @@
-"""The only place that knows the inside of prompt_toolkit: layout and drawing."""
+"""Layout and drawing on prompt_toolkit; the only code that knows its internals."""

@@ -1,7 +1,7 @@
-"""A container that knows where its parts go, and takes no time to find it out.
+"""A prompt_toolkit container that computes itself where its parts go.
 
-What prompt_toolkit has for this asks each part several times in each frame how large it
-wants to be, and shares out the room cell by cell.
+The containers of prompt_toolkit ask each part several times in each frame for its
+preferred size, and divide the space cell by cell.
 """
 
 from abc import abstractmethod
@@ -12,7 +12,10 @@ from prompt_toolkit.layout.mouse_handlers import MouseHandlers
 from prompt_toolkit.layout.screen import Screen, WritePosition
 
 Draw = Callable[[Container, int, int, int, int], None]
-"""Draws a part at a column and a row of the container, with a width and a height."""
+"""Draws a part at a column and a row of the container, with a width and a height.
+
+Does nothing if the width or the height is not positive.
+"""
 
 
 class ManualLayout(Container):
@@ -51,7 +54,7 @@ class ManualLayout(Container):
         erase_bg: bool,
         z_index: int | None,
     ) -> None:
-        """Draw what there is room for."""
+        """Draw the parts that fit."""
         at = write_position
 
         def draw(part: Container, x: int, y: int, width: int, height: int) -> None:
@@ -67,10 +70,10 @@ class ManualLayout(Container):
 
     @abstractmethod
     def place(self, screen: Screen, at: WritePosition, draw: Draw) -> None:
-        """Draw the parts for which there is room.
+        """Draw the parts that fit.
 
         Args:
-            screen: Where else to draw.
-            at: Where the container is on it.
+            screen: The screen, for what is no part, such as borders.
+            at: The position and size of the container on it.
             draw: Draws a part.
         """

@@ -1,7 +1,7 @@
-"""Sending a frame to the terminal: rows that are as they were cost next to nothing.
+"""A renderer that sends a frame to the terminal row by row; unchanged rows are cheap.
 
-prompt_toolkit looks at each cell of both frames to find out what has changed; here
-whole rows are compared first, and nearly all are alike. What is not an ordinary frame
+prompt_toolkit compares each cell of both frames to find out what has changed; here
+whole rows are compared first, and nearly all are equal. What is not an ordinary frame
 (the first one, another size or style, the mouse turned on, the end) is left to it.
 """
 
@@ -24,19 +24,21 @@ _NONE: Mapping[int, str] = {}
 class RowRenderer(Renderer):
     """A renderer of full screens that compares rows before it compares cells."""
 
-    # Where the terminal's cursor is while a frame is sent, and the style it writes in.
+    # The terminal's cursor position while a frame is sent, and its current style.
     _x = 0
     _y = 0
     _style: str | None = None
     _has_scrolled = False
 
     def scroll(self, top: int, bottom: int, count: int) -> None:
-        """Let the terminal move some rows before the frame that is being drawn is sent.
+        """Let the terminal scroll some rows before the frame being drawn is sent.
+
+        The last frame is changed likewise, so only what then still differs is sent.
 
         Args:
             top: The first of the rows, counted from 0.
-            bottom: The row behind the last.
-            count: By how many they move up; if negative, down.
+            bottom: The row after the last.
+            count: By how many rows they move up; if negative, down.
         """
         screen = self._last_screen
         if screen is None:
@@ -52,7 +54,7 @@ class RowRenderer(Renderer):
     def render(
         self, app: Application[Any], layout: Layout, is_done: bool = False
     ) -> None:
-        """Draw the layout, and send the terminal what is not there yet."""
+        """Draw the layout, and send the terminal what differs from the last frame."""
         size = self.output.get_size()
         before = self._last_screen
         if is_done or before is None or not self._is_ordinary(app):
@@ -60,7 +62,7 @@ class RowRenderer(Renderer):
             self._drop_blanks()
             return
         screen, handlers = Screen(), MouseHandlers()
-        screen.show_cursor = False  # until a part of the layout has it
+        screen.show_cursor = False  # until a part of the layout shows it
         layout.container.write_to_screen(
             screen,
             handlers,
@@ -76,7 +78,11 @@ class RowRenderer(Renderer):
         app.layout.visible_windows = screen.visible_windows
 
     def _drop_blanks(self) -> None:
-        """Take out the cells that prompt_toolkit has added while it compared them."""
+        """Remove the blank cells that prompt_toolkit adds when it compares rows.
+
+        Its screens are default dicts, so each look-up of a missing cell inserts one;
+        rows that look alike would not be equal.
+        """
         if self._last_screen is None:
             return
         for row in self._last_screen.data_buffer.values():
@@ -84,7 +90,7 @@ class RowRenderer(Renderer):
                 del row[x]
 
     def _is_ordinary(self, app: Application[Any]) -> bool:
-        """Whether nothing but cells may differ from the frame before."""
+        """Whether only cells can differ from the frame before."""
         return (
             self._in_alternate_screen
             and self._last_size == self.output.get_size()
@@ -135,7 +141,7 @@ class RowRenderer(Renderer):
             if x >= end:
                 break
             char = new.get(x, _BLANK)
-            # The second cell of a wide letter is sent with the first.
+            # The second cell of a wide character is sent with the first.
             if char.char and self._differ(char, old.get(x, _BLANK)):
                 self._move(x, y)
                 if x in escapes:
@@ -157,7 +163,7 @@ class RowRenderer(Renderer):
         return char != was
 
     def _end_of(self, row: Row) -> int:
-        """Return the column behind the last that does not look like an empty one."""
+        """Return the column after the last cell that does not look empty."""
         assert self._style_string_has_style is not None
         has_style = self._style_string_has_style
         for x in sorted(row, reverse=True):
@@ -169,7 +175,7 @@ class RowRenderer(Renderer):
         return min(self._last_size.columns, x + 1)
 
     def _move(self, x: int, y: int) -> None:
-        """Go to a column and a row, both counted from 0."""
+        """Move the cursor to a column and a row, both counted from 0."""
         if y == self._y and x > self._x:
             self.output.cursor_forward(x - self._x)
         elif (x, y) != (self._x, self._y):
@@ -189,7 +195,7 @@ class RowRenderer(Renderer):
 
 
 def scroll_region(top: int, bottom: int, count: int) -> str:
-    """Return what moves some rows of a terminal; see ``RowRenderer.scroll``."""
+    """Return the escape sequences that scroll some rows; see ``RowRenderer.scroll``."""
     if count > 0:
         move = f"\x1b[{bottom};1H" + "\n" * count
     else:
@@ -198,7 +204,7 @@ def scroll_region(top: int, bottom: int, count: int) -> str:
 
 
 def use_row_renderer(app: Application[Any]) -> None:
-    """Let a full-screen application that does not run yet send its frames so."""
+    """Make a full-screen application, not running yet, use a ``RowRenderer``."""
     usual = app.renderer
     app.renderer = RowRenderer(
         usual.style,

@@ -1,4 +1,4 @@
-"""When a frame is painted: for a key at once, for what others do gathered."""
+"""Schedules repaints: at once for a key; changes of the model are gathered."""
 
 import asyncio
 
@@ -7,15 +7,15 @@ from prompt_toolkit.application import Application
 from client.ui.timeline.timeline import Timeline
 
 GATHER_SECONDS = 0.01
-"""Changes that come within this are painted together; keys are painted at once."""
+"""For how long after a frame changes are gathered; keys are painted at once."""
 
 
 class Repaint:
-    """Asks an application for its frames.
+    """Schedules the frames of an application.
 
     Args:
-        app: What paints.
-        timeline: Is told that something has changed.
+        app: The application that paints them.
+        timeline: Is refreshed before a frame that shows a change.
     """
 
     def __init__(self, app: Application[None], timeline: Timeline) -> None:
@@ -41,21 +41,21 @@ class Repaint:
             self._timer = loop.call_later(wait, self._paint_gathered)
 
     def redraw(self) -> None:
-        """Draw all of it anew, whatever the terminal shows now."""
+        """Redraw the whole screen, whatever the terminal shows now."""
         output = self._app.output
         output.reset_attributes()
-        output.write_raw("\x1b[r")  # no part of it scrolls alone any more
+        output.write_raw("\x1b[r")  # no scroll region any more
         output.erase_screen()
         output.cursor_goto(0, 0)
         self._app.renderer.reset(leave_alternate_screen=False)
         self.paint()
 
     def painted(self) -> None:
-        """Note that a frame was painted just now."""
+        """Record that a frame was painted just now."""
         self._painted_at = asyncio.get_running_loop().time()
 
     def close(self) -> None:
-        """Ask for no more."""
+        """Drop a repaint that is scheduled."""
         if self._timer is not None:
             self._timer.cancel()
 

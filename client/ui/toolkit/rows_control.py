@@ -1,4 +1,4 @@
-"""Rows on a part of the screen: a control that is asked only for what is to be seen."""
+"""A prompt_toolkit control that shows rows, and asks only for the visible ones."""
 
 from collections.abc import Callable
 
@@ -13,12 +13,12 @@ GetRows = Callable[[int, int], list[Line]]
 
 
 class RowsControl(UIControl):
-    """Shows the rows that a function returns; it is asked once for each frame.
+    """Shows the rows that a function returns; it is called once for each frame.
 
     Args:
-        get_rows: What is to be seen, at most as many rows as it is told there are.
-        on_click: Told the number of a row that was clicked on.
-        on_wheel: Told -1 or 1 for each step of the wheel.
+        get_rows: Returns the visible rows; those beyond the height are cut off.
+        on_click: Called with the number of a row that was clicked, counted from 0.
+        on_wheel: Called with -1 or 1 for each step of the wheel up or down.
     """
 
     def __init__(
@@ -33,11 +33,11 @@ class RowsControl(UIControl):
         self._on_wheel = on_wheel
 
     def rows(self, width: int, height: int) -> list[Line]:
-        """Return what is to be seen now, at most ``height`` rows."""
+        """Return the visible rows, at most ``height``."""
         return self._get_rows(width, height)[:height]
 
     def create_content(self, width: int, height: int) -> UIContent:
-        """Return what is to be seen now."""
+        """Return the visible rows, for a plain ``Window``."""
         rows = self.rows(width, height)
 
         def get_line(number: int) -> StyleAndTextTuples:
@@ -46,15 +46,15 @@ class RowsControl(UIControl):
         return UIContent(get_line, line_count=max(1, len(rows)), show_cursor=False)
 
     def is_focusable(self) -> bool:
-        """Keys never go here."""
+        """Return False: it never has the focus."""
         return False
 
     def mouse_handler(self, mouse_event: MouseEvent) -> None:
-        """Pass clicks and the wheel on."""
+        """Handle a mouse event of a plain ``Window``."""
         self.act(mouse_event.event_type, mouse_event.position.y)
 
     def act(self, event: MouseEventType, row: int) -> None:
-        """Do what the mouse does on a row, counted from 0."""
+        """Handle a mouse event on a row, counted from 0."""
         match event:
             case MouseEventType.MOUSE_UP if self._on_click is not None:
                 self._on_click(row)

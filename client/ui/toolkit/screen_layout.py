@@ -1,4 +1,4 @@
-"""The parts of the screen: where each goes at any size, and rows drawn quickly."""
+"""The layout of the full screen at any size, and a window that draws rows quickly."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from prompt_toolkit.key_binding.key_bindings import NotImplementedOrNone
 
 MIN_TIMELINE = 3
-"""So many rows of the chat stay in view, however much is typed."""
+"""How many rows of the timeline stay visible, however much is typed."""
 
 _BORDER = Char("│", "class:border")
 
 
 class Widths(NamedTuple):
-    """How wide the panels are; 0 is one that is not shown.
+    """The widths of the panels in cells; 0 for one that is not shown.
 
     Attributes:
-        chats: On the left.
-        people: On the right.
+        chats: The chat list, on the left.
+        people: The member list, on the right.
     """
 
     chats: int
@@ -37,16 +37,16 @@ class Widths(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What is arranged.
+    """The parts of the screen.
 
     Attributes:
         header: The top row.
-        chats: On the left.
-        timeline: Takes what the others leave.
-        people: On the right.
+        chats: The chat list, on the left.
+        timeline: Takes the space that the others leave.
+        people: The member list, on the right.
         status: The row above the composer.
-        composer: As high as it wants to be, while there is room.
-        rest: Never seen; has the keys while nothing is to be typed into.
+        composer: Has its preferred height, as far as there is space.
+        rest: Never visible; has the focus while there is no input.
     """
 
     header: Container
@@ -59,13 +59,13 @@ class Parts(NamedTuple):
 
 
 class ScreenLayout(ManualLayout):
-    """Everything but the boxes, arranged for each size of the window.
+    """The layout of everything but dialogs, for each size of the terminal.
 
     Args:
-        parts: What is arranged.
+        parts: The parts of the screen.
         is_bare: Returns whether only the timeline is shown.
-        is_asking: Returns whether the composer asks something, and needs its height.
-        widths: Returns how wide the panels are.
+        is_asking: Returns whether the composer asks a question, and needs its height.
+        widths: Returns the widths of the panels.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class ScreenLayout(ManualLayout):
         self._widths = widths
 
     def place(self, screen: Screen, at: WritePosition, draw: Draw) -> None:
-        """Draw what there is room for."""
+        """Draw the parts that fit."""
         parts = self._parts
         if self._is_bare():
             draw(parts.timeline, 0, 0, at.width, at.height)
@@ -111,7 +111,7 @@ class ScreenLayout(ManualLayout):
 
 
 class Heights(NamedTuple):
-    """How many rows each part has."""
+    """The heights of the parts, in rows."""
 
     header: int
     timeline: int
@@ -124,8 +124,8 @@ def divide(rows: int, wanted: int, is_asking: bool = False) -> Heights:
 
     Args:
         rows: How many there are.
-        wanted: How many the composer wants; if need be it gets fewer.
-        is_asking: Whether the composer needs all that it wants.
+        wanted: The preferred height of the composer; it may get fewer.
+        is_asking: Whether the composer comes before the timeline too.
     """
     least = 0 if is_asking else MIN_TIMELINE + 2
     composer = min(rows, max(1, min(wanted, rows - least)))
@@ -136,13 +136,11 @@ def divide(rows: int, wanted: int, is_asking: bool = False) -> Heights:
 
 
 class RowsWindow(Window):
-    """A window of rows that a function returns.
-
-    Rows that were drawn before cost next to nothing.
+    """A window that draws the rows of a control; rows drawn before are cached.
 
     Args:
         control: Returns the rows.
-        style: Of all of it.
+        style: The style of the whole window.
     """
 
     def __init__(self, control: RowsControl, style: str = "") -> None:
@@ -158,7 +156,7 @@ class RowsWindow(Window):
         erase_bg: bool,
         z_index: int | None,
     ) -> None:
-        """Draw the rows, and blanks below them."""
+        """Draw the rows, and spaces below them."""
         app, at = get_app(), write_position
         style = f"{parent_style} {self.style}".strip()
         rows = self._rows.rows(at.width, at.height)
@@ -187,20 +185,20 @@ class RowsWindow(Window):
 def _chars(
     row: tuple[tuple[str, str], ...], x: int, width: int, style: str, sheet: BaseStyle
 ) -> dict[int, Char]:
-    """Return the cells of a row by column, but for blanks that nobody sees."""
+    """Return the cells of a row by column, without spaces that are invisible."""
     chars: dict[int, Char] = {}
     end = x + width
     last = x
     for part_style, text in [*row, ("", " " * width)]:
         full_style = f"{style} {part_style}".strip()
         has_blanks = _shows_blanks(full_style, sheet)
-        # A blank where no line may break looks like any other.
+        # A no-break space looks like any other.
         for letter in text.replace("\xa0", " "):
             size = count_cells(letter)
             if x + size > end:
                 break
             if not size:
-                # It stands on the letter before.
+                # A combining character goes into the cell of its base.
                 if last in chars:
                     before = chars[last]
                     chars[last] = Char(before.char + letter, before.style)
@@ -215,6 +213,6 @@ def _chars(
 
 @lru_cache(maxsize=500)
 def _shows_blanks(style: str, sheet: BaseStyle) -> bool:
-    """Whether a blank of this style looks different from no cell at all."""
+    """Whether a space of this style looks different from an empty cell."""
     attrs = sheet.get_attrs_for_style_str(style)
     return bool(attrs.bgcolor or attrs.underline or attrs.reverse or attrs.strike)
