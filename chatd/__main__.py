@@ -1,4 +1,4 @@
-"""Lets ``python -m chatd`` do what the command ``chatd`` does."""
+"""Makes ``python -m chatd`` the same as the command ``chatd``."""
 
 from chatd.cli import main
 

@@ -1,7 +1,7 @@
 """The command ``chatd``: runs the daemon, or administers it.
 
-Every command calls one function elsewhere. What goes wrong ends with one sentence on
-standard error and exit status 2.
+Every command calls one function elsewhere. An expected error ends the command with one
+sentence on standard error and exit status 2.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ stdin_option = click.option(
 
 def main() -> None:
     """Run the command line; the entry point of ``chatd``."""
-    # Everything that the daemon makes is for its own user alone.
+    # All files that the daemon creates are for its own user alone.
     os.umask(0o077)
     try:
         cli(prog_name="chatd")
@@ -100,7 +100,7 @@ def cli(context: click.Context, file: Path | None, data: Path | None) -> None:
         file = DEFAULT_FILE
     context.obj = load_config(file, data)
     if context.invoked_subcommand is None:
-        # Not at the top: the other commands are quicker without the server.
+        # Not at the top: the other commands start faster without the server.
         from chatd.server import run
 
         context.exit(run(context.obj))
@@ -128,7 +128,7 @@ def user_add(
     password_stdin: bool,
 ) -> None:
     """Make an account; asks for its password."""
-    # Before the password is asked for twice.
+    # Refuse a bad name before the user is asked for a password twice.
     parse_user_name(name)
     password = read_new_password(password_command, password_stdin)
     made = _ask(settings, commands.AddUser(name, password, admin))

@@ -1,4 +1,4 @@
-"""What the command line shows and asks, apart from the commands themselves."""
+"""Output of the command line (tables, reports), and its password prompt."""
 
 import datetime
 import shlex
@@ -19,14 +19,16 @@ Json = dict[str, Any]
 
 
 class InputError(Exception):
-    """What was to be read is not there; the sentence says what to do."""
+    """An input is missing or cannot be read; the sentence says what to do."""
 
 
 def read_new_password(command: str | None, from_stdin: bool) -> str:
-    """Return a new password: from a command, standard input, or asked for twice.
+    """Return a new password from a command, from standard input, or from a prompt.
+
+    The prompt asks for it twice.
 
     Raises:
-        InputError: There is none.
+        InputError: There is none, or both sources were given.
     """
     if command is not None and from_stdin:
         raise InputError("give --password-command or --password-stdin, not both")
@@ -46,7 +48,7 @@ def read_new_password(command: str | None, from_stdin: bool) -> str:
 
 
 def forever_days(days: float) -> float | None:
-    """Return how long a code is valid; None, which is for ever, for 0."""
+    """Return the days that a code is valid; None (for ever) if ``days`` is 0."""
     return days or None
 
 
@@ -119,7 +121,7 @@ def show_invite(invite: Json) -> None:
 
 
 def show_backup(file: Path, report: BackupReport) -> None:
-    """Print what a backup came to, and what it lacks to standard error."""
+    """Print a backup's report, and what is missing in it to standard error."""
     if report.copied or report.kept:
         click.echo(
             f"{file.parent / BLOBS_FOLDER}: copied {_contents(report.copied)}"
@@ -132,7 +134,7 @@ def show_backup(file: Path, report: BackupReport) -> None:
 
 
 def show_pruned(folder: Path, pruned: Pruned) -> None:
-    """Print what pruning came to."""
+    """Print what was pruned."""
     backups = f"{pruned.backups} backup{'' if pruned.backups == 1 else 's'}"
     click.echo(
         f"{folder / BLOBS_FOLDER}: {_contents(pruned.removed)} removed"
@@ -170,7 +172,7 @@ def _contents(count: int) -> str:
 def show_table(
     head: Sequence[str], rows: Iterable[Sequence[str]], if_none: str
 ) -> None:
-    """Print rows in aligned columns; what others chose cannot break a line."""
+    """Print rows in aligned columns; unprintable characters, as in names, become ?."""
     table = [head, *([_printable(cell) for cell in row] for row in rows)]
     if len(table) == 1:
         click.echo(if_none, err=True)

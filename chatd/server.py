@@ -1,4 +1,4 @@
-"""Builds the daemon's parts, opens the listeners, and stops gracefully."""
+"""The daemon: builds its parts, opens the listeners, reloads, and stops gracefully."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,8 @@ from chatd.store.sqlite import SqliteStore
 # The interpreter hands the GIL over this often; at its default of 5 ms the writer's
 # thread can starve between two rows while the loop is busy.
 SWITCH_SECONDS = 1e-4
-# Together below the five seconds in which the daemon has to be gone.
+# How long clients have to read what is queued; with all that follows, the daemon has to
+# end within five seconds.
 FAREWELL_SECONDS = 2.5
 
 _M_MMAP_THRESHOLD = -3  # mallopt(3)
@@ -52,11 +53,11 @@ def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status.
 
     Raises:
-        Everything of ``chatd.cli.EXPECTED_ERRORS``: the daemon cannot start.
+        Exception: One of ``chatd.cli.EXPECTED_ERRORS``: the daemon cannot start.
     """
     configure_logging(settings.log.level, settings.log.format)
     sys.setswitchinterval(SWITCH_SECONDS)
-    # What is there after the start stays: it need not be looked at again and again.
+    # What is loaded by now stays for good, so the collector need not scan it each time.
     gc.freeze()
     _raise_file_limit()
     _keep_buffers_apart()
@@ -73,11 +74,11 @@ def _raise_file_limit() -> None:
 
 
 def _keep_buffers_apart() -> None:
-    """Have glibc map large blocks on their own, as it does until one is freed.
+    """Have glibc map large blocks on their own, also after one has been freed.
 
-    Each TLS connection has a read buffer of 256 KiB of which it touches little. From
-    the heap these would lie among other blocks and share their pages: 52 KiB a
-    connection instead of 30 (tests/bench, 2,000 idle users).
+    Each TLS connection has a read buffer of 256 KiB and touches little of it. On the
+    heap these buffers would share pages with other blocks, and cost 52 KiB a connection
+    instead of 30 (tests/bench, 2,000 idle users).
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
@@ -106,7 +107,7 @@ async def _serve(settings: Settings, folder: DataFolder) -> int:
 
 
 class _Directory:
-    """Who has an account, as the core asks it."""
+    """The core's ``Directory``: knows which accounts exist."""
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
@@ -142,7 +143,7 @@ class Server:
         folder: DataFolder,
         clock: SystemClock | None = None,
     ) -> AsyncIterator["Server"]:
-        """Build everything, serve, and on leaving stop gracefully."""
+        """Build all parts and serve; stop gracefully on exit."""
         async with contextlib.AsyncExitStack() as stack:
             tls = load_tls(folder.path, settings.tls)
             store = await SqliteStore.open(folder.database)
@@ -187,7 +188,7 @@ class Server:
             yield server
 
     def announce(self) -> None:
-        """Print what the person who started the daemon wants to know."""
+        """Print the start message: name, data folder, fingerprint, links, addresses."""
         settings = self._settings
         lines = [
             f"chatd {__version__}: {settings.server.name}",
@@ -209,7 +210,13 @@ class Server:
         sys.stdout.flush()
 
     def end_user(self, user: str, code: str, login: str | None) -> None:
-        """Hang up on a user whose account or login has ended."""
+        """Close the connections of a user whose account or login has ended.
+
+        Args:
+            user: The user's name.
+            code: ``disabled``, ``revoked`` or ``deleted``.
+            login: The id of the one login that ended; None for all of them.
+        """
         if code == "deleted":
             self._service.hub.forget_user(user)
         reason = _ENDED.get(code, "this login was ended")
@@ -217,7 +224,7 @@ class Server:
         self._service.files.end_user(user)
 
     def reload(self) -> None:
-        """Take over configuration and certificates, or refuse them as a whole."""
+        """Reload configuration and certificates: all of them, or none if one is bad."""
         try:
             new = reload_config(self._settings)
             needing = settings_needing_restart(self._settings, new)

@@ -1,9 +1,9 @@
-"""The rules of chatting: no sockets, no JSON, no SQL; the clock is passed in.
+"""The chat rules, without sockets, JSON or SQL; the clock is passed in.
 
-``service`` is the front that listeners call; ``chats`` and ``rooms`` hold what one may
-do with a log and with a room; ``hub`` fans out to those who are connected
-(``sessions``); ``feed`` brings one connection up to date and keeps it so; ``presence``
-tells who is there; ``limits`` bounds rates.
+``service`` is the entry point for listeners; ``chats`` and ``rooms`` have the
+operations on a log and on a room; ``hub`` fans out to connected users (``sessions``);
+``feed`` brings one connection up to date and keeps it so; ``presence`` reports who is
+online; ``limits`` has the rate limits.
 
-The folder ``files`` has all of this for files.
+The folder ``files`` does the same for files.
 """

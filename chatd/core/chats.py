@@ -1,4 +1,4 @@
-"""What one may do with a log: send, read, page through it, say that one is typing."""
+"""Operations on a chat's log: send, mark as read, page through history, typing."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -37,20 +37,20 @@ from chatd.store.base import Store
 from chatd.store.values import Append, ChatInfo
 
 TYPING_SECONDS = 1.0
-# Of a page's entries as they are stored; the listener cuts to what a frame can carry.
+# Size of a page's entries as stored; the listener cuts to what a frame can carry.
 MAX_PAGE_BYTES = 1_000_000
 _MAX_TYPED = 64
 
 
 class Directory(Protocol):
-    """Who has an account."""
+    """Knows which accounts exist."""
 
     def is_user(self, name: str) -> bool:
-        """Whether there is a user of that canonical name."""
+        """Return whether there is a user with that canonical name."""
 
 
 class Clock(Protocol):
-    """Where times come from."""
+    """Source of the time."""
 
     def now_ms(self) -> int:
         """Return the wall clock's time in ms, for display."""
@@ -60,7 +60,7 @@ class Clock(Protocol):
 
 
 class Page(Struct, frozen=True):
-    """Entries next to a bound, oldest first."""
+    """A page of history: entries next to a bound, oldest first."""
 
     address: str
     entries: list[Entry]
@@ -68,9 +68,10 @@ class Page(Struct, frozen=True):
 
 
 class Sending(Append, kw_only=True, gc=False):
-    """A send on its way; who sent it is told by ``on_done``.
+    """A send handed to the store; ``on_done`` reports the outcome to its connection.
 
-    ``address`` is the chat as its sender addresses it; ``live`` is held until then.
+    ``address`` is the chat as its sender addresses it. ``live`` is the chat if this
+    send holds it (see ``Hub.hold``); ``Chats.settle`` releases it.
     """
 
     session: Session
@@ -80,15 +81,15 @@ class Sending(Append, kw_only=True, gc=False):
 
 
 class Chats:
-    """The rules of logs.
+    """Applies the rules for sending to a log and reading it.
 
     Args:
-        hub: Who is connected.
-        store: Where the logs are.
-        directory: Who has an account.
-        clock: Where times come from.
-        user_rate: Messages by one user.
-        address_rate: Messages from one network address.
+        hub: The connected users and live chats.
+        store: Holds the logs.
+        directory: Knows which accounts exist.
+        clock: Source of the time.
+        user_rate: Limits messages per user.
+        address_rate: Limits messages per network address.
         max_text_bytes: The longest text, in bytes of UTF-8.
     """
 
@@ -109,7 +110,7 @@ class Chats:
         self._user_rate = user_rate
         self._address_rate = address_rate
         self.max_text_bytes = max_text_bytes
-        # Whether a send has to ask the rates at all.
+        # Whether any rate limit is on, so that a send has to ask for tokens.
         self.has_rates = True
 
     # Sending ------------------------------------------------------------------------
@@ -121,11 +122,11 @@ class Chats:
         now_ms: int,
         on_sent: Callable[[list[Append]], None],
     ) -> bool:
-        """Take a send that needs no second look; return whether it was taken.
+        """Append a send that needs no further checks; return whether it was accepted.
 
-        This is the hot path: a chat one has, a plain text, nothing refused. For all
-        else it returns False and has done nothing; ``send`` then knows what to do.
-        ``on_sent`` is told the outcome, and calls ``settle`` if that is an error.
+        This is the hot path: a chat that the user has, a plain text, nothing refused
+        before. In all other cases it returns False with no effect; call ``send`` then.
+        ``on_sent`` is called with the outcome, and calls ``settle`` if it is an error.
         """
         online = session.online
         seat = online.seats.get(request.chat)
@@ -141,7 +142,7 @@ class Chats:
             return False
         if self.has_rates:
             now = self._clock.monotonic()
-            # What is refused here is asked again by `send`, the user's rate first.
+            # `send` checks again what is refused here, the user's rate first.
             if (
                 session.address and self._address_rate.try_take_ms(session.address, now)
             ) or self._user_rate.try_take_ms(online.name, now):
@@ -149,7 +150,7 @@ class Chats:
         kind = request.kind
         begun = session.begun
         if begun is None or begun[0] != now_ms or begun[1] != kind:
-            # The many sends of one read share their moment.
+            # The many sends of one read share a time, so this part is encoded once.
             start = begin_text(online.name, kind, now_ms)
             begun = session.begun = (now_ms, kind, start)
         draft = Draft(
@@ -170,12 +171,14 @@ class Chats:
     async def send(
         self, session: Session, request: Send, on_sent: Callable[[list[Append]], None]
     ) -> None:
-        """Take a send, whatever it takes to decide about it.
+        """Check a send, with reads from the store where needed, and append it.
 
-        ``on_sent`` is told the outcome once it was taken, and calls ``settle``.
+        ``on_sent`` is called with the outcome of an accepted send, and calls
+        ``settle``. A send that would be refused, but whose key an earlier message has,
+        is reported as that message's duplicate.
 
         Raises:
-            ChatError: It was not taken; the key is none of an earlier message.
+            ChatError: It was refused, and no earlier message has its key.
         """
         address = canonical_address(request.chat)
         if address.startswith("@") and address not in session.online.seats:
@@ -204,9 +207,9 @@ class Chats:
         request: Send,
         on_sent: Callable[[list[Append]], None],
     ) -> None:
-        """Take the first send of a direct chat that the user does not have.
+        """Check and append the first send to a direct chat.
 
-        It is checked before the chat is made, and can have no earlier key.
+        It is checked before the chat is created; no earlier message can have its key.
         """
         self.check_user(address)
         with _remembering(session, address, request.key):
@@ -243,7 +246,7 @@ class Chats:
         )
 
     def _append(self, sending: Sending, live: LiveChat) -> None:
-        # From here on the store's answer decides; the hold ends with it.
+        # From here on the store decides the outcome; `settle` then ends the hold.
         sending.live = live
         session = sending.session
         if sending.address not in session.online.seats:
@@ -251,7 +254,7 @@ class Chats:
         self._store.append_nowait(sending)
 
     async def find(self, session: Session, address: str) -> ChatInfo:
-        """Return a chat that the user has or that is a room, by canonical address.
+        """Return a chat that the user has, or any room, by its canonical address.
 
         Raises:
             NoSuchRoomError: It is neither.
@@ -265,13 +268,13 @@ class Chats:
         return found
 
     def check_rights(self, session: Session, address: str, info: ChatInfo) -> None:
-        """Check that the user may write to a chat that is there.
+        """Check that the user may write to an existing chat.
 
         Raises:
             NoSuchRoomError: It is a private room that the user is not in.
-            NotAMemberError: It is a public one.
+            NotAMemberError: It is a public room that the user is not in.
             MutedError: The user may only read it.
-            NoSuchUserError: The other user of the direct chat is gone.
+            NoSuchUserError: The other user of the direct chat has no account any more.
         """
         if info.kind == "room":
             seat = session.online.seats.get(address)
@@ -285,7 +288,7 @@ class Chats:
             raise NoSuchUserError(f"there is no user '{address[1:]}' any more")
 
     def check_user(self, address: str) -> None:
-        """Check that somebody can be written to for the first time.
+        """Check that the user of a direct chat to be opened exists.
 
         Raises:
             NoSuchUserError: There is no such user.
@@ -317,10 +320,10 @@ class Chats:
         del session.refused[address]
 
     def take_rate(self, session: Session) -> None:
-        """Count a message of the user's.
+        """Count one message against the rate limits of the user and the address.
 
         Raises:
-            RateLimitedError: There were too many, of the user or the address.
+            RateLimitedError: Either has sent too many.
         """
         now = self._clock.monotonic()
         self._user_rate.take(session.user, now)
@@ -350,9 +353,15 @@ class Chats:
         return True
 
     def settle(self, sending: Sending) -> None:
-        """Draw the conclusions from the outcome of a send, before it is answered.
+        """Record the outcome of a send, before it is answered.
 
-        Every taken send comes here, unless it is an unheld one that was stored.
+        Call it for every accepted send, unless it was stored and holds no chat. It
+        releases the chat that the send holds.
+
+        After a temporary failure of a keyed send, later keyed sends of the connection
+        to that chat must wait until that key comes again, or pipelined messages would
+        be stored out of order. A failed commit fails all sends in flight, in order: the
+        first keeps its error, the later ones become ``out_of_order`` here.
         """
         session = sending.session
         live = sending.live
@@ -373,7 +382,9 @@ class Chats:
     # Reading ------------------------------------------------------------------------
 
     async def advance(self, session: Session, chat: str, seq: int) -> None:
-        """Move the user's cursor forward, and tell who should know.
+        """Move the user's cursor forward, and push it to the connections concerned.
+
+        These are the user's other connections and, in a direct chat, the other user's.
 
         Raises:
             ChatError: The user does not have the chat.
@@ -407,7 +418,7 @@ class Chats:
         after: int | None,
         limit: int,
     ) -> Page:
-        """Return the entries next to one exclusive bound.
+        """Return the page of entries next to one exclusive bound.
 
         Raises:
             BadRequestError: Not exactly one bound was given.
@@ -430,7 +441,9 @@ class Chats:
         return Page(seat.address, entries, more)
 
     async def typing(self, session: Session, chat: str) -> None:
-        """Tell the others in a chat that the user is typing.
+        """Push to the other members of a chat that the user is typing.
+
+        Calls within ``TYPING_SECONDS`` of the last push to the chat have no effect.
 
         Raises:
             ChatError: The user does not have the chat.
@@ -458,8 +471,8 @@ class Chats:
         Raises:
             NoSuchRoomError: There is no such room, as far as the user may know.
             NotAMemberError: It is a public room that the user has not joined.
-            NoSuchUserError: There is no such user, or nothing was ever said.
-            BadNameError: It is no address.
+            NoSuchUserError: There is no such user, or no message was ever sent.
+            BadNameError: It is not an address.
         """
         seat = session.online.seats.get(chat)
         if seat is None:
@@ -507,8 +520,9 @@ def _remember_refusal(
     *,
     was_taken: bool = False,
 ) -> None:
-    # Whatever comes after a send that is to be repeated has to wait for it. One that
-    # was in flight when a later one was refused is the earlier of the two.
+    # Sends after one that has to be repeated must wait for it. A send that fails in
+    # flight (``was_taken``) is older than one that was refused before it was accepted,
+    # so it takes that one's place.
     if key is None or not isinstance(error, TemporaryError):
         return
     if session.refused is None:

@@ -1,9 +1,9 @@
-"""What one connection is sent of the logs: first the backlog, then live entries.
+"""Delivers the logs to one connection: first the backlog, then live entries.
 
 A chat is in one of these states for a connection:
 
-    live        entries are passed on as they are committed
-    lagging     some entries were not passed on; ``_lagging`` has the seq of the last
+    live        entries are delivered as they are committed
+    lagging     some entries were not delivered; ``_lagging`` has the seq of the last
                 one that was, and the pump reads the log from there
     ahead       the client has more than the fan-out has passed; ``_ahead`` has the seq
                 up to which the fan-out is dropped
@@ -25,7 +25,7 @@ from chatd.store.base import Store
 
 T = TypeVar("T")
 
-# What is passed on at once: a slow reader costs little more than the outbox's limit.
+# Read and delivered at once: a slow reader costs little more than the outbox's limit.
 PAGE = 100
 PAGE_BYTES = 262_144
 RETRY_SECONDS = 1.0
@@ -35,9 +35,9 @@ _MAX_LATEST = 10_000
 class Delivery:
     """Entries of one chat on their way to connections.
 
-    ``bodies`` and ``encoded`` are for listeners: the bytes made for one connection
-    serve all others, or all that address the chat alike. ``repeat_key_of`` names the
-    user whose own entries carry their keys, which is so in a backlog.
+    ``bodies`` and ``encoded`` are caches for listeners: the bytes encoded for one
+    connection serve all others, or all that address the chat alike. ``repeat_key_of``
+    names the user whose own entries carry their keys, as they do in a backlog.
     """
 
     __slots__ = ("bodies", "encoded", "entries", "repeat_key_of")
@@ -50,14 +50,18 @@ class Delivery:
 
 
 class Sink(Protocol):
-    """Where a feed writes to: a listener's connection."""
+    """What a feed writes to: a listener's connection."""
 
     @property
     def is_full(self) -> bool:
         """Whether more waits to be sent than ``limits.outbox``."""
 
     async def drained(self) -> None:
-        """Wait until there is room again; raises ConnectionError when it is closed."""
+        """Wait until it is not full any more.
+
+        Raises:
+            ConnectionError: The connection is closed.
+        """
 
     def deliver(self, address: str, delivery: Delivery) -> None:
         """Queue entries of a chat."""
@@ -67,20 +71,20 @@ class Sink(Protocol):
 
 
 class Position(Protocol):
-    """A followed chat, as a feed sees it."""
+    """A followed chat, as a feed sees it; ``last`` is what the fan-out has passed."""
 
     id: int
     last: int
 
     def address_for(self, user: str) -> str:
-        """Return the chat's address from the point of view of a user."""
+        """Return the chat's address as a user sees it."""
 
 
 class _Lag:
     """How far behind a connection is with a chat.
 
-    ``until`` is the seq of the entry by which the user has lost the chat, if so: the
-    connection still gets what came before, and then ``farewell``.
+    ``until`` is the seq of the entry that ended the user's membership, if one did: the
+    connection still gets the entries up to it, and then ``farewell``.
     """
 
     __slots__ = ("chat", "farewell", "position", "until")
@@ -93,10 +97,10 @@ class _Lag:
 
     @property
     def end(self) -> int:
-        """What is to be passed on, up to now: not more than the fan-out has passed.
+        """The seq up to which to deliver: never more than the fan-out has passed.
 
-        The log can be a step ahead of it. What the fan-out is about to pass is left to
-        it: it is what ends memberships, and after leaving nothing more may be seen.
+        The log can be a step ahead of the fan-out. Those entries are left to it, since
+        it is what ends memberships: after leaving, the user may see nothing more.
         """
         return self.chat.last if self.until is None else self.until
 
@@ -105,10 +109,10 @@ class Feed:
     """Brings a connection up to date with its chats, and keeps it so.
 
     Args:
-        user: Whose connection it is.
-        sink: Where to write to.
+        user: The connection's user.
+        sink: What to write to.
         store: What to read backlogs from.
-        start_task: Starts a task that somebody owns.
+        start_task: Starts a task; its owner cancels it at the end.
     """
 
     __slots__ = (
@@ -144,7 +148,7 @@ class Feed:
         self._syncing = False
         self._closed = False
         self._pump_task: asyncio.Task[None] | None = None
-        # Nothing special: entries may be passed on if the sink is not full.
+        # All chats are live: entries can be delivered if the sink is not full.
         self.is_plain = True
 
     def close(self) -> None:
@@ -157,12 +161,20 @@ class Feed:
     # Registering chats --------------------------------------------------------------
 
     def begin_sync(self) -> None:
-        """Hold back live entries until ``sync`` has passed on the backlog."""
+        """Hold back live entries until ``sync`` has delivered the backlog."""
         self._syncing = True
         self.is_plain = False
 
     def add(self, chat: Position, position: int) -> None:
-        """Start with a chat, which is followed, after the entry at ``position``."""
+        """Deliver a chat, which must be followed, from after the seq ``position``.
+
+        Entries after ``position`` that the fan-out has passed already are read from the
+        log. A position beyond the fan-out is what the client itself reports to have:
+        entries up to it are dropped when the fan-out reaches them.
+
+        If the user left the chat and has come back while its entries were lagging, the
+        rest of the earlier membership is dropped and its farewell pushed first.
+        """
         lost = self._lagging.pop(chat.id, None)
         if lost is not None and lost.farewell is not None:
             self._sink.push(lost.farewell)
@@ -175,12 +187,12 @@ class Feed:
         self._settle()
 
     def remove(self, chat: Position, last: int, farewell: ServerMessage) -> None:
-        """Forget a chat that the user has lost.
+        """Stop delivering a chat that the user has left.
 
         Args:
             chat: The chat.
-            last: The seq of the entry that says so, the last one to be passed on.
-            farewell: What to push after it.
+            last: The seq of the entry that ended the membership, the last to deliver.
+            farewell: What to push after that entry.
         """
         self._ahead.pop(chat.id, None)
         lag = self._lagging.get(chat.id)
@@ -192,7 +204,7 @@ class Feed:
         self._settle()
 
     async def sync(self, limit: int, re: int | None) -> None:
-        """Pass on the backlog, the newest ``limit`` of each chat, then ``synced``."""
+        """Deliver the backlog, the newest ``limit`` of each chat, then ``synced``."""
         try:
             for lag in self._backlog:
                 chat = lag.chat.id
@@ -213,7 +225,7 @@ class Feed:
         self.end_sync(re)
 
     def end_sync(self, re: int | None) -> None:
-        """Say that the backlog is complete, and go live."""
+        """Push that the backlog is complete, and go live."""
         if not self._closed:
             self._sink.push(Synced(re=re))
         self._syncing = False
@@ -222,7 +234,7 @@ class Feed:
     # Fan-out ------------------------------------------------------------------------
 
     def deliver(self, chat: Position, address: str, delivery: Delivery) -> None:
-        """Pass on entries that were just committed, or fall back to lagging."""
+        """Deliver entries that were just committed, or let the chat fall behind."""
         if self.is_plain and not self._sink.is_full:
             self._sink.deliver(address, delivery)
             return
@@ -247,7 +259,10 @@ class Feed:
         self._settle()
 
     def push_latest(self, subject: tuple[str, ...], message: ServerMessage) -> None:
-        """Push what only counts in its newest form (presence, cursors)."""
+        """Push a message that replaces earlier ones of its subject (presence, cursors).
+
+        When the connection is slow, only the newest of each subject is kept.
+        """
         if self._closed:
             return
         if self._sink.is_full or self._latest:
@@ -310,7 +325,7 @@ class Feed:
 
 
 async def _patiently(read: Callable[[], Awaitable[T]]) -> T:
-    # A read that fails for the moment must not cost a connection its entries.
+    # A temporary failure of a read must not cost a connection its entries.
     while True:
         try:
             return await read()

@@ -1,9 +1,9 @@
-"""Who is connected, and the fan-out of what was committed.
+"""The connected users and their chats, and the fan-out of committed entries.
 
-The hub holds the chats that somebody who is connected is a member of (live chats). What
-it passes on is what the store's follower is handed, never what somebody appended here;
-so it does not matter which process wrote an entry. Memberships change here for the same
-reason: when the entry that says so comes by.
+The hub holds the live chats: those with a connected member. It fans out what the store
+hands its follower, never what this process appended, so it does not matter which
+process wrote an entry. Memberships change here for the same reason: when the fan-out
+comes to the ``join`` or ``leave`` entry.
 """
 
 import asyncio
@@ -27,12 +27,17 @@ from chatd.protocol.messages import (
 from chatd.store.base import Store
 from chatd.store.values import ChatInfo, ChatState, Committed, Membership, Role
 
-# Entries that change who is a member or what the chat is.
+# Kinds of entries that change the members or the topic.
 _CHANGES = frozenset({"join", "leave", "topic"})
 
 
 class Hub:
-    """The live chats and connected users of this process."""
+    """The live chats and connected users of this process.
+
+    Args:
+        store: Holds the logs; the hub becomes its follower.
+        is_user: Returns whether there is an account of that name.
+    """
 
     def __init__(self, store: Store, is_user: Callable[[str], bool]) -> None:
         self._store = store
@@ -42,7 +47,7 @@ class Hub:
         # How many chats have become live; see ``LiveChat.made``.
         self.made = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        # Told when a user gains a chat, for presence.
+        # Called when a user gains a chat; set by presence.
         self.on_seated: Callable[[OnlineUser, LiveChat], None] | None = None
         store.set_follower(self.fan_out)
 
@@ -54,7 +59,7 @@ class Hub:
         return task
 
     async def close(self) -> None:
-        """End all feeds."""
+        """Close all feeds, and cancel the tasks of ``start_task``."""
         for session in list(self.sessions()):
             if session.feed is not None:
                 session.feed.close()
@@ -63,14 +68,14 @@ class Hub:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def sessions(self) -> Iterator[Session]:
-        """All logged-in connections."""
+        """Yield the sessions of all logged-in connections."""
         for online in self.users.values():
             yield from online.sessions
 
     # Live chats ---------------------------------------------------------------------
 
     def hold(self, info: ChatInfo) -> LiveChat:
-        """Make a chat live, or keep it so, until ``release``."""
+        """Make a chat live, or keep it so, until ``release``; holds are counted."""
         live = self.chats.get(info.id)
         if live is None:
             self.made += 1
@@ -80,7 +85,7 @@ class Hub:
         return live
 
     def release(self, live: LiveChat) -> None:
-        """Take back one ``hold``."""
+        """Undo one ``hold``; without any, the chat is not live any more."""
         live.holds -= 1
         if live.holds == 0:
             del self.chats[live.id]
@@ -89,7 +94,7 @@ class Hub:
     # Users --------------------------------------------------------------------------
 
     def attach(self, user: str) -> OnlineUser:
-        """Count a login of a user that has begun; see ``detach``."""
+        """Register a login that has begun; ``detach`` ends it."""
         online = self.users.get(user)
         if online is None:
             online = self.users[user] = OnlineUser(user)
@@ -97,7 +102,7 @@ class Hub:
         return online
 
     def detach(self, online: OnlineUser, session: Session | None = None) -> bool:
-        """End a login or a session; return whether the user is gone by that."""
+        """End a login or a session; return whether the user is offline now."""
         if session is None:
             online.logins -= 1
         else:
@@ -118,7 +123,7 @@ class Hub:
         peer_read: int | None = None,
         last: int = 0,
     ) -> Seat:
-        """Make a chat known to a connected user; entries are passed on from now on.
+        """Give a connected user a seat in a chat; entries are delivered from now on.
 
         Args:
             online: The user, a member of the chat.
@@ -133,7 +138,7 @@ class Hub:
             return seat
         live = self.hold(info)
         if live.last == 0 and not live.online:
-            # With somebody there, entries up to `last` may still have to be passed on.
+            # If members are online, they may still be owed entries up to `last`.
             live.last = last
         online.changes += 1
         seat = Seat(live, address, membership, peer_read)
@@ -146,14 +151,14 @@ class Hub:
         return seat
 
     def forget_user(self, user: str) -> None:
-        """Close the direct chats with a user who has no account any more."""
+        """Close the direct chats with a user whose account was deleted."""
         for online in self.users.values():
             seat = online.seats.get(f"@{user}")
             if seat is not None:
                 seat.is_open = False
 
     def unseat(self, online: OnlineUser, seat: Seat) -> None:
-        """Forget a chat of a connected user."""
+        """Take a connected user's seat in a chat away."""
         online.changes += 1
         del online.seats[seat.address]
         del seat.live.online[online.name]
@@ -165,14 +170,20 @@ class Hub:
     # Fan-out ------------------------------------------------------------------------
 
     def fan_out(self, batch: Iterable[Committed]) -> None:
-        """Pass on what one commit made visible."""
+        """Deliver the entries of one commit to all connections that have the chats.
+
+        Called by the store, on the loop, in the order of the logs. Entries up to
+        ``LiveChat.last`` are dropped: that seq was read after the chat was followed, so
+        connections read these entries from the store. In rooms, memberships and the
+        topic change here, between the entries before and after the one that says so.
+        """
         for part in batch:
             live = self.chats.get(part.chat)
             if live is None:
                 continue
             entries = part.entries
             if entries[0].seq <= live.last:
-                # Whoever is here has read these already, or is about to.
+                # The connections have read these from the store, or are about to.
                 entries = [entry for entry in entries if entry.seq > live.last]
                 if not entries:
                     continue
@@ -196,8 +207,8 @@ class Hub:
                     session.feed.deliver(live, address, delivery)
 
     def _fan_out_room(self, live: LiveChat, entries: list[Entry]) -> None:
-        # Up to and with an entry that changes the members, it is the old members who
-        # get it; who has joined is told of the chat, but gets only what follows.
+        # An entry that changes the members still goes to the old members. A user who
+        # joins is sent the chat's record, but only the entries after that one.
         start = 0
         for index, entry in enumerate(entries):
             if entry.kind in _CHANGES:
@@ -226,7 +237,7 @@ class Hub:
                     online, live, entry.seq, Left(chat=address, code="left")
                 )
         else:
-            # Who joins a room that everybody has left owns it.
+            # The first to join a room without members becomes its owner.
             role: Role = "member"
             if decode_members(entry.tail).get("role") == "owner":
                 role = "owner"
@@ -244,7 +255,8 @@ class Hub:
     def gain(self, online: OnlineUser, membership: Membership, last: int) -> None:
         """Give a connected user a new chat, which is live, with entries up to ``last``.
 
-        The user's connections are told before the chat's first entry.
+        The user's connections get ``joined`` before the chat's first entry; the one
+        whose request gained the chat is answered instead (see ``LiveChat.gaining``).
         """
         live = self.chats[membership.chat.id]
         peer_read = 0 if live.info.kind == "direct" else None
@@ -255,9 +267,9 @@ class Hub:
         record = chat_record(ChatState(membership, last, 0, peer_read))
         asking, answer = live.gaining.get(online.name, (None, None))
         for session in online.sessions:
-            # A login may have read of it before this was fanned out.
+            # A login may have read the membership before this was fanned out.
             if session.feed is not None and not is_known:
-                # It may still owe the connection the end of an earlier membership.
+                # The feed may still owe the connection an earlier membership's end.
                 session.feed.add(seat.live, last)
             if session is asking:
                 if answer is not None:

@@ -1,10 +1,10 @@
-"""Rates: token buckets per subject, with the clock passed in."""
+"""Rate limits: a token bucket per subject, with the clock passed in."""
 
 from collections import OrderedDict
 
 from chatd.protocol.errors import RateLimitedError
 
-# Subjects are forgotten, the longest unused first, beyond this many.
+# Beyond this many, the least recently used subjects are forgotten.
 _MAX_SUBJECTS = 100_000
 
 
@@ -12,9 +12,9 @@ class RateLimit:
     """At most ``per_second`` on average and ``burst`` at once, for each subject.
 
     Args:
-        per_second: Tokens that come back per second; 0 switches the limit off.
-        burst: How many tokens a subject has at the most, at least 1.
-        what: What is limited, for the sentence of the refusal.
+        per_second: Tokens added per second; 0 switches the limit off.
+        burst: The most tokens that a subject can have, at least 1.
+        what: What is limited, for the reason in the refusal.
     """
 
     __slots__ = ("_burst", "_levels", "_per_second", "_what")
@@ -32,12 +32,12 @@ class RateLimit:
         return self._per_second > 0
 
     def reconfigure(self, per_second: float, burst: float) -> None:
-        """Change the rate; what subjects have used up stays."""
+        """Change the rate; the tokens that subjects have used stay used."""
         self._per_second = per_second
         self._burst = max(1.0, burst)
 
     def try_take_ms(self, subject: str, now: float) -> int:
-        """Take one token and return 0, or return in how many ms there will be one."""
+        """Take one token and return 0, or return the ms until there is one."""
         if self._per_second <= 0:
             return 0
         tokens, at = self._levels.get(subject, (self._burst, now))
@@ -55,7 +55,7 @@ class RateLimit:
         """Take one token.
 
         Raises:
-            RateLimitedError: There is none; ``retry_after_ms`` says when there will be.
+            RateLimitedError: There is none; ``retry_after_ms`` is the time until then.
         """
         wait_ms = self.try_take_ms(subject, now)
         if wait_ms:

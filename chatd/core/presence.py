@@ -1,8 +1,9 @@
-"""Who is there, told to those who share a chat with them, at most once a second.
+"""Presence: collects changes of status, and pushes them at most once a second.
 
-Changes are noted per chat, and once a second each connection gets one push with what
-changed in all of its chats. Most connections share just one changed chat, so the push
-is made once for all of them.
+A user's presence goes to those who share a chat with the user. Changes are noted per
+chat, and once a second each connection gets one push with what changed in all of its
+chats. Most connections share just one changed chat, so its changes are collected once
+for all of them.
 """
 
 import asyncio
@@ -23,49 +24,49 @@ class PresenceBoard:
     """Collects changes of presence and pushes them.
 
     Args:
-        hub: Who is connected.
-        clock_ms: The server's wall clock, in milliseconds.
+        hub: The connected users and live chats.
+        clock_ms: Returns the server's wall clock, in milliseconds.
     """
 
     def __init__(self, hub: Hub, clock_ms: Callable[[], int]) -> None:
         self._hub = hub
         self._clock_ms = clock_ms
         self._dirty: set[LiveChat] = set()
-        # Sessions that have to be told of everybody in some chats.
+        # Sessions that have to be sent the presence of all members of some chats.
         self._fresh: dict[Session, set[LiveChat]] = {}
         self._seen: OrderedDict[str, int] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         hub.on_seated = self._on_seated
 
     def close(self) -> None:
-        """Stop pushing."""
+        """Stop pushing; changes not pushed yet are dropped."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def of(self, user: str) -> PresenceOf:
-        """Return how present a user is."""
+        """Return a user's presence."""
         online = self._hub.users.get(user)
         if online is not None and online.sessions:
             return PresenceOf(status=online.status, text=online.status_text)
         return PresenceOf(status="offline", seen=self._seen.get(user))
 
     def came(self, session: Session) -> None:
-        """Note that a session has begun: it is told of others, and others of it."""
+        """Record that a session has begun, and send it the presence of others."""
         online = session.online
         if len(online.sessions) == 1:
             self.changed(online)
         self.welcome(session)
 
     def welcome(self, session: Session) -> None:
-        """Have a session told who is there in all of its chats."""
+        """Schedule a push of who is online in all of a session's chats."""
         if session.feed is None or not session.online.seats:
             return
         self._fresh[session] = {seat.live for seat in session.online.seats.values()}
         self._schedule()
 
     def left(self, session: Session) -> None:
-        """Note that a session has ended, before the hub forgets it."""
+        """Record that a session ends; call it before the hub detaches the session."""
         self._fresh.pop(session, None)
         online = session.online
         if len(online.sessions) == 1:
@@ -77,7 +78,7 @@ class PresenceBoard:
             self._note(online, PresenceOf(status="offline", seen=now))
 
     def changed(self, online: OnlineUser) -> None:
-        """Note a new status."""
+        """Record that a user's status has changed."""
         self._note(online, PresenceOf(status=online.status, text=online.status_text))
 
     def _note(self, online: OnlineUser, presence: PresenceOf) -> None:

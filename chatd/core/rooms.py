@@ -1,4 +1,4 @@
-"""What one may do with rooms: make, find, join, leave, invite, set the topic."""
+"""Operations on rooms: create, list, join, leave, invite, set the topic."""
 
 from collections.abc import Callable
 
@@ -47,15 +47,15 @@ Answer = Callable[[ChatRecord], None]
 
 
 class Rooms:
-    """The rules of rooms.
+    """Applies the rules for rooms and their members.
 
     Args:
-        hub: Who is connected.
-        store: Where rooms are kept.
-        directory: Who has an account.
-        presence: Who is there, for lists of members.
-        clock: Where times come from.
-        user_rate: Requests by one user that write something.
+        hub: The connected users and live chats.
+        store: Holds the rooms.
+        directory: Knows which accounts exist.
+        presence: The members' presence, for lists of members.
+        clock: Source of the time.
+        user_rate: Limits each user's requests that write something.
         max_rooms: How many rooms a user may be in.
         max_invitations: How many invitations a user may have.
     """
@@ -88,7 +88,9 @@ class Rooms:
         visibility: Visibility,
         answer: Answer,
     ) -> None:
-        """Make a room with the user as its owner; ``answer`` is told its record.
+        """Create a room owned by the user; ``answer`` is called with its record.
+
+        A session that has ended meanwhile is not answered; the room is there.
 
         Raises:
             NameTakenError: There is a room of that name.
@@ -118,7 +120,7 @@ class Rooms:
             self._hub.release(live)
 
     async def join(self, session: Session, room: str, answer: Answer) -> None:
-        """Make the user a member; ``answer`` is told the chat's record.
+        """Make the user a member; ``answer`` is called with the chat's record.
 
         Raises:
             NoSuchRoomError: There is none, or it is private and the user not invited.
@@ -135,7 +137,7 @@ class Rooms:
             raise NoSuchRoomError(f"there is no room #{info.name}")
         self._take(session)
         self._check_room_count(session.online)
-        # A room that everybody has left belongs to who comes first.
+        # The first to join a room without members becomes its owner.
         is_empty = not await self._store.members(info.id, None, 1)
         role: Role = "owner" if is_empty else "member"
         live = self._hub.hold(info)
@@ -157,16 +159,17 @@ class Rooms:
             self._hub.release(live)
 
     async def leave(self, session: Session, room: str) -> None:
-        """End the user's membership; the user's connections are told.
+        """End the user's membership; the fan-out pushes it to the user's connections.
 
         Raises:
-            NotAMemberError: The user is no member.
+            NotAMemberError: The user is not a member of that public room.
+            NoSuchRoomError: There is no such room, as far as the user may know.
         """
         seat = await self._require(session, room)
         await self._change(session, seat, "leave", {}, RemoveMember(session.user))
 
     async def set_topic(self, session: Session, room: str, topic: str) -> None:
-        """Change the topic, which owners and moderators may.
+        """Change the topic; allowed to owners and moderators.
 
         Raises:
             NotAllowedError: The user is neither.
@@ -180,11 +183,11 @@ class Rooms:
         await self._change(session, seat, "topic", {"topic": topic}, SetTopic(topic))
 
     async def invite(self, session: Session, room: str, user: str) -> None:
-        """Permit another user to join, and tell them.
+        """Invite another user to join, and push it to that user's connections.
 
         Raises:
             NoSuchUserError: There is no such user.
-            NotAllowedError: The user is a member already.
+            NotAllowedError: The other is a member already, or the user is muted.
         """
         seat = await self._require(session, room)
         name = parse_user_name(user)
@@ -205,7 +208,7 @@ class Rooms:
                 other.push(Invited(room=seat.address, by=session.user))
 
     async def decline(self, session: Session, room: str) -> None:
-        """End an invitation.
+        """Remove the user's own invitation to a room.
 
         Raises:
             NoSuchRoomError: There was none.
@@ -216,7 +219,7 @@ class Rooms:
             raise NoSuchRoomError(f"you have no invitation to #{name}")
 
     async def rooms(self, after: str | None, limit: int) -> RoomsPage:
-        """Return public rooms by name."""
+        """Return a page of public rooms by name, after the name ``after``."""
         start = after.removeprefix("#") if after else None
         limit = min(limit, MAX_ROOMS_PER_PAGE)
         found = await self._store.rooms(start, limit + 1)
@@ -231,7 +234,7 @@ class Rooms:
     async def members(
         self, session: Session, room: str, after: str | None, limit: int
     ) -> MembersPage:
-        """Return the members of a room that is public or the user's.
+        """Return a page of the members of a room that is public or that the user is in.
 
         Raises:
             NoSuchRoomError: There is no such room, as far as the user may know.

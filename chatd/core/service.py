@@ -1,4 +1,4 @@
-"""The front of the core: what listeners call for a logged-in connection."""
+"""The core's entry point: what listeners call for a logged-in connection."""
 
 import contextlib
 import time
@@ -35,12 +35,15 @@ from chatd.store.blobs import Blobs
 from chatd.store.values import ChatState
 from chatd.store.values import Invitation as StoredInvitation
 
-# Bytes of chat records in one message, far enough below what a frame can carry.
+# Bytes of chat records in one push, far enough below what a frame can carry.
 MAX_RECORD_BYTES = 400_000
 
 
 class ServiceLimits(Struct, frozen=True, kw_only=True):
-    """What the core needs of the configuration; rates per second, 0 for none."""
+    """The limits that the core takes from the configuration; a rate of 0 is no limit.
+
+    ``frame`` and ``in_flight`` are only reported to clients; listeners enforce them.
+    """
 
     frame: int
     text: int
@@ -70,14 +73,14 @@ class SystemClock:
 
 
 class Service:
-    """Everything one may do here, independent of how it was asked for.
+    """All operations of a chat server, independent of the wire protocol.
 
     Args:
-        store: Where everything is kept; its follower becomes the hub.
-        blobs: Where the contents of files are kept.
-        directory: Who has an account.
+        store: Holds everything but contents of files; its follower becomes the hub.
+        blobs: Holds the contents of files.
+        directory: Knows which accounts exist.
         limits: The configured bounds.
-        clock: Where times come from.
+        clock: Source of the time.
     """
 
     def __init__(
@@ -121,11 +124,11 @@ class Service:
         self.reconfigure(limits)
 
     def start(self) -> None:
-        """Begin what runs by itself, until ``close``."""
+        """Start the background tasks, which run until ``close``."""
         self.files.start()
 
     def reconfigure(self, limits: ServiceLimits) -> None:
-        """Take over new limits, also for those who are connected."""
+        """Apply new limits, also to users who are connected."""
         self.limits = limits
         self._user_rate.reconfigure(limits.messages_per_second, limits.messages_burst)
         self._address_rate.reconfigure(
@@ -138,7 +141,7 @@ class Service:
         self.files.reconfigure(limits.files)
 
     async def close(self) -> None:
-        """End the feeds and the presence pushes; store and contents stay open."""
+        """Stop the feeds and background tasks; store and blobs stay open."""
         await self.files.close()
         self.presence.close()
         await self.hub.close()
@@ -154,10 +157,10 @@ class Service:
         address: str,
         answer: Callable[[Session, Ready], None],
     ) -> Session:
-        """Begin a session of a user who has proved to be one.
+        """Begin a session for an authenticated user.
 
-        ``answer`` is called with the record of the login before anything is pushed to
-        the connection, in the same step of the loop.
+        ``answer`` is called with ``ready`` in the step of the loop in which the session
+        begins, so before anything is pushed to the connection.
 
         Raises:
             UnavailableError: The store cannot be read for now.
@@ -166,8 +169,8 @@ class Service:
         session = Session(online, sink, mode, address)
         begun = False
         try:
-            # Nothing may be waited for after this: a chat that is gained before the
-            # session is among the user's would be announced to the others only.
+            # No await may follow until the session is among the user's: a chat gained
+            # in between would be announced to the user's other sessions only.
             states, invitations = await self._load_states(online)
             online.sessions.append(session)
             begun = True
@@ -202,7 +205,7 @@ class Service:
         return session
 
     def logout(self, session: Session) -> None:
-        """End a session whose connection is gone."""
+        """End the session of a connection that has closed."""
         self.presence.left(session)
         self.hub.detach(session.online, session)
 
@@ -212,7 +215,8 @@ class Service:
         """Return the user's chats, all of them live and seated, and the invitations.
 
         The chats are followed before they are read for the last time, so whatever the
-        reading does not show will be fanned out.
+        reads do not show will be fanned out. It starts again if the user's seats change
+        meanwhile.
         """
         while True:
             changes, made = online.changes, self.hub.made
@@ -237,12 +241,18 @@ class Service:
                 for live in held:
                     self.hub.release(live)
 
-    # Being brought up to date -------------------------------------------------------
+    # Sync ---------------------------------------------------------------------------
 
     async def sync(
         self, session: Session, have: dict[str, int], more: bool, re: int | None
     ) -> None:
-        """Start pushing, after what the connection has; ``synced`` ends the backlog.
+        """Start pushing entries after those that the client has.
+
+        Args:
+            session: The session.
+            have: The last seq that the client has, by chat; else the cursor counts.
+            more: Whether another part of ``have`` follows; pushing then starts later.
+            re: The id of the request, for the ``synced`` that ends the backlog.
 
         Raises:
             NotAllowedError: The connection asked for no pushes, or has them already.
@@ -253,7 +263,7 @@ class Service:
             session.have = {}
         for given, seq in have.items():
             address = canonical_address(given)
-            # Of chats that one does not have there is nothing to remember.
+            # Chats that the user does not have are ignored.
             if address in session.online.seats:
                 session.have[address] = seq
         if more:
@@ -272,7 +282,7 @@ class Service:
         missed, session.missed = session.missed, None
         for message in (missed or {}).values():
             session.sink.push(message)
-        # The fan-out may be a step behind what a client holds: only then it is asked.
+        # The fan-out may be a step behind what the client has; ask the store only then.
         beyond = [
             seat.live.id
             for address, seat in online.seats.items()
@@ -280,7 +290,7 @@ class Service:
         ]
         heads: dict[int, int] = {}
         if beyond:
-            # Without an answer, what it holds is sent again, which clients drop.
+            # Without an answer, entries are sent again that the client has, and drops.
             with contextlib.suppress(TemporaryError):
                 heads = await self._store.heads(beyond)
         is_behind = False
@@ -294,10 +304,10 @@ class Service:
         else:
             feed.end_sync(re)
 
-    # Requests that are the service's own --------------------------------------------
+    # Status and presence ------------------------------------------------------------
 
     def set_status(self, session: Session, status: Status, text: str) -> None:
-        """Change how present the user is said to be, on all connections."""
+        """Set the user's status, which holds for all of the user's connections."""
         session.online.status = status
         session.online.status_text = text
         self.presence.changed(session.online)
@@ -315,8 +325,8 @@ class Service:
 
 
 def _agree(online: OnlineUser, states: list[ChatState]) -> bool:
-    # With other connections there, a difference means that the store is a step ahead of
-    # the fan-out: it is about to tell them of a chat gained or lost.
+    # If the user has other connections, a difference means that the store is a step
+    # ahead of the fan-out, which is about to push them a chat gained or lost.
     if not online.seats and not online.sessions:
         return True
     names = {address_for(s.membership.chat, online.name) for s in states}

@@ -1,7 +1,7 @@
-"""What is in memory of those who are connected: users, sessions, live chats, seats.
+"""State of connected users in memory: users, sessions, live chats and seats.
 
-Only the hub changes who is in which chat; everything here is read and written on the
-event loop, between two awaits, so that there are no locks.
+Only the hub changes which user is in which chat. Everything here is read and written on
+the event loop, between two awaits, so it needs no locks.
 """
 
 from collections.abc import Callable
@@ -19,15 +19,16 @@ from chatd.protocol.messages import (
 )
 from chatd.store.values import ChatInfo, ChatState, Membership, Role
 
-# The connection whose request gains a chat, and what answers it (see LiveChat).
+# The session whose request gains a chat, and the callback that answers it (see
+# LiveChat).
 Gaining = tuple["Session", Callable[[ChatRecord], None] | None]
 
 
 class LiveChat:
-    """A chat that is followed, because a member is connected or one is about to be.
+    """A chat that is followed, because a member is connected or about to be.
 
     ``last`` is the newest seq that the fan-out has passed, or that was read when the
-    chat became live; ``made`` tells the order in which chats became live.
+    chat became live; ``made`` numbers chats in the order in which they became live.
     """
 
     __slots__ = ("changed", "gaining", "holds", "id", "info", "last", "made", "online")
@@ -39,21 +40,22 @@ class LiveChat:
         self.last = 0
         self.holds = 0
         self.online: dict[str, OnlineUser] = {}
-        # By user, whose request is about to make them a member: that connection is not
-        # pushed `joined`, but answered by the callback, before the first entry.
+        # By user, the request that is about to make the user a member: its connection
+        # is not pushed `joined`, but answered by the callback, before the first entry.
         self.gaining: dict[str, Gaining] = {}
-        # Whose presence has changed since the last push (see presence).
+        # Presence by user, where it has changed since the last push (see presence).
         self.changed: dict[str, PresenceOf] | None = None
 
     def address_for(self, user: str) -> str:
-        """Return the chat's address from the point of view of a user."""
+        """Return the chat's address as a user sees it."""
         return address_for(self.info, user)
 
 
 class Seat:
-    """A connected user in a live chat.
+    """A connected user's place in a live chat.
 
-    ``is_open`` says that nothing keeps the user from writing to it.
+    ``first`` is the lowest seq that the user may see, ``read`` the user's cursor;
+    ``is_open`` is whether the user may write to the chat.
     """
 
     __slots__ = ("address", "first", "is_open", "live", "peer_read", "read", "role")
@@ -93,19 +95,21 @@ class OnlineUser:
         self.seats: dict[str, Seat] = {}
         # Counts seats gained and lost; a login that sees it move starts again.
         self.changes = 0
-        # Logins under way: the user is here for the fan-out, but not yet for others.
+        # Logins under way: the fan-out knows the user already, but others do not yet
+        # see the user online.
         self.logins = 0
         self.status: Status = "online"
         self.status_text = ""
 
 
 class Session:
-    """What one logged-in connection may do now.
+    """The state of one logged-in connection.
 
-    ``feed`` is None as long as the connection does not want to be pushed anything.
-    ``refused`` has, by chat, the send that has to come again before others: its key,
-    and whether it was refused before it was taken (so that those in flight are older);
-    ``have`` what the first parts of a ``sync`` said; ``typed`` when it typed where.
+    ``feed`` is None while the connection wants no pushes. ``refused`` has, by chat, the
+    send that must come again before others: its key, and whether it was refused before
+    it was accepted (so that those in flight are older). ``have`` has the first parts of
+    a ``sync``, ``missed`` the pushes that wait for the feed, and ``typed``, by chat,
+    the time of the last typing push.
     """
 
     __slots__ = (
@@ -133,7 +137,7 @@ class Session:
         self.have: dict[str, int] | None = None
         self.missed: dict[str, ServerMessage] | None = None
         self.typed: dict[str, float] | None = None
-        # The beginning of the entries that it sends at one moment: ms, kind, bytes.
+        # Time in ms, kind and encoded beginning of the tails of its latest sends.
         self.begun: tuple[int, str, bytes] | None = None
 
     @property
@@ -142,15 +146,18 @@ class Session:
         return self.online.name
 
     def push(self, message: ServerMessage) -> None:
-        """Push something to this connection, if it wants pushes (by now)."""
+        """Push a message, if the connection wants pushes.
+
+        Before the feed starts, only chats gained or lost and invitations are kept for
+        it; in sync mode ``none``, nothing is.
+        """
         if self.feed is not None:
             self.sink.push(message)
         elif self.mode != "none":
             self._note_missed(message)
 
     def _note_missed(self, message: ServerMessage) -> None:
-        # What has changed since `ready` is told when the feed starts: the newest about
-        # each chat.
+        # Changes since `ready` are pushed when the feed starts: each chat's newest.
         match message:
             case Joined():
                 subject = message.chat.chat
@@ -165,13 +172,13 @@ class Session:
         self.missed[subject] = message
 
     def push_latest(self, subject: tuple[str, ...], message: ServerMessage) -> None:
-        """Push something of which only the newest about a subject counts."""
+        """Push a message that replaces earlier ones of its subject."""
         if self.feed is not None:
             self.feed.push_latest(subject, message)
 
 
 def address_for(info: ChatInfo, user: str) -> str:
-    """Return the address of a chat from the point of view of a user."""
+    """Return the address of a chat as a user sees it."""
     if info.kind == "room":
         return f"#{info.name}"
     low, _, high = info.name.partition(" ")
@@ -179,7 +186,7 @@ def address_for(info: ChatInfo, user: str) -> str:
 
 
 def chat_record(state: ChatState) -> ChatRecord:
-    """Return a chat as it is told to the user who has it."""
+    """Return the record of a chat that is sent to its member."""
     membership = state.membership
     info = membership.chat
     record = ChatRecord(

@@ -1,5 +1,5 @@
-"""Listeners translate between a wire and the service; no rule lives here.
+"""Listeners: translate between a wire protocol and the service; no chat rules here.
 
 ``native`` speaks the protocol of ``chatd/protocol/README.md`` with clients; ``admin``
-takes the commands of the command line over a Unix socket in the data folder.
+serves the commands of the command line on a Unix socket in the data folder.
 """

@@ -1,8 +1,8 @@
 """The admin socket: commands for a running daemon, from its own machine and user.
 
-A Unix socket in the data folder that only its owner can open. It carries frames as the
-native protocol does (``chatd.protocol.frames``), each one command or its reply, see
-``chatd.admin.commands``. Several may follow each other on one connection.
+It is a Unix socket in the data folder that only its owner can open. It carries frames
+like the native protocol (``chatd.protocol.frames``), each with one command or its reply
+(``chatd.admin.commands``). A connection can carry several commands in a row.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _decode = msgspec.json.Decoder(AnyCommand).decode
 
 
 class AdminListener:
-    """Serves ``administration`` at a socket; made by ``open``."""
+    """Serves ``administration`` on a Unix socket; made by ``open``."""
 
     def __init__(self, administration: Administration) -> None:
         self._administration = administration
@@ -42,9 +42,9 @@ class AdminListener:
 
     @classmethod
     async def open(cls, administration: Administration, path: Path) -> "AdminListener":
-        """Listen at ``path``, taking the place of a socket left by a killed daemon.
+        """Listen at ``path``; a socket left by a killed daemon is replaced.
 
-        The data folder must be locked by the caller.
+        The caller must have locked the data folder.
 
         Raises:
             DataFolderError: It is not possible to listen there.
@@ -62,7 +62,7 @@ class AdminListener:
         return listener
 
     async def close(self) -> None:
-        """Stop listening, break off what is being done, and remove the socket."""
+        """Stop listening, cancel running commands, and remove the socket."""
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
@@ -132,7 +132,7 @@ def _bind(path: Path) -> socket.socket:
     try:
         path.unlink(missing_ok=True)
         bound.bind(os.fspath(path))
-        # Nobody can connect before it listens, so nobody gets in before this.
+        # No client can connect before it listens, so none gets in before this.
         path.chmod(0o600)
     except OSError as error:
         bound.close()

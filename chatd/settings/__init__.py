@@ -1,6 +1,6 @@
-"""What the operator decides, read once at the start of the daemon.
+"""Configuration of the daemon: the file, the data folder, TLS, addresses, logging.
 
-``config`` reads ``config.toml``; ``endpoints`` parses the addresses in it;
+``config`` reads and checks ``config.toml``; ``endpoints`` parses the addresses in it;
 ``data_folder`` makes, checks and locks the data folder; ``tls`` loads or makes the key
-and the certificate; ``logs`` says what a log line looks like.
+and the certificate; ``logs`` sets up logging.
 """

@@ -1,9 +1,9 @@
 """The configuration: ``config.toml`` as frozen settings, one class per section.
 
-Nothing is silently accepted: an unknown or mistyped section or key, a value of the
-wrong type or out of range refuses with one sentence that names file, section and key.
-Each default stands here and, with its explanation, in the ``config.toml`` of the
-repository; a test compares the two.
+Nothing is silently accepted: an unknown or mistyped section or key, or a value of the
+wrong type or out of range, is refused with one sentence that names file, section and
+key. Each default is defined here and, with its explanation, in the ``config.toml`` of
+the repository; a test compares the two.
 """
 
 import dataclasses
@@ -26,8 +26,8 @@ DEFAULT_LISTEN = ("tls://127.0.0.1:4747", "tls://[::1]:4747")
 
 T = TypeVar("T")
 
-# What JSON makes of a byte of text at worst, and what a frame has besides its text
-# (protocol README, section 1).
+# How many bytes JSON needs for a byte of text at worst, and what a frame has besides
+# its text (protocol README, section 1).
 _JSON_GROWTH = 6
 _REQUEST_OVERHEAD = 4_096
 _PUSH_OVERHEAD = 65_536
@@ -54,16 +54,16 @@ class ServerSettings(Struct, frozen=True):
 
 
 class TlsSettings(Struct, frozen=True):
-    """The section ``[tls]``; both are empty for the self-made key."""
+    """The section ``[tls]``; both are empty for the key that chatd makes itself."""
 
     certificate: str = ""
     key: str = ""
 
 
 class LimitSettings(Struct, frozen=True):
-    """The section ``[limits]``: sizes in bytes; 0 switches a rate off.
+    """The section ``[limits]``: sizes in bytes; 0 switches a rate limit off.
 
-    A burst is how many may come at once before the rate counts.
+    A burst is how many are allowed at once before the rate applies.
     """
 
     frame: Annotated[int, Meta(ge=4_096, le=1 << 24)] = 131_072
@@ -85,9 +85,9 @@ class LimitSettings(Struct, frozen=True):
 
 
 class FileSettings(Struct, frozen=True):
-    """The section ``[files]``: sizes in bytes; 0 is no bound, for ``size`` no files.
+    """The section ``[files]``: sizes in bytes; 0 is no limit, for ``size`` no files.
 
-    A transfer is one file on its way, up or down, on a connection of its own.
+    A transfer is one running upload or download, on a connection of its own.
     """
 
     size: _Bytes = 10_737_418_240
@@ -107,7 +107,7 @@ class LogSettings(Struct, frozen=True):
 
 
 class Settings(Struct, frozen=True):
-    """The whole configuration, checked and with its paths made absolute.
+    """The whole configuration, checked, with absolute paths.
 
     Attributes:
         server: Section ``[server]`` as written.
@@ -117,9 +117,9 @@ class Settings(Struct, frozen=True):
         files: Section ``[files]``.
         log: Section ``[log]``.
         data: The data folder.
-        endpoints: What ``server.listen`` means.
-        file: Where it was read from; None: defaults only.
-        data_override: The data folder that the command line asked for.
+        endpoints: The parsed addresses of ``server.listen``.
+        file: The file that was read; None if there are only defaults.
+        data_override: The data folder given on the command line.
     """
 
     server: ServerSettings
@@ -135,7 +135,7 @@ class Settings(Struct, frozen=True):
 
     @property
     def admin_socket(self) -> Path:
-        """Where the running daemon takes the administrator's commands."""
+        """The path of the socket where the running daemon accepts admin commands."""
         return self.data / ADMIN_SOCKET
 
 
@@ -144,8 +144,8 @@ def load_config(path: Path | None, data_override: Path | None = None) -> Setting
 
     Args:
         path: The file; None for the defaults.
-        data_override: A data folder that counts instead of ``[server] data``; like
-            that key without a file, it is relative to the working folder.
+        data_override: A data folder to use instead of ``[server] data``; it is relative
+            to the working folder, as that key is without a file.
 
     Raises:
         ConfigError: It cannot be used; the sentence says why.
@@ -181,7 +181,7 @@ def load_config(path: Path | None, data_override: Path | None = None) -> Setting
 
 
 def reload_config(settings: Settings) -> Settings:
-    """Read the configuration again from where ``settings`` came from.
+    """Read the configuration again from the file that ``settings`` came from.
 
     Raises:
         ConfigError: It cannot be used; the old settings stay in force.
@@ -217,7 +217,7 @@ def keys_of(section: type) -> list[str]:
 
 
 class _Reader:
-    """Turns sections into settings, and everything wrong into a ConfigError."""
+    """Converts sections to settings, and raises ConfigError for whatever is invalid."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -265,7 +265,7 @@ class _Reader:
             reason = re.sub(technical, plain, reason)
         reason = reason[0].lower() + reason[1:]
         if key is None:
-            # What a class itself refuses names the key in its own words.
+            # A class's own check already names the key in its message.
             return ConfigError(f"{self._source}: [{section}] {reason}")
         return self.error(section, key.group(), reason)
 

@@ -1,4 +1,4 @@
-"""The data folder: made, checked and locked, so that two daemons never share one."""
+"""The data folder: created, checked and locked, so that two daemons never share one."""
 
 import errno
 import fcntl
@@ -15,7 +15,7 @@ DATABASE_FILE = "chatd.db"
 TLS_FOLDER = "tls"
 # The contents of files, see ``chatd.store.disk``.
 BLOBS_FOLDER = "blobs"
-# There only while a backup is being restored, see ``chatd.backup.restore``.
+# Exists only while a backup is being restored, see ``chatd.backup.restore``.
 RESTORE_FOLDER = "restoring"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -30,15 +30,15 @@ class LockedError(DataFolderError):
 
 
 class DataFolder:
-    """The locked data folder; made by ``open``, and let go of by ``close``.
+    """The locked data folder; made by ``open``, and released by ``close``.
 
-    The lock belongs to the process: however it ends, the system lets go of it.
+    The lock belongs to the process: however that ends, the system releases the lock.
 
     Attributes:
         path: The folder.
         database: The file of the embedded store.
-        blobs: The folder of the files' contents.
-        admin_socket: Where the administrator's commands come in.
+        blobs: The folder for the contents of files.
+        admin_socket: The path of the socket for admin commands.
     """
 
     def __init__(self, path: Path, lock: int) -> None:
@@ -50,11 +50,12 @@ class DataFolder:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Make the folder if it is missing, and lock it.
+        """Create the folder if it is missing, and lock it.
 
         Raises:
-            LockedError: Another daemon, or command, holds it.
-            DataFolderError: It cannot be made or written.
+            LockedError: Another daemon or command holds the lock.
+            DataFolderError: It cannot be created or written, or a restore into it was
+                interrupted.
         """
         _make(path)
         lock = _lock(path)
@@ -67,7 +68,7 @@ class DataFolder:
         return cls(path, lock)
 
     def close(self) -> None:
-        """Let go of the lock; twice is fine."""
+        """Release the lock; safe to call twice."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -116,7 +117,7 @@ def _lock(path: Path) -> int:
     if not os.access(path, os.W_OK | os.X_OK):
         os.close(lock)
         raise _explain(path, "written", PermissionError(errno.EACCES, "not allowed"))
-    # Only for people: a full disk must not keep the daemon from serving what it has.
+    # Informative only: a full disk must not keep the daemon from serving what it has.
     with suppress(OSError):
         os.ftruncate(lock, 0)
         os.pwrite(lock, b"%d\n" % os.getpid(), 0)

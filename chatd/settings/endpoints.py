@@ -1,4 +1,4 @@
-"""Where the daemon listens, and what to tell others so that they find it."""
+"""Addresses to listen on: parsing ``[server] listen``, and join links for others."""
 
 import ipaddress
 import os
@@ -15,14 +15,14 @@ from chatd.protocol.links import (
     parse_host_port,
 )
 
-# The operating system keeps 108 bytes, one of them for the end (unix(7)).
+# The operating system has 108 bytes for it, one of them for the final NUL (unix(7)).
 MAX_SOCKET_PATH = 107
 
 EndpointKind = Literal["tls", "tcp", "unix"]
 
 
 class Endpoint(Struct, frozen=True):
-    """One address to listen at.
+    """One address to listen on.
 
     Attributes:
         kind: TLS over TCP, plain TCP, or a Unix socket.
@@ -38,7 +38,7 @@ class Endpoint(Struct, frozen=True):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only programs on this machine can come in."""
+        """Whether only programs on this machine can connect."""
         if self.kind == "unix" or self.host == "localhost":
             return True
         address = _as_ip(self.host)
@@ -58,7 +58,7 @@ class Endpoint(Struct, frozen=True):
 
 
 def parse_endpoint(text: str, folder: Path) -> Endpoint:
-    """Return what an address in ``[server] listen`` means.
+    """Parse an address in ``[server] listen``.
 
     Args:
         text: ``tls://HOST[:PORT]``, ``tcp://HOST[:PORT]`` or ``unix:PATH``.
@@ -110,12 +110,12 @@ def join_links(
     pin: str | None,
     invite: str | None = None,
 ) -> list[str]:
-    """Return the links by which others on the network can join; none if none can.
+    """Return the links by which others on the network can join; empty if none can.
 
     Args:
-        endpoints: Where the daemon listens; only those with TLS that are not loopback
-            count.
-        public_address: ``HOST[:PORT]`` to be used instead, or "".
+        endpoints: The addresses that the daemon listens on; those without TLS or on
+            loopback are left out.
+        public_address: ``HOST[:PORT]`` to be used in their place, or "".
         pin: The fingerprint of the server's key.
         invite: A code to register with.
     """
@@ -143,10 +143,10 @@ def _reachable_hosts(endpoint: Endpoint) -> list[str]:
 
 
 def _own_address(wildcard: str) -> str | None:
-    """Return the address that this machine has on the network; sends nothing."""
+    """Return this machine's address on the network, without sending anything."""
     is_ipv6 = ":" in wildcard
     family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
-    # Addresses for documentation (RFC 5737, RFC 3849): only the routing is asked.
+    # Addresses for documentation (RFC 5737, RFC 3849): it only consults the routes.
     target = "2001:db8::1" if is_ipv6 else "192.0.2.1"
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

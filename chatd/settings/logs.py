@@ -1,4 +1,4 @@
-"""Logging: one readable line per event, or one JSON object, on standard error."""
+"""Logging to standard error: one readable line, or one JSON object, per event."""
 
 import datetime
 import json
@@ -9,14 +9,14 @@ from typing import Literal
 
 Format = Literal["text", "json"]
 
-# What could end a line, move the cursor or turn the direction of the text.
+# Characters that could end a line, move the cursor or change the text's direction.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def configure_logging(level: str, format_: Format = "text") -> None:
-    """Send what chatd logs, and warnings of its libraries, to standard error.
+    """Send chatd's log, and warnings of its libraries, to standard error.
 
-    May be called again to change both.
+    May be called again to change level and format.
 
     Args:
         level: ``debug``, ``info``, ``warning`` or ``error``.
@@ -41,7 +41,7 @@ class TextFormatter(logging.Formatter):
     """``2026-01-31 12:00:00.123 INFO    store: …``; a traceback follows, indented."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; names of others in it cannot break or colour it."""
+        """Return the line; unsafe characters are escaped, so names cannot break it."""
         time = _time_of(record).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         line = (
             f"{time}.{int(record.msecs):03d} {record.levelname:<7}"
@@ -54,7 +54,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object per line: time, level, area, message, and the traceback if any."""
+    """One JSON object per line: time, level, area, message, and traceback if any."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object."""

@@ -1,8 +1,8 @@
-"""TLS material: the configured certificate, or a key and certificate of our own.
+"""TLS material: the configured certificate, or a self-signed one made by chatd.
 
-Our own key is made once and kept: clients know the server by its fingerprint. The
-certificate around it is made again, by the same key, when it is missing or about to
-expire.
+The key that chatd makes is made once and kept: clients know the server by the key's
+fingerprint. Its certificate is made anew, with the same key, when it is missing or
+about to expire.
 """
 
 import datetime
@@ -39,21 +39,21 @@ RENEW_DAYS = 2 * 365
 
 
 class TlsError(Exception):
-    """Certificate or key cannot be used; the sentence says why and what to do."""
+    """A certificate or key cannot be used; the sentence says why and what to do."""
 
 
 class TlsMaterial(Struct, frozen=True):
     """What a TLS listener needs.
 
     Attributes:
-        context: For the server's side.
-        fingerprint: Of the key; see ``chatd.protocol.links``.
-        certificate_der: The server's own certificate.
+        context: The TLS context for the server's side.
+        fingerprint: The fingerprint of the key; see ``chatd.protocol.links``.
+        certificate_der: The server's certificate, without its chain.
         end_point_binding: The data of the channel binding ``tls-server-end-point``
-            (RFC 5929, section 4.1); None where the certificate's signature does not
-            give one hash.
-        expires: When the certificate ends.
-        is_own: Whether chatd made it.
+            (RFC 5929, section 4.1); None if the certificate's signature does not
+            determine a single hash function.
+        expires: When the certificate expires.
+        is_own: Whether chatd made the key and the certificate.
     """
 
     context: ssl.SSLContext
@@ -67,18 +67,18 @@ class TlsMaterial(Struct, frozen=True):
 def load_tls(
     data: Path, settings: TlsSettings, now: datetime.datetime | None = None
 ) -> TlsMaterial:
-    """Load the configured certificate, or our own, which is made where it is missing.
+    """Load the configured certificate, or our own, which is made if it is missing.
 
     Blocks for the disk, and for making a key.
 
     Args:
         data: The data folder, locked by the caller.
         settings: The section ``[tls]``, with absolute paths.
-        now: The time by which an expiring certificate is renewed.
+        now: The time to compare with the certificate's expiry; None: the current time.
 
     Raises:
-        TlsError: Something is missing, unreadable, damaged or does not match; nothing
-            was overwritten.
+        TlsError: A file is missing, unreadable or damaged, or key and certificate do
+            not match; nothing was overwritten.
     """
     if settings.certificate:
         return read_tls(Path(settings.certificate), Path(settings.key), is_own=False)
@@ -167,7 +167,7 @@ def _is_stale(
     if _spki(certificate.public_key()) != _spki(key.public_key()):
         return True
     left = certificate.not_valid_after_utc - now
-    # A clock that was set back must not leave us with one that is not valid yet.
+    # If the clock was set back, the certificate may not be valid yet.
     return left.days < RENEW_DAYS or certificate.not_valid_before_utc > now
 
 

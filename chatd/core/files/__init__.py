@@ -1,6 +1,7 @@
-"""Files: what may be sent and fetched, and how an upload becomes a message.
+"""Files: uploads, downloads, and how a complete upload becomes a message.
 
-``rules`` has the requests of clients; ``transfers`` runs what ``tickets`` permit on
-connections of their own; ``quota`` says whether the disk has space; ``sealing`` puts a
-complete upload into the log; ``sweep`` removes what is old or left over.
+``rules`` handles the requests of clients; ``transfers`` has the transfers, each of
+which a ticket permits (``tickets``) and a data connection runs; ``quota`` checks sizes
+and free space; ``sealing`` appends a complete upload to the log; ``sweep`` removes
+expired files and leftovers.
 """

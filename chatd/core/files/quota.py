@@ -1,4 +1,4 @@
-"""How much room there is for files, and what one is told who asks for more."""
+"""Limits on file sizes, quotas and free disk space, and the reasons of refusals."""
 
 from msgspec import Struct
 
@@ -11,9 +11,9 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 class FileLimits(Struct, frozen=True, kw_only=True):
-    """What the configuration says about files: bytes, days and numbers of transfers.
+    """The configured limits on files, in bytes, days and numbers of transfers.
 
-    0 is no bound, but no files at all for ``size``.
+    0 is no limit, except for ``size``: no files at all.
     """
 
     size: int
@@ -26,12 +26,12 @@ class FileLimits(Struct, frozen=True, kw_only=True):
 
 
 class Space:
-    """Says no to files that are too large, each time with what would fit.
+    """Refuses files that are too large; each reason says what would fit.
 
     Args:
-        store: Which knows the sizes of all files.
-        blobs: Which knows what the disk has left.
-        limits: The configured bounds; may be replaced at any time.
+        store: Knows the sizes of all files.
+        blobs: Knows the free space of the disk.
+        limits: The configured limits; may be replaced at any time.
     """
 
     def __init__(self, store: Store, blobs: Blobs, limits: FileLimits) -> None:
@@ -43,7 +43,7 @@ class Space:
         """Check the size of a single file.
 
         Raises:
-            NotAllowedError: This server takes no files.
+            NotAllowedError: This server accepts no files.
             TooLargeError: It is over ``size``.
         """
         most = self.limits.size
@@ -55,11 +55,11 @@ class Space:
             )
 
     async def check_quota(self, user: str, size: int) -> None:
-        """Check what all files of the user, and of everybody, would come to.
+        """Check that a file of ``size`` bytes fits the user's and the total quota.
 
         Raises:
             TooLargeError: The user would have more than ``user_bytes``.
-            StorageFullError: Everybody would have more than ``total_bytes``.
+            StorageFullError: All users together would have more than ``total_bytes``.
         """
         limits = self.limits
         if not (limits.user_bytes or limits.total_bytes):
@@ -74,11 +74,11 @@ class Space:
             raise StorageFullError(_too_much(_NO_SPACE, size, left))
 
     async def check_disk(self, size: int, promised: int) -> None:
-        """Check that the disk keeps ``free_bytes`` after so many more bytes.
+        """Check that the disk keeps ``free_bytes`` once the file is complete.
 
         Args:
-            size: What is still to come of the file.
-            promised: What is still to come of others that are on their way.
+            size: Bytes of the file still to come.
+            promised: Bytes still to come of all other running uploads.
 
         Raises:
             StorageFullError: It would not.
@@ -89,10 +89,10 @@ class Space:
             raise StorageFullError(_too_much(_NO_SPACE, size, left))
 
     async def check_floor(self) -> None:
-        """Check that the disk still has ``free_bytes``, amid an upload.
+        """Check during an upload that the disk still has ``free_bytes``.
 
         Raises:
-            StorageFullError: It has not.
+            StorageFullError: It does not.
         """
         if await self._blobs.free_bytes() < self.limits.free_bytes:
             raise StorageFullError(
@@ -101,7 +101,7 @@ class Space:
 
 
 def readable_size(count: int) -> str:
-    """Return a number of bytes for people: never more than it is."""
+    """Return a number of bytes as readable text, rounded down."""
     size, unit = float(count), 0
     while size >= 1_000 and unit < len(_UNITS) - 1:
         size /= 1_000

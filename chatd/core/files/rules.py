@@ -1,4 +1,4 @@
-"""What one may do with files, besides moving their bytes (see ``transfers``)."""
+"""Requests about files: upload, cancel, download, list (bytes: see ``transfers``)."""
 
 import asyncio
 import secrets
@@ -39,23 +39,23 @@ from chatd.store.blobs import Blobs
 from chatd.store.values import ChatInfo, FileRecord
 
 MAX_NAME_BYTES = 255
-# Uploads of one user that were begun and are not complete.
+# The most unfinished uploads of one user.
 MAX_BEGUN = 100
-# Of a page's items, far enough below the 1 MiB of a frame for the rest.
+# Bytes of a page's items, far enough below the 1 MiB of a frame for the rest.
 MAX_PAGE_BYTES = 1_000_000
 
 
 class Files:
-    """The rules of files.
+    """Applies the rules for files; the entry point to this folder.
 
     Args:
-        hub: Who is connected.
-        store: Where their records are.
-        blobs: Where their contents are.
-        directory: Who has an account.
-        chats: The rules of who may write where, and how often.
-        clock: Where times come from.
-        limits: The configured bounds.
+        hub: The connected users and live chats.
+        store: Holds the records of files.
+        blobs: Holds the contents of files.
+        directory: Knows which accounts exist.
+        chats: The rules for who may write where, and how often.
+        clock: Source of the time.
+        limits: The configured limits.
     """
 
     def __init__(
@@ -80,30 +80,30 @@ class Files:
         self._transfers = Transfers(
             hub, store, blobs, clock, self._space, self._sweeper, self._sealer
         )
-        # So that two who ask at once do not both get the last room.
+        # So that two concurrent requests are not both granted the last free space.
         self._admission = asyncio.Lock()
         self.reconfigure(limits)
 
     def reconfigure(self, limits: FileLimits) -> None:
-        """Take over new limits; what has begun goes on."""
+        """Apply new limits; uploads that have begun go on."""
         self._space.limits = limits
         self._sweeper.expire_days = limits.expire_days
 
     def start(self) -> None:
-        """Begin to remove, every hour, what is old or left over."""
+        """Start to remove expired files and leftovers every hour."""
         self._sweeper.start()
 
     async def close(self) -> None:
-        """End what runs by itself; the store and the contents stay open."""
+        """Stop the background tasks; store and blobs stay open."""
         await self._sweeper.close()
         await self._sealer.close()
 
     def holding_removals(self) -> AbstractAsyncContextManager[None]:
-        """Keep every content that a record has, or had when this was entered."""
+        """Keep every content that a record has, or had on entry, until exit."""
         return self._sweeper.holding_removals()
 
     async def sweep(self) -> int:
-        """Remove what is old or left over; return how many contents and uploads.
+        """Remove expired files and leftovers; return how many contents and uploads.
 
         Raises:
             TemporaryError: The store or the disk does not answer.
@@ -111,7 +111,7 @@ class Files:
         return await self._sweeper.sweep()
 
     def redeem(self, ticket: str, cut: Cut) -> Reception | Dispatch:
-        """Begin the transfer that a ticket permits, see ``Transfers.redeem``."""
+        """Begin the transfer that a ticket permits; see ``Transfers.redeem``."""
         return self._transfers.redeem(ticket, cut)
 
     def end_user(self, user: str) -> None:
@@ -121,16 +121,20 @@ class Files:
     # Uploads ------------------------------------------------------------------------
 
     async def upload(self, session: Session, request: Upload) -> UploadReply | Stored:
-        """Begin an upload, or go on with the one that the key stands for.
+        """Begin an upload, or resume the one that has the key.
+
+        Returns:
+            A ticket for the bytes still to come, or what was stored with the key.
 
         Raises:
-            KeyReusedError: The key stands for something else.
-            ChatError: The user may not write there, or the file does not fit.
+            KeyReusedError: The key belongs to a different message or file.
+            ChatError: The user may not write to the chat, or the file does not fit.
         """
         user, address = session.user, canonical_address(request.chat)
         is_first = address.startswith("@") and address not in session.online.seats
         if is_first:
-            # A chat that nobody has can have no keys, and is not made for nothing.
+            # No earlier upload can have the key, so all is checked before the chat is
+            # created.
             self._chats.check_user(address)
             self._check_request(session, request)
             info = await self._store.open_direct(user, address[1:])
@@ -154,10 +158,10 @@ class Files:
         return UploadReply(file=known.id, offset=offset, ticket=ticket)
 
     async def cancel_upload(self, session: Session, file: str) -> None:
-        """Remove what there is of an upload.
+        """End an unfinished upload and remove what was received of it.
 
         Raises:
-            NoSuchMessageError: It is none of the user's, or it is complete.
+            NoSuchMessageError: It is not the user's, or it is complete.
         """
         record = await self._store.find_file(file)
         if record is None or record.owner != session.user or record.is_stored:
@@ -172,7 +176,7 @@ class Files:
             raise _no_such_upload()
 
     def _check_request(self, session: Session, request: Upload) -> None:
-        """Check all that can be checked without looking anything up."""
+        """Check all that needs no store, and count it as a message of the user."""
         self._space.check_size(request.size)
         check_file_name(request.name)
         most = self._chats.max_text_bytes
@@ -194,11 +198,11 @@ class Files:
         )
 
     async def _find_known(self, wanted: FileRecord) -> FileRecord | Stored | None:
-        """Return what the key stands for already, in the log or begun."""
+        """Return the stored file or the begun upload that has the key already."""
         entry = await self._store.find_key(wanted.chat, wanted.owner, wanted.key)
         if entry is not None:
             return _stored_as(entry, wanted)
-        # With no more than none allowed, nothing is begun by asking.
+        # At a cap of 0, this returns a begun upload but never begins one.
         with suppress(TooManyError):
             return _same(await self._store.begin_file(wanted, 0), wanted)
         return None
@@ -208,7 +212,7 @@ class Files:
             await self._space.check_quota(wanted.owner, wanted.size)
             promised = self._transfers.promised()
             await self._space.check_disk(wanted.size, promised)
-            # Somebody may have been quicker with the same key.
+            # Another connection may have begun an upload with the same key meanwhile.
             return _same(await self._store.begin_file(wanted, MAX_BEGUN), wanted)
 
     async def _offset(self, record: FileRecord) -> int:
@@ -220,11 +224,11 @@ class Files:
     # Downloads ----------------------------------------------------------------------
 
     async def download(self, session: Session, file: str, offset: int) -> DownloadReply:
-        """Permit a download from an offset on.
+        """Issue a ticket for a download from an offset on.
 
         Raises:
-            NoSuchMessageError: There is no such file for this user.
-            BadRequestError: It is shorter than that.
+            NoSuchMessageError: There is no such file that the user may see.
+            BadRequestError: The offset is beyond the end of the file.
         """
         record = await self._transfers.find_visible(session.user, file)
         if offset > record.size:
@@ -241,7 +245,7 @@ class Files:
     async def list_files(
         self, session: Session, chat: str, before: int | None, limit: int
     ) -> FilesPage:
-        """Return files of a chat that can be fetched, newest first, below a seq.
+        """Return a page of a chat's stored files, newest first, below a seq.
 
         Raises:
             ChatError: The user does not have the chat.
@@ -269,7 +273,7 @@ class Files:
 
 
 def check_file_name(name: str) -> None:
-    """Check a name that others will see, and may save the file under.
+    """Check a file name that others will see, and may save the file under.
 
     Raises:
         BadNameError: It breaks a rule; the reason says which.

@@ -1,4 +1,4 @@
-"""Makes a complete upload a file in the log."""
+"""Seals complete uploads: verifies the content and appends the file to the log."""
 
 import asyncio
 import contextlib
@@ -22,29 +22,29 @@ from chatd.store.base import Store
 from chatd.store.blobs import Blobs
 from chatd.store.values import FileRecord, SealFile
 
-# How long a stop waits for what is being sealed; the rest is sealed the next time.
+# How long ``close`` waits for running seals; clients resume the rest later.
 CLOSE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 def file_info(record: FileRecord) -> FileInfo:
-    """Return what is told of a file."""
+    """Return a file's public data, as clients get it."""
     return FileInfo(
         id=record.id, name=record.name, size=record.size, sha256=record.sha256
     )
 
 
 class Sealer:
-    """Seals uploads, each in a task of its own, whatever becomes of who sent it.
+    """Seals uploads, each in a task of its own, so that it survives the connection.
 
     Args:
-        hub: Who is told of the entry.
-        store: Where the entry goes.
-        blobs: Where the content goes.
-        directory: Who has an account.
-        clock: Where times come from.
-        sweeper: Removes what turns out not to be used.
+        hub: Keeps the chat live while the entry is appended.
+        store: Holds the logs and the records of files.
+        blobs: Holds the contents of files.
+        directory: Knows which accounts exist.
+        clock: Source of the time.
+        sweeper: Removes contents that turn out to be unused.
     """
 
     def __init__(
@@ -65,7 +65,10 @@ class Sealer:
         self._tasks: dict[str, asyncio.Task[int]] = {}
 
     async def close(self) -> None:
-        """Wait a little for what is being sealed, and leave the rest to be resumed."""
+        """Wait ``CLOSE_SECONDS`` for running seals, then cancel the rest.
+
+        Their uploads stay and can be resumed.
+        """
         if self._tasks:
             _, late = await asyncio.wait(self._tasks.values(), timeout=CLOSE_SECONDS)
             for task in late:
@@ -75,10 +78,10 @@ class Sealer:
     async def seal(self, record: FileRecord) -> int:
         """Store a complete upload; return the seq of its entry.
 
-        Cancelling does no harm: what was begun is carried out all the same.
+        Cancelling is safe: sealing that has begun is carried out all the same.
 
         Raises:
-            TemporaryError: Everything is still there; ask again for the same upload.
+            TemporaryError: The upload is still there; the client can resume it.
             ChatError: The upload was refused, and nothing is left of it.
         """
         task = self._tasks.get(record.id)
@@ -89,13 +92,13 @@ class Sealer:
         return await asyncio.shield(task)
 
     async def settled(self, file: str) -> None:
-        """Wait until a file is not being sealed."""
+        """Wait until no seal of the file is running."""
         task = self._tasks.get(file)
         if task is not None:
             await asyncio.wait([task])
 
     async def drop(self, record: FileRecord) -> bool:
-        """Remove what there is of an upload; False if it is stored, or gone."""
+        """Remove an unfinished upload; return False if it is stored, or gone."""
         async with self._blobs.lock(record.sha256):
             return await self._drop(record)
 
@@ -103,14 +106,14 @@ class Sealer:
         was_there = await self._store.drop_file(record.id)
         if was_there:
             await self._blobs.discard(record.id)
-            # It may have been a content already when the daemon was killed.
+            # It may be a content already, if the daemon was killed while sealing it.
             await self._sweeper.remove_if_unused(record.sha256, is_locked=True)
         return was_there
 
     def _forget(self, file: str, task: "asyncio.Task[int]") -> None:
         del self._tasks[file]
         if not task.cancelled():
-            # Nobody may be left to hear of it.
+            # Read the exception here: no caller of `seal` may be left to receive it.
             error = task.exception()
             if error is not None and not isinstance(error, ChatError):
                 _log.error("a file could not be sealed", exc_info=error)
@@ -130,7 +133,7 @@ class Sealer:
             except ChatError:
                 await self._give_up(record, is_sealed=is_sealed)
                 raise
-        # The upload is not needed any more; if it stays it is swept.
+        # The upload is not needed any more; if it cannot be removed, it is swept.
         with contextlib.suppress(TemporaryError):
             await self._blobs.discard(record.id)
         return seq
@@ -149,7 +152,7 @@ class Sealer:
             self._hub.release(live)
 
     async def _hold(self, record: FileRecord) -> LiveChat:
-        """Return the chat, held, if the owner may still write to it."""
+        """Return the chat, held; raise ChatError if the owner may not write to it."""
         state = await self._store.chat_of(record.owner, record.chat)
         if state is None:
             raise NotAMemberError("you left the chat while the file was sent")
@@ -167,4 +170,4 @@ class Sealer:
             if is_sealed:
                 await self._sweeper.remove_if_unused(record.sha256, is_locked=True)
         except TemporaryError as error:
-            _log.warning("a refused upload is left to be swept: %s", error)
+            _log.warning("a refused upload could not be removed yet: %s", error)

@@ -1,4 +1,4 @@
-"""Removes what is too old, and contents and uploads that nobody refers to."""
+"""Sweeps files: removes what has expired, and contents and uploads without a record."""
 
 import asyncio
 import contextlib
@@ -12,9 +12,9 @@ from chatd.store.values import FileRecord
 
 SWEEP_SECONDS = 3_600.0
 MS_PER_DAY = 86_400_000
-# An upload that was begun so long ago, and is not complete, is given up.
+# An unfinished upload is removed this long after it was begun.
 MAX_UPLOAD_DAYS = 1
-# What is forgotten in one transaction, so that no send waits long for it.
+# Records removed in one transaction, so that no send waits long for it.
 BITE = 1_000
 
 _log = logging.getLogger(__name__)
@@ -27,13 +27,13 @@ def _none() -> Iterable[FileRecord]:
 class Sweeper:
     """Keeps the contents and the records of files in step.
 
-    It needs no connected users, so it also serves a daemon that does not run.
+    It needs no connected users, so the command line also uses it without a daemon.
 
     Args:
-        store: Where the records are.
-        blobs: Where the contents are.
+        store: Holds the records of files.
+        blobs: Holds the contents of files.
         now_ms: Returns the wall clock's milliseconds.
-        moving: Returns the uploads that somebody goes on with now, however old.
+        moving: Returns the uploads that are running now, or may at once, however old.
     """
 
     def __init__(
@@ -49,33 +49,33 @@ class Sweeper:
         self._moving = moving
         self.expire_days = 0.0
         self._holds = 0
-        # Contents that were not removed because of a hold.
+        # Contents that were not removed because of `holding_removals`.
         self._deferred: set[str] = set()
-        # What is coming in must not be taken for something left over: its record is
-        # there before its first byte, but perhaps not yet when the records were read.
+        # An upload that starts must not be taken for a leftover: its record is made
+        # before its first byte, but perhaps after the sweep has read the records.
         self._incoming = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Sweep now and every hour, until ``close``."""
+        """Sweep now, then every hour without listing all contents, until ``close``."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
-        """Stop; what is left over is swept at the next start."""
+        """Stop sweeping; what is left over is swept at the next start."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def receive(self, upload: str) -> Receiving:
-        """Go on with an upload that has a record, or begin it."""
+        """Open an upload that has a record for writing, new or resumed."""
         async with self._incoming:
             return await self._blobs.receive(upload)
 
     @contextlib.asynccontextmanager
     async def holding_removals(self) -> AsyncIterator[None]:
-        """Keep every content that a record has, or had when this was entered.
+        """Keep every content that a record has, or had on entry, until exit.
 
-        What is forgotten meanwhile is removed by a later sweep.
+        Contents that lose their record meanwhile are removed by a later sweep.
         """
         self._holds += 1
         try:
@@ -84,10 +84,10 @@ class Sweeper:
             self._holds -= 1
 
     async def sweep(self) -> int:
-        """Remove all that is too old or left over; return how many things that were.
+        """Remove expired files and leftovers; return how many contents and uploads.
 
-        Contents are kept where the records know none at all: then it is more likely
-        that the records were lost.
+        If there are no records at all, all contents are kept: it is more likely that
+        the records were lost.
 
         Raises:
             TemporaryError: The store or the disk does not answer.
@@ -95,19 +95,19 @@ class Sweeper:
         return await self._sweep_often() + await self._sweep_contents()
 
     async def remove_if_unused(self, sha256: str, *, is_locked: bool = False) -> bool:
-        """Remove a content that no stored file has; return whether it is gone.
+        """Remove a content that no stored file has; return whether it was removed.
 
         Args:
-            sha256: The content.
-            is_locked: The caller holds its lock.
+            sha256: The content's SHA-256.
+            is_locked: Whether the caller holds its lock.
         """
         async with contextlib.AsyncExitStack() as stack:
             if not is_locked:
                 await stack.enter_async_context(self._blobs.lock(sha256))
             if await self._store.is_content_used(sha256):
                 return False
-            # Nothing is waited for from here to the removal: a hold that begins later
-            # is about records that are read later, and these do not have it.
+            # No await may come between this and the removal: then a hold that begins
+            # later also reads the records later, and they do not have this content.
             if self._holds:
                 self._deferred.add(sha256)
                 return False
@@ -129,7 +129,7 @@ class Sweeper:
             _log.exception("old files could not be removed")
         else:
             if count:
-                _log.info("%d old or left over files were removed", count)
+                _log.info("%d expired or left over files were removed", count)
 
     async def _sweep_often(self) -> int:
         count = await self._expire()
@@ -144,7 +144,7 @@ class Sweeper:
         count = 0
         while True:
             now_ms = self._now_ms()
-            # One that is on its way is left, and with it whatever is younger.
+            # A running upload is kept, and with it all that were begun after it.
             moving = [file.time_ms for file in self._moving()]
             begun_before = min([now_ms - MAX_UPLOAD_DAYS * MS_PER_DAY, *moving])
             stored_before = 0
@@ -161,14 +161,15 @@ class Sweeper:
                 return count
 
     async def _sweep_contents(self) -> int:
-        # In this order: what is stored meanwhile is looked at again under its lock.
+        # In this order: what is stored after the contents were listed is not in the
+        # list, and each one is checked again under its lock.
         there = await self._blobs.list_contents()
         known = set(await self._store.contents())
-        # These may be contents already, if the daemon was killed at the wrong moment.
+        # These may be contents already, if the daemon was killed while sealing them.
         begun = {record.sha256 for record in await self._store.begun_files()}
         count = 0
         if not known and not begun.issuperset(there):
-            # Perhaps the database was lost, and comes back from a backup.
+            # Perhaps the database was lost, and will be restored from a backup.
             _log.warning(
                 "the database knows none of the %d contents of files that are there:"
                 " they are kept; restore the database, or remove them by hand",

@@ -1,4 +1,4 @@
-"""Tickets: permission to move the bytes of one file, once and soon.
+"""Tickets: short-lived permissions, each for one transfer of one file.
 
 They are held in memory only: after a restart, clients ask for new ones.
 """
@@ -11,12 +11,12 @@ from msgspec import Struct
 from chatd.store.values import FileRecord
 
 TICKET_SECONDS = 60.0
-# More of one user push out that user's oldest.
+# Beyond this many, a user's oldest ticket is dropped.
 MAX_PER_USER = 200
 
 
 class Ticket(Struct, frozen=True, gc=False):
-    """One file, one user and one direction; ``offset`` is where to go on."""
+    """Permits one user to transfer one file one way, from ``offset`` on."""
 
     user: str
     file: FileRecord
@@ -26,7 +26,7 @@ class Ticket(Struct, frozen=True, gc=False):
 
 
 class Tickets:
-    """The tickets that were given out and not used yet.
+    """The tickets that were issued and are not used yet.
 
     Args:
         monotonic: Returns seconds that never step back.
@@ -34,14 +34,14 @@ class Tickets:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        # All of them last equally long, so both are ordered by when they expire.
+        # All tickets last equally long, so both are in the order of expiry.
         self._owners: dict[str, str] = {}
         self._of_user: dict[str, dict[str, Ticket]] = {}
 
     def issue(
         self, user: str, file: FileRecord, *, is_upload: bool, offset: int
     ) -> str:
-        """Return a new ticket as the random text that is worth it."""
+        """Return the random token of a new ticket."""
         now = self._monotonic()
         self._drop_expired(now)
         mine = self._of_user.setdefault(user, {})
@@ -54,23 +54,23 @@ class Tickets:
         return token
 
     def take(self, token: str) -> Ticket | None:
-        """Use up a ticket; None for one that is not valid, or not any more."""
+        """Use up a ticket; None if the token is not valid, or not any more."""
         self._drop_expired(self._monotonic())
         return self._drop(token)
 
     def void_user(self, user: str) -> None:
-        """Make a user's tickets worthless."""
+        """Void all of a user's tickets."""
         for token in list(self._of_user.get(user, ())):
             self._drop(token)
 
     def void_file(self, user: str, file: str) -> None:
-        """Make a user's tickets for one file worthless."""
+        """Void a user's tickets for one file."""
         mine = self._of_user.get(user, {})
         for token in [token for token, each in mine.items() if each.file.id == file]:
             self._drop(token)
 
     def uploads(self) -> Iterator[FileRecord]:
-        """All uploads that somebody may go on with at once."""
+        """Yield the uploads for which there is a ticket."""
         self._drop_expired(self._monotonic())
         for mine in self._of_user.values():
             yield from (ticket.file for ticket in mine.values() if ticket.is_upload)

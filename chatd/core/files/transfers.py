@@ -1,8 +1,8 @@
-"""Files on their way: what a ticket permits, without a wire.
+"""Transfers of files, independent of the wire: uploads and downloads with a ticket.
 
-A transfer is begun by ``Transfers.redeem``, then opened, moved and closed by one task,
-that of its data connection. Each upload has one transfer at a time: a newer one waits
-until the one before it, which it cuts, has let go.
+``Transfers.redeem`` begins a transfer; the task of its data connection then opens, runs
+and closes it. Each upload has one transfer at a time: a newer one cuts the one before
+it, and waits until that one is closed.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ from chatd.store.base import Store
 from chatd.store.blobs import Blobs, Content, Receiving
 from chatd.store.values import FileRecord
 
-# After so many bytes it is looked again whether there is room.
+# The free disk space is checked again after so many bytes of an upload.
 LOOK_BYTES = 64 << 20
 # A transfer that has not moved for so long makes way for another of its user: its
-# connection may be dead without anybody having said so.
+# connection may be dead without the system having noticed.
 STALLED_SECONDS = 15.0
 RETRY_MS = 5_000
 
-# Ends a transfer from outside: with a refusal, or without a word.
+# Ends a transfer from outside: with a refusal for its client, or None for no message.
 Cut = Callable[[ChatError | None], None]
 
 _log = logging.getLogger(__name__)
@@ -44,13 +44,13 @@ class Transfers:
     """The transfers of this process, and the tickets for more.
 
     Args:
-        hub: Who is connected, to know rights without asking the store.
-        store: Where the records are.
-        blobs: Where the contents are.
-        clock: Where times come from.
-        space: Whether there is room; its limits also bound how many transfers.
-        sweeper: Knows what comes in.
-        sealer: Makes complete uploads files.
+        hub: The connected users, whose rights are known without asking the store.
+        store: Holds the records of files.
+        blobs: Holds the contents of files.
+        clock: Source of the time.
+        space: Checks the free space; its limits also bound the number of transfers.
+        sweeper: Opens uploads for writing.
+        sealer: Seals complete uploads.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Transfers:
         """Return a stored file that the user may see.
 
         Raises:
-            NoSuchMessageError: There is none; in the same words for all reasons.
+            NoSuchMessageError: There is none; in the same words whatever the cause.
         """
         record = await self.store.find_file(file)
         if record is not None and record.is_stored:
@@ -101,15 +101,15 @@ class Transfers:
     # Transfers ----------------------------------------------------------------------
 
     def redeem(self, token: str, cut: Cut) -> "Reception | Dispatch":
-        """Begin what a ticket permits; close it in any case.
+        """Begin the transfer that a ticket permits; the caller must close it.
 
         Args:
-            token: The ticket, which is used up by this.
-            cut: Called when the transfer has to end; it is closed by its task then.
+            token: The ticket's token, which is used up by this.
+            cut: Called when the transfer has to end; its task must then close it.
 
         Raises:
             NotAllowedError: The ticket is not valid.
-            TooManyError: There are as many transfers as may be.
+            TooManyError: The user or the server has the most transfers allowed.
         """
         ticket = self.tickets.take(token)
         if ticket is None:
@@ -150,22 +150,22 @@ class Transfers:
             )
 
     def forget(self, transfer: "Transfer") -> None:
-        """Take note that a transfer is closed."""
+        """Remove a transfer that is closed."""
         self._active.discard(transfer)
         if self._uploads.get(transfer.record.id) is transfer:
             del self._uploads[transfer.record.id]
 
     def upload_of(self, file: str) -> "Reception | None":
-        """Return the transfer of an upload, if it moves."""
+        """Return the running transfer of an upload, if there is one."""
         return self._uploads.get(file)
 
     def uploads(self) -> Iterator[FileRecord]:
-        """All uploads that move, or may at once."""
+        """Yield the uploads that are running, or that a ticket permits to run."""
         yield from (reception.record for reception in self._uploads.values())
         yield from self.tickets.uploads()
 
     def promised(self, besides: "Reception | None" = None) -> int:
-        """Return how many bytes are still to come of all uploads that move."""
+        """Return how many bytes are still to come of all running uploads."""
         return sum(
             each.size - each.offset
             for each in self._uploads.values()
@@ -173,7 +173,7 @@ class Transfers:
         )
 
     def end_user(self, user: str) -> None:
-        """Void the user's tickets, and cut what moves."""
+        """Void the user's tickets, and cut the user's transfers."""
         self.tickets.void_user(user)
         for transfer in list(self._active):
             if transfer.user == user:
@@ -184,13 +184,13 @@ class Transfer:
     """One file on its way over one data connection.
 
     Attributes:
-        user: Whose it is.
-        record: The file; as of ``open``.
-        offset: Which byte is the next.
-        size: Of the whole file, in bytes.
-        cut: Ends it from outside.
-        moved_at: When a byte moved last, by the monotonic clock; its task sets it.
-        closed: Set once it has let go of everything.
+        user: The user who moves it.
+        record: The file's record, as of ``open``.
+        offset: The offset of the next byte.
+        size: The size of the whole file, in bytes.
+        cut: Ends the transfer from outside.
+        moved_at: When a byte moved last, by the monotonic clock; set by its connection.
+        closed: Set once everything is released.
     """
 
     def __init__(self, transfers: Transfers, ticket: Ticket, cut: Cut) -> None:
@@ -212,7 +212,7 @@ class Dispatch(Transfer):
     """A download.
 
     Attributes:
-        content: What to send, from ``offset`` on; there once it is open.
+        content: The content to send from ``offset`` on; None until ``open``.
     """
 
     content: Content | None = None
@@ -221,14 +221,14 @@ class Dispatch(Transfer):
         """Open the content.
 
         Raises:
-            NoSuchMessageError: The file is gone, or not for this user any more.
+            NoSuchMessageError: The file is gone, or the user may not see it any more.
         """
         transfers = self._transfers
         self.record = await transfers.find_visible(self.user, self.record.id)
         try:
             content = await transfers.blobs.open(self.record.sha256)
         except FileNotFoundError:
-            # Removed just now, or lost: only the latter is trouble.
+            # Removed just now, or lost: only a lost one is logged.
             await transfers.find_visible(self.user, self.record.id)
             _log.error("the content %s is missing: run chatd check", self.record.sha256)
             raise _no_such_file() from None
@@ -238,14 +238,14 @@ class Dispatch(Transfer):
             raise _no_such_file()
 
     async def close(self) -> None:
-        """Let go of it; twice is fine."""
+        """Close the content; safe to call twice."""
         if self.content is not None:
             self.content.close()
         self._let_go()
 
 
 class Reception(Transfer):
-    """An upload: while one piece of it is written, the next one may gather."""
+    """An upload: while one piece is written to disk, the caller can read the next."""
 
     def __init__(
         self,
@@ -261,11 +261,11 @@ class Reception(Transfer):
         self._looked_at = 0
 
     async def open(self) -> None:
-        """Go on where the upload was left; a file that is stored has nothing to come.
+        """Resume the upload where it was left; if it is stored, nothing is to come.
 
         Raises:
             NotAllowedError: The upload was cancelled, or has expired.
-            StorageFullError: There is no room for the rest.
+            StorageFullError: There is no space for the rest.
         """
         transfers = self._transfers
         await self._await_earlier()
@@ -283,10 +283,10 @@ class Reception(Transfer):
         await transfers.space.check_disk(left, transfers.promised(besides=self))
 
     async def settle(self) -> None:
-        """Wait until all that was taken is written, and there is room for more.
+        """Wait until the last piece is written; check the free space now and then.
 
         Raises:
-            StorageFullError: There is no room any more; what was written stays.
+            StorageFullError: There is no space any more; what was written stays.
             UnavailableError: It could not be written.
         """
         if self._writing is not None:
@@ -296,18 +296,21 @@ class Reception(Transfer):
             await self._transfers.space.check_floor()
 
     def write(self, data: bytes | memoryview) -> None:
-        """Take bytes, which must not change until ``settle``; call it after that."""
+        """Start to write bytes; they must not change until ``settle`` returns.
+
+        Call it only after ``settle``: one piece is written at a time.
+        """
         assert self._receiving is not None
         self.offset += len(data)
-        # The disk takes both alike.
+        # `Receiving.write` takes bytes and memoryviews alike.
         writing = self._receiving.write(data)
         self._writing = asyncio.get_running_loop().create_task(writing)
 
     async def finish(self) -> Stored:
-        """Make the complete upload a file; cancelling does not break that off.
+        """Seal the complete upload; cancelling does not stop a seal that has begun.
 
         Raises:
-            TemporaryError: Everything is still there; ask again for the same upload.
+            TemporaryError: The upload is still there; the client can resume it.
             ChatError: The upload was refused, and nothing is left of it.
         """
         if self.record.is_stored:
@@ -318,10 +321,10 @@ class Reception(Transfer):
         return Stored(file=self.record.id, seq=seq)
 
     async def drop(self) -> None:
-        """Remove what came in: it is more than was announced.
+        """Remove the upload, as more bytes came than were announced.
 
         Raises:
-            BadRequestError: Always.
+            BadRequestError: Always, to refuse it.
         """
         await self._end_receiving()
         await self._transfers.sealer.drop(self.record)
@@ -330,12 +333,12 @@ class Reception(Transfer):
         )
 
     async def close(self) -> None:
-        """Finish writing what was taken, and let go of it; twice is fine."""
+        """Finish writing, and release the upload; safe to call twice."""
         try:
             await self._await_earlier()
             await self._end_receiving()
         except ChatError as error:
-            _log.debug("%s was not let go of: %s", self.record.id, error)
+            _log.debug("%s could not be closed: %s", self.record.id, error)
         finally:
             self._let_go()
 

@@ -1,9 +1,9 @@
-"""One connection of the native protocol: reads frames, answers them in order.
+"""One connection of the native protocol: reads frames and answers them in order.
 
 The task that runs a connection is its only reader, and handles one request after the
 other. Sends are the exception: they are handed to the store without waiting, and each
-is answered when its commit is done. Whatever else has to be answered waits until the
-sends before it are, so replies come in the order of the requests.
+is answered when its commit is done. Every other reply waits until the sends before it
+are answered, so replies come in the order of the requests.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 READ_BYTES = 65_536
 DRAIN_SECONDS = 1.0
-# Bad bodies: so many at once, and one more each so many seconds.
+# Invalid bodies: this many are allowed at once, and one more each so many seconds.
 MAX_BAD_BODIES = 100
 BAD_BODY_SECONDS = 1.0
 
@@ -60,7 +60,7 @@ _log = logging.getLogger(__name__)
 
 
 class Connection:
-    """One client on the wire; made and owned by the listener."""
+    """One client connection; made and owned by the listener."""
 
     __slots__ = (
         "_bad_bodies",
@@ -101,16 +101,16 @@ class Connection:
         # The peer's network address; None on a Unix socket.
         self.address = address
         self.session: Session | None = None
-        # The id of the token that it logged in with or was given.
+        # The id of the token that the client logged in with or was given.
         self.login: str | None = None
-        # Whose login is under way.
+        # The user whose login is under way, or whose file a data connection moves.
         self.candidate: str | None = None
         self.handshake: Handshake | None = Handshake(self)
-        # What it is instead of a session, once a ticket was redeemed.
+        # Set instead of a session once a ticket was redeemed.
         self.data: DataConnection | None = None
         self.opened_at = self.heard_at = listener.service.clock.monotonic()
-        # What binds SCRAM to this TLS connection (RFC 5929), if anything does: of the
-        # certificate that it was shown, whatever is loaded later.
+        # What binds SCRAM to this TLS connection (RFC 5929), if anything does: from the
+        # certificate that the client was shown, even if another is loaded later.
         self.plus_binding: bytes | None = None
         if writer.get_extra_info("ssl_object") is not None:
             self.plus_binding = listener.end_point_binding
@@ -133,7 +133,7 @@ class Connection:
         user = f" {self.session.user}" if self.session is not None else ""
         return f"#{self.number}{user}"
 
-    # What the feed and the hub see (core.feed.Sink) ---------------------------------
+    # For the feed and the hub (core.feed.Sink) --------------------------------------
 
     @property
     def is_full(self) -> bool:
@@ -141,7 +141,7 @@ class Connection:
         return self._outbox.is_full
 
     async def drained(self) -> None:
-        """Wait until there is room again."""
+        """Wait until it is not full any more; raises ConnectionError when closed."""
         await self._outbox.drained()
 
     def deliver(self, address: str, delivery: Delivery) -> None:
@@ -153,7 +153,7 @@ class Connection:
         self._outbox.write_body(encode_message(message))
 
     def write_body(self, body: bytes) -> None:
-        """Queue a body that is encoded already."""
+        """Queue an encoded body as a frame."""
         self._outbox.write_body(body)
 
     # Running ------------------------------------------------------------------------
@@ -175,7 +175,7 @@ class Connection:
             if self._closing is not None:
                 await self._hang_up(self._closing)
         except OSError as error:
-            # Also what the system says when the peer is gone before our last word.
+            # Also when the peer has gone before our last frame.
             _log.debug("%r broke: %s", self, error)
         finally:
             if self.session is not None:
@@ -183,7 +183,7 @@ class Connection:
             await self._let_go()
 
     async def _let_go(self) -> None:
-        # Whoever does not read what waits must not keep the socket for ever.
+        # A peer that does not read what is queued must not keep the socket for ever.
         self._writer.close()
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
@@ -194,14 +194,14 @@ class Connection:
             self._writer.transport.abort()
 
     def close_soon(self, closing: Closing) -> None:
-        """Hang up as soon as what was taken is answered; safe to call from outside."""
+        """Close once accepted requests are answered; safe to call from other tasks."""
         if self.data is not None:
             self.data.close_soon(closing)
             return
         if self._closing is not None:
             return
         self._closing = closing
-        # In the middle of a request the loop sees it afterwards.
+        # In the middle of a request, `_serve` sees `_closing` afterwards.
         if self._is_waiting and self.task is not None:
             self.task.cancel()
 
@@ -235,7 +235,7 @@ class Connection:
             data = await self._reader.read(READ_BYTES)
             self._is_waiting = False
             if not data:
-                # It may have closed only its side, and wait for the answers.
+                # The client may have closed only its side, and wait for replies.
                 async with asyncio.timeout(DRAIN_SECONDS):
                     await self.settle()
                 return
@@ -252,7 +252,7 @@ class Connection:
                 self._closing = Closing(code="bad_frame", reason=str(error))
 
     async def _take(self, bodies: list[bytes]) -> None:
-        """Handle what one read has brought; sends are not waited for."""
+        """Handle the bodies of one read; sends are not waited for."""
         service = self.listener.service
         send_nowait = service.chats.send_nowait
         now_ms = service.clock.now_ms()
@@ -275,19 +275,19 @@ class Connection:
                         continue
                     self._unanswered -= 1
                 if self._outbox.is_full:
-                    # One read can ask for more than may ever wait.
+                    # The requests of one read can ask for more than may be queued.
                     await self._pause(self._outbox.drained())
                 await self._handle(request)
             if self._closing is not None:
                 return
             if self.data is not None:
-                # What else was read is no message, but bytes that came too soon.
+                # What else was read is not a message, but bytes sent too early.
                 is_last = body is bodies[-1] and not self._decoder.buffered_bytes
                 self.data.is_early = not is_last or self._decoder.is_broken
                 return
 
     async def _pause(self, waiting: Coroutine[Any, Any, None]) -> None:
-        # The idle clock stands still while the server itself is not reading.
+        # The idle clock stops while the server itself is not reading.
         self.is_reading = False
         self._is_waiting = True
         try:
@@ -349,7 +349,11 @@ class Connection:
     # Logging in ---------------------------------------------------------------------
 
     async def log_in(self, user: str, request: Auth, ready: Ready) -> None:
-        """Begin the session of a user who has proved to be one."""
+        """Begin the session of an authenticated user, and reply with ``ready``.
+
+        Raises:
+            UnavailableError: The store cannot be read for now.
+        """
         listener = self.listener
 
         def answer(session: Session, found: Ready) -> None:
@@ -373,7 +377,7 @@ class Connection:
     # Answering ----------------------------------------------------------------------
 
     async def reply(self, message: ServerMessage) -> None:
-        """Queue a reply, after those to earlier sends."""
+        """Queue a reply, after the replies to earlier sends."""
         await self.settle()
         self.push(message)
 
@@ -417,7 +421,7 @@ class Connection:
 
     async def _wait_for_capacity(self, bound: int) -> None:
         while self._unanswered >= bound:
-            # One that was cancelled with its waiter is of no use to the next.
+            # A future that was cancelled with its waiter cannot be awaited again.
             if self._settled is None or self._settled.done():
                 self._settled = asyncio.get_running_loop().create_future()
             await self._settled
@@ -441,9 +445,9 @@ class Connection:
         except TimeoutError:
             _log.debug("%r: sends were unanswered when it was closed", self)
         self.push(closing)
-        # What others still fan out to it must not reach a transport that has ended.
+        # What is still fanned out to it must not reach a transport that has ended.
         self._outbox.end()
-        # Were input left unread when the socket closes, the peer might lose `closing`.
+        # If the socket closed with input unread, the peer might lose `closing`.
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 if self._writer.can_write_eof():
@@ -455,5 +459,5 @@ class Connection:
                 while await self._reader.read(READ_BYTES):
                     continue
         except TimeoutError:
-            # It neither reads nor hangs up: nothing more will get through.
+            # The peer neither reads nor hangs up: nothing more will get through.
             self._writer.transport.abort()

@@ -1,8 +1,7 @@
-"""A data connection: after its first answer, the raw bytes of one file.
+"""A data connection: after its first reply, the raw bytes of one file.
 
-The task of the connection runs it. Bytes never wait for each other without a bound: a
-download is written only as far as its peer takes it, an upload read only as far as it
-is stored.
+The task of the connection runs it. Buffers are bounded: a download is written only as
+fast as its peer reads it, an upload read only as fast as it is stored.
 """
 
 import array
@@ -28,36 +27,38 @@ from chatd.protocol.messages import (
     encode_message,
 )
 
-# What is read at once from memory, and from the disk. Blocks below 128 KiB come from
-# the heap (see ``chatd.server``): the system need not map and clear pages each time.
+# Bytes read at once from memory, and from the disk. Blocks below 128 KiB come from the
+# heap (see ``chatd.server``): the system need not map and clear pages each time.
 MEMORY_BYTES = 122_880
 DISK_BYTES = 524_288
 DISCARD_BYTES = 65_536
-# How much of a download waits to be written: enough never to run dry.
+# How much of a download is queued to be written: enough never to run dry.
 HIGH_WATER = 524_288
 LOW_WATER = 262_144
-# How long input is read and discarded, so that a peer that still sends gets our word.
+# How long input is read and discarded, so that a peer that still sends gets our last
+# message.
 REFUSAL_SECONDS = 5.0
 FAREWELL_SECONDS = 1.0
-# How often it is looked whether the peer has taken the end of a download, and at most.
+# The first and longest intervals at which it is checked whether the peer has received
+# the end of a download.
 FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.01, 0.5
 
 _log = logging.getLogger(__name__)
 
 
 class DataConnection:
-    """What a connection is from its ``data`` request on.
+    """A connection from its ``data`` request on; it moves one file and ends.
 
     Args:
-        files: What the ticket is redeemed at.
+        files: Redeems the ticket.
         request: The request, not answered yet.
-        reader: The connection's input; its task is the caller's.
+        reader: The connection's input; the task that creates this must call ``run``.
         writer: The connection's output; nothing else writes to it from ``run`` on.
         number: The connection's number, for the log.
 
     Raises:
         NotAllowedError: The ticket is not valid.
-        TooManyError: There are as many transfers as may be.
+        TooManyError: The user or the server has the most transfers allowed.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class DataConnection:
         self._is_answered = False
         # Whether bytes of the file may have been written.
         self._is_raw = False
-        # Whether it waits for its peer, and the idle clock runs.
+        # Whether it waits for its peer, so that the idle clock runs.
         self._is_moving = False
         self._is_breakable = True
         self._is_cut = False
@@ -94,13 +95,13 @@ class DataConnection:
 
     @property
     def user(self) -> str:
-        """Whose file it is that moves."""
+        """The user whose ticket it is."""
         return self._transfer.user
 
-    # From outside -------------------------------------------------------------------
+    # Called from other tasks --------------------------------------------------------
 
     def close_soon(self, closing: Closing) -> None:
-        """Hang up; what came of an upload stays."""
+        """Hang up; what was received of an upload stays."""
         if self._closing is None:
             self._closing = closing
             self._break_off()
@@ -117,7 +118,10 @@ class DataConnection:
             self._task.cancel()
 
     def idle_seconds(self, now: float) -> float:
-        """Return for how long no byte has moved; call it every second or so."""
+        """Return for how long no byte has moved.
+
+        It compares with the state at its last call: call it every second or so.
+        """
         transfer = self._transfer
         seen = (transfer.offset, self._unsent())
         if seen != self._seen or not self._is_moving:
@@ -128,7 +132,7 @@ class DataConnection:
     # Running ------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Move the file, and say how that ended; the caller closes the connection.
+        """Move the file and send the outcome; the caller closes the connection.
 
         Raises:
             OSError: The connection broke.
@@ -206,12 +210,12 @@ class DataConnection:
             if transport.get_write_buffer_size() > HIGH_WATER:
                 await writer.drain()
             else:
-                # Others get their turn, also if this peer takes all that it is given.
+                # Let other tasks run, even if this peer is never the slower side.
                 await asyncio.sleep(0)
         await self._deliver()
 
     async def _deliver(self) -> None:
-        """Wait until the peer has all that was written, or has hung up."""
+        """Wait until the peer has received all that was written, or has hung up."""
         self._end_output()
         seconds = FIRST_LOOK_SECONDS
         while self._unsent() and not self._writer.transport.is_closing():
@@ -219,7 +223,7 @@ class DataConnection:
             seconds = min(2 * seconds, LAST_LOOK_SECONDS)
 
     def _unsent(self) -> int:
-        """How many bytes wait here or in the system, as far as that can be known."""
+        """Return how many bytes wait here or in the system, as far as is known."""
         waiting = self._writer.transport.get_write_buffer_size()
         connection = self._writer.get_extra_info("socket")
         if sys.platform != "linux" or connection is None or connection.fileno() < 0:
@@ -232,7 +236,7 @@ class DataConnection:
     # Uploads ------------------------------------------------------------------------
 
     async def _receive(self, reception: Reception) -> Stored | None:
-        """Take what comes; None if the peer has hung up before the last byte."""
+        """Receive and seal the upload; None if the peer hung up before its end."""
         if not reception.record.is_stored:
             intake = Intake(self._writer.transport, reception.size - reception.offset)
             intake.begin()
@@ -241,12 +245,12 @@ class DataConnection:
                     return None
             finally:
                 intake.end()
-        # From here on it is stored, whatever becomes of the connection.
+        # From here on it is stored even if the connection is closed.
         self._is_breakable = False
         return await reception.finish()
 
     async def _take_in(self, intake: Intake, reception: Reception) -> bool:
-        """Write all that is to come; False if the peer has hung up before."""
+        """Write all bytes still to come; False if the peer hung up before the last."""
         self._is_moving = True
         try:
             while reception.offset < reception.size:
@@ -255,7 +259,7 @@ class DataConnection:
                 if not self._write(intake, reception):
                     return False
         except asyncio.CancelledError:
-            # What has come is kept, whatever ends it.
+            # What was received is kept, whatever ends the transfer.
             with contextlib.suppress(ChatError):
                 await reception.settle()
                 self._write(intake, reception)
@@ -281,7 +285,7 @@ class DataConnection:
         last = self._last_messages(outcome)
         is_broken_off = self._is_cut or bool(last)
         if (self._is_raw and is_broken_off) or (self._is_cut and not last):
-            # Amid the bytes of a download a message would be taken for some of them.
+            # In the middle of a download, the peer would take a message for file bytes.
             transport.abort()
         if self._is_raw or not last or transport.is_closing():
             return

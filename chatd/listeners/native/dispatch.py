@@ -1,4 +1,4 @@
-"""Requests of a logged-in connection, each turned into a call of the service."""
+"""Dispatch of requests: one handler per type, each a call of the service."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any

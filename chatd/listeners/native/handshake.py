@@ -1,4 +1,4 @@
-"""What may be said before a login, and the login (protocol README, section 4)."""
+"""Handles registration and login on a connection (protocol README, section 4)."""
 
 from typing import TYPE_CHECKING
 
@@ -30,11 +30,11 @@ class Handshake:
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
         self._scram: ScramLogin | None = None
-        # The first auth of a SCRAM login: it says what the session is to be like.
+        # The first auth of a SCRAM login: it has the options of the session.
         self._first: Auth | None = None
 
     def mechanisms(self) -> list[str]:
-        """Return the mechanisms that this connection is offered."""
+        """Return the mechanisms to offer on this connection, preferred ones first."""
         offered = [MECHANISM]
         if self._connection.plus_binding is not None:
             offered.insert(0, MECHANISM_PLUS)
@@ -110,7 +110,8 @@ class Handshake:
     async def _token(self, request: Auth) -> None:
         self._require_privacy("TOKEN")
         token = _given(request.token, "token")
-        # Before anything is waited for: the login may be ended meanwhile.
+        # Set before the first await: the login may be revoked meanwhile, and
+        # `NativeListener.close_user` must find this connection then.
         self._connection.login = token_id_of(token)
         self._connection.candidate = token.partition(".")[0]
         user = await self._connection.listener.accounts.check_token(

@@ -1,30 +1,30 @@
-"""Takes the raw bytes of an upload off the network, into buffers of its own.
+"""Reads the raw bytes of an upload from the transport into two reused buffers.
 
 Streams are made for messages: they hand over each read as a new object, and copy it
-twice. Of large ones most of the time goes into having the system map fresh memory.
+twice. With large reads, most of the time would go into mapping fresh memory.
 """
 
 import asyncio
 from typing import cast
 
-# What is written at once, and how long less than that waits for more.
+# How much is written at once, and how long a smaller piece waits for more bytes.
 PIECE_BYTES = 524_288
 PIECE_SECONDS = 0.2
 
 
 class Intake(asyncio.BufferedProtocol):
-    """Reads a transport instead of its protocol, from ``begin`` to ``end``.
+    """Reads a transport in place of its protocol, from ``begin`` to ``end``.
 
-    There are two buffers: one fills while what is in the other is written. When both
-    are in use the transport is not read, and the peer has to wait.
+    There are two buffers: one fills while the other is written to disk. When both are
+    in use the transport is not read, and the peer has to wait.
 
     Args:
-        transport: What to read; its protocol is told of all but the bytes.
+        transport: What to read; its protocol still gets all events but the bytes.
         left: How many bytes are to come; with one more, ``has_excess`` is set.
     """
 
     def __init__(self, transport: asyncio.WriteTransport, left: int) -> None:
-        # Those of streams go both ways.
+        # The transports of streams go both ways.
         self._transport = cast(asyncio.Transport, transport)
         self._stream = cast(asyncio.Protocol, transport.get_protocol())
         self._left = left
@@ -32,7 +32,7 @@ class Intake(asyncio.BufferedProtocol):
         self._filling = memoryview(bytearray(capacity))
         self._other = memoryview(bytearray(capacity))
         self._filled = 0
-        # One byte more than is to come would show that there is too much.
+        # One byte more than is to come, so that an excess is noticed.
         self._limit = capacity
         self._is_ended = False
         self._is_due = False
@@ -41,15 +41,15 @@ class Intake(asyncio.BufferedProtocol):
 
     @property
     def has_excess(self) -> bool:
-        """Whether more came than was to come."""
+        """Whether more bytes came than were to come."""
         return self._filled > self._left
 
     def begin(self) -> None:
-        """Read from now on."""
+        """Start to read the transport in place of the stream."""
         self._switch(self)
 
     def end(self) -> None:
-        """Leave the reading to the stream again; twice is fine."""
+        """Give the reading back to the stream; safe to call twice."""
         if self._transport.get_protocol() is self:
             self._switch(self._stream)
         if self._timer is not None:
@@ -58,22 +58,25 @@ class Intake(asyncio.BufferedProtocol):
     def _switch(self, protocol: asyncio.BaseProtocol) -> None:
         if self._transport.is_closing():
             return
-        # Some loops choose how to read only when they begin to.
+        # Some loops choose how to read (into a buffer or not) only when reading starts.
         self._transport.pause_reading()
         self._transport.set_protocol(protocol)
         self._transport.resume_reading()
 
     async def ready(self) -> None:
-        """Wait for a full piece, the last byte, the end of the stream, or a while."""
+        """Wait for a full piece, the last byte, the end of the stream, or a timeout.
+
+        The timeout is ``PIECE_SECONDS`` after the first byte of the piece.
+        """
         while not (self._is_due or self._is_ended or self._is_complete()):
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
 
     def take(self) -> memoryview:
-        """Return what has come, without the excess; go on with the other buffer.
+        """Return the bytes received, without an excess, and switch to the other buffer.
 
-        It stays as it is until the next ``take``. Nothing means, after ``ready``, that
-        the stream has ended.
+        They stay unchanged until the next ``take``. An empty result after ``ready``
+        means that the stream has ended.
         """
         count = min(self._filled, self._left)
         taken = self._filling[:count]
@@ -101,14 +104,14 @@ class Intake(asyncio.BufferedProtocol):
         self._is_due = True
         self._wake()
 
-    # What the transport calls -------------------------------------------------------
+    # Called by the transport --------------------------------------------------------
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where the next bytes go."""
         return self._filling[self._filled : self._limit]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take note of bytes that have come."""
+        """Count bytes that were received into the buffer."""
         if not self._filled:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(PIECE_SECONDS, self._be_due)
@@ -119,21 +122,21 @@ class Intake(asyncio.BufferedProtocol):
             self._wake()
 
     def eof_received(self) -> bool | None:
-        """Take note of the end of the stream."""
+        """Record the end of the stream, and pass it on to the stream's protocol."""
         self._is_ended = True
         self._wake()
         return self._stream.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take note of the end of the connection."""
+        """Record the end of the connection, and pass it on to the stream's protocol."""
         self._is_ended = True
         self._wake()
         self._stream.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Pass it on."""
+        """Pass it on to the stream's protocol."""
         self._stream.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass it on."""
+        """Pass it on to the stream's protocol."""
         self._stream.resume_writing()

@@ -1,4 +1,4 @@
-"""Opens the addresses of the native protocol, and watches over their connections."""
+"""Opens the native protocol's addresses; admits connections and closes idle ones."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ from chatd.settings.tls import TlsMaterial
 
 BACKLOG = 1_024
 WATCH_SECONDS = 1.0
-# For those who are cut off at the end.
+# How long connections may take to end once they were cancelled.
 LAST_SECONDS = 0.5
 # Clients are asked to come back at a random time within this, not all at once.
 RETURN_MS = (500, 5_000)
@@ -39,7 +39,7 @@ class ListenError(ConfigError):
     """An address cannot be opened; the sentence says why and what to do.
 
     Attributes:
-        is_missing: The machine does not have that address, or no IPv6 at all.
+        is_missing: Whether the machine lacks that address, or IPv6 altogether.
     """
 
     def __init__(self, reason: str, *, is_missing: bool = False) -> None:
@@ -51,12 +51,12 @@ class NativeListener:
     """All native connections of the daemon.
 
     Args:
-        service: What requests are turned into calls of.
-        accounts: Who may log in.
-        limits: The configured bounds.
+        service: Carries out the requests.
+        accounts: The accounts that may log in.
+        limits: The configured limits.
         tls: What TLS listeners need; replaced for new connections by ``reconfigure``.
-        name: The server's name for people.
-        motd: What people are told at each connect; may be empty.
+        name: The server's display name.
+        motd: The message of the day, sent at each connect; may be empty.
         version: The program and its version.
     """
 
@@ -94,13 +94,13 @@ class NativeListener:
 
     @property
     def end_point_binding(self) -> bytes | None:
-        """The data of SCRAM's channel binding, if the certificate gives any."""
+        """The data of SCRAM's channel binding, if the certificate has any."""
         return self._tls.end_point_binding
 
     def reconfigure(
         self, limits: LimitSettings, tls: TlsMaterial, *, name: str, motd: str
     ) -> None:
-        """Take over new settings; sizes and certificates for new connections."""
+        """Apply new settings; sizes and certificates only to new connections."""
         self.limits = limits
         self._tls = tls
         self.name = name
@@ -142,11 +142,11 @@ class NativeListener:
         return Endpoint(endpoint.kind, endpoint.host, port)
 
     async def close(self, closing: Closing, seconds: float) -> None:
-        """Stop accepting, then hang up on everybody.
+        """Stop accepting, then close all connections.
 
         Args:
-            closing: What clients are told; each gets its own time to come back.
-            seconds: How long clients have to take what waits for them.
+            closing: What to push to clients; each gets its own time to come back.
+            seconds: How long clients have to read what is queued for them.
         """
         self._stopping = closing
         for server in self._servers:
@@ -170,23 +170,26 @@ class NativeListener:
             await asyncio.gather(*late, return_exceptions=True)
 
     def close_user(self, user: str, closing: Closing, login: str | None = None) -> None:
-        """Hang up on a user's connections, or on those of one login."""
+        """Close a user's connections, or those of one login.
+
+        Data connections of the user are closed in both cases.
+        """
         for connection in list(self.connections):
             session = connection.session
             name = session.user if session is not None else connection.candidate
             if name != user:
                 continue
-            # Of a data connection nobody knows which login asked for its ticket.
+            # It is not known which login asked for the ticket of a data connection.
             is_data = connection.data is not None
             if login is None or connection.login == login or is_data:
                 connection.close_soon(closing)
 
     def is_loopback(self, address: str) -> bool:
-        """Whether a network address belongs to this machine alone."""
+        """Return whether a network address belongs to this machine alone."""
         return _is_loopback(address)
 
     def take_registration(self, address: str | None) -> None:
-        """Count a registration.
+        """Count a registration against the rate limit of its address.
 
         Raises:
             RateLimitedError: There were too many from that address.
@@ -258,7 +261,7 @@ class NativeListener:
         )
 
     async def _watch(self) -> None:
-        """Hang up on who does not log in, or has been silent for too long."""
+        """Close connections that do not log in in time, or are silent for too long."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             now = self.service.clock.monotonic()

@@ -1,7 +1,7 @@
-"""What waits to be written to a connection, joined to few writes.
+"""The outbox of a connection: frames to be written, joined into few writes.
 
-Each write is a system call, and those decide how fast the daemon is. So everything
-that a turn of the loop has for a connection goes out in one write at the end of it.
+Each write is a system call, and those decide how fast the daemon is. So all frames that
+one turn of the loop has for a connection go out in one write at the end of it.
 """
 
 import asyncio
@@ -28,19 +28,19 @@ _encode = msgspec.json.Encoder().encode
 MAX_PAGE_BYTES = 1_000_000
 
 
-# More than one request can add to an outbox that was not full.
+# More bytes than one request can add to an outbox that was not full.
 MAX_REPLY_BYTES = 2_097_152
 
 
 class Flusher:
-    """Writes the outboxes that have something, once per turn of the loop."""
+    """Flushes the outboxes that have frames, once per turn of the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._dirty: list[Outbox] = []
 
     def add(self, outbox: "Outbox") -> None:
-        """Have an outbox written at the end of this turn."""
+        """Have an outbox flushed at the end of this turn."""
         if not self._dirty:
             self._loop.call_soon(self._flush)
         self._dirty.append(outbox)
@@ -57,7 +57,7 @@ class Outbox:
     Args:
         writer: The connection's stream.
         flusher: The loop's flusher.
-        limit: More bytes than this waiting make it full.
+        limit: With more bytes than this waiting, it is full.
     """
 
     __slots__ = (
@@ -101,7 +101,7 @@ class Outbox:
         self.write(_pack(len(body)) + body)
 
     def flush(self) -> None:
-        """Hand what is queued to the transport."""
+        """Hand all queued frames to the transport; abort a peer that never reads."""
         chunks = self._chunks
         if not chunks:
             return
@@ -112,17 +112,17 @@ class Outbox:
             return
         transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
         if transport.get_write_buffer_size() > 2 * self.limit + MAX_REPLY_BYTES:
-            # Only what may not be left out was still queued, and it does not read even
-            # that. The log has everything: it can come back for it.
+            # A full outbox is only sent what may not be left out, and this peer does
+            # not even read that. The log has everything, so it can reconnect for it.
             transport.abort()
 
     def end(self) -> None:
-        """Write what is queued, and nothing from now on: the last word was said."""
+        """Write what is queued, and drop all later frames."""
         self.flush()
         self._is_ended = True
 
     async def drained(self) -> None:
-        """Wait until the transport wants more.
+        """Flush, and wait until the transport accepts more.
 
         Raises:
             ConnectionError: The connection is closed.
@@ -134,7 +134,7 @@ class Outbox:
 
 
 def encode_delivery(address: str, delivery: Delivery) -> bytes:
-    """Return a delivery as frames; made once for all who address the chat alike."""
+    """Return a delivery as frames; encoded once for all that address the chat alike."""
     frames = delivery.encoded.get(address)
     if frames is None:
         bodies = delivery.bodies
@@ -150,7 +150,7 @@ def encode_delivery(address: str, delivery: Delivery) -> bytes:
             delivery.bodies = bodies
         head = encode_head(address)
         length = len(head)
-        # Prefix and head by the length of the body: lengths come again.
+        # Cache of length prefix and head, by the length of the body: lengths repeat.
         starts: dict[int, bytes] = {}
         parts: list[bytes] = []
         add = parts.append
@@ -173,7 +173,7 @@ def tail_for(entry: Entry, user: str) -> bytes:
 
 
 class _PlainSent(msgspec.Struct, tag="sent", gc=False):
-    # Without anything optional it is encoded faster than a format is filled in.
+    # Without optional members, encoding it is faster than formatting bytes.
     re: int
     chat: str
     seq: int
@@ -181,7 +181,7 @@ class _PlainSent(msgspec.Struct, tag="sent", gc=False):
 
 
 def encode_sent(sendings: list[Sending]) -> bytes:
-    """Return ``sent`` for each, as frames."""
+    """Return a ``sent`` reply for each, as frames."""
     parts: list[bytes] = []
     for sending in sendings:
         re = sending.request_id
@@ -206,7 +206,7 @@ def encode_sent(sendings: list[Sending]) -> bytes:
 def encode_history(
     page: Page, user: str, *, from_newest: bool, re: int | None
 ) -> bytes:
-    """Return the body of ``history``, cut at the far end to fit a frame."""
+    """Return the body of a ``history`` reply, cut at the far end to fit a frame."""
     head = encode_head(page.address)
     bodies: list[bytes] = []
     size = 0
