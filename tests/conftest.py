@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-# How long an example takes says nothing on a machine that has other work.
+# The duration of an example says nothing on a machine that has other work.
 settings.register_profile("chatd", deadline=None)
 settings.load_profile("chatd")
 

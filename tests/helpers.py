@@ -1,4 +1,4 @@
-"""Small things that many tests need: files, logins, waiting, a full disk."""
+"""Helpers that many tests share: files, logins, waiting, a full disk."""
 
 import asyncio
 import contextlib
@@ -26,12 +26,12 @@ from tests.fakes.raw_client import (
 
 
 def sha256_of(data: bytes) -> str:
-    """Return the SHA-256 as the protocol writes it."""
+    """Return the SHA-256 in the form of the protocol."""
     return hashlib.sha256(data).hexdigest()
 
 
 def upload_of(chat: str, data: bytes, name: str = "a.bin", **members: object) -> Json:
-    """Return the members of an ``upload`` of these bytes, by a key of its own."""
+    """Return the fields of an ``upload`` of these bytes, with a key of its own."""
     return {
         "chat": chat,
         "name": name,
@@ -62,7 +62,7 @@ async def put_file(
 async def send_rest(
     address: Address, ticket: str, data: bytes, tls: ssl.SSLContext | None = None
 ) -> Json:
-    """Send what an upload still lacks and return ``stored``.
+    """Send the rest of an upload and return ``stored``.
 
     Raises:
         RefusedError: It was refused.
@@ -77,7 +77,7 @@ async def send_rest(
 
 
 async def ticket_at(client: RawClient, request: Json, wanted: int) -> str:
-    """Wait until so much of an upload has come; return a ticket to go on with it."""
+    """Wait until so much of an upload has arrived; return a ticket to resume it."""
     while True:
         answer = await client.ask("upload", **request)
         if answer["offset"] == wanted:
@@ -137,7 +137,7 @@ async def logged_in(
 
 
 async def eventually(is_so: Callable[[], bool], what: str) -> None:
-    """Wait for something outside of this process that nobody tells about.
+    """Poll for a condition outside of this process that nothing notifies about.
 
     Raises:
         TimeoutError: It did not become true.

@@ -2,7 +2,7 @@
 
 The daemon and the client are the real ones, in this process; only the server's clock is
 set, so that the picture is the same each time. What the client draws is read from a
-terminal in memory and written as SVG: text as text, nothing from elsewhere.
+terminal in memory and written as SVG: text as text, no external resources.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ _CURSOR = "#949494"
 
 
 async def make_picture() -> str:
-    """Play the conversation, and return what alice sees of it as SVG."""
+    """Play the conversation, and return alice's screen as SVG."""
     with tempfile.TemporaryDirectory(prefix="chatd-picture-") as name:
         settings = {"server": {"name": "lab"}}
         async with serving(Path(name), settings) as lab:
@@ -83,7 +83,7 @@ async def _play(lab: Lab, folder: Path) -> str:
 
 
 class _At:
-    """Where a server is, as ``at_screen`` wants to know it."""
+    """The addresses of a server, as ``at_screen`` expects them."""
 
     def __init__(self, place: Address) -> None:
         self.address = f"tcp://{place[0]}:{place[1]}"
@@ -137,7 +137,7 @@ async def _look(alice: Person, people: dict[str, RawClient]) -> str:
     await alice.type(TYPED)
     people["dave"].send("typing", chat="#ops")
     await alice.shows("dave is typing")
-    # How fast the connection is depends on what else the machine does.
+    # The round trip depends on what else the machine does.
     state = msgspec.structs.replace(alice.ui.state, round_trip_ms=12.0)
     alice.ui.state = state
     await alice.type(ctrl("l"))
@@ -150,7 +150,7 @@ async def _look(alice: Person, people: dict[str, RawClient]) -> str:
 
 
 class _Run(NamedTuple):
-    """Cells of a row that look the same, and what they say."""
+    """Cells of a row that look the same, and their text."""
 
     row: int
     column: int
@@ -196,7 +196,7 @@ def _runs(screen: pyte.Screen, row: int) -> Iterator[_Run]:
 
 
 def _look_of(char: Any) -> tuple[str, str, str]:
-    """Return the colours of a cell, and what is special about its letters."""
+    """Return the colours and the attributes of a cell."""
     ink, paper = _colour(char.fg, _INK), _colour(char.bg, "")
     if char.reverse:
         ink, paper = paper or _PAPER, ink
@@ -217,7 +217,7 @@ def _rect(row: int, column: int, cells: int, colour: str) -> str:
 def _text(run: _Run) -> str:
     text = run.text.rstrip()
     before = len(text) - len(text.lstrip())
-    # Fonts differ in how wide their letters are: each run is as wide as its cells.
+    # The width of letters depends on the font: each run is as wide as its cells.
     cells = run.cells - (len(run.text) - len(text)) - before
     place = f'x="{_x(run.column + before)}" y="{_EDGE + run.row * _LINE + _FONT - 1}"'
     size = f'textLength="{cells * _CELL:g}" lengthAdjust="spacingAndGlyphs"'

@@ -76,7 +76,7 @@ def main(
     if seconds is not None:
         plan = dataclasses.replace(plan, seconds=seconds)
     os.sched_setaffinity(0, {cores()[1]})
-    # The load keeps nothing that has cycles; its collector would only add to latencies.
+    # The load makes no reference cycles; its collector would only add to latencies.
     gc.disable()
     start = time.monotonic()
     try:

@@ -1,4 +1,4 @@
-"""What the daemon answers, read message by message: for set-up, logins, timing."""
+"""Reads the daemon's replies message by message: for set-up, logins, timing."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ Request = dict[str, object]
 
 
 class Answers:
-    """Asks, and keeps the answer that came last as ``body``."""
+    """Sends requests, and keeps the reply that came last as ``body``."""
 
     def __init__(self) -> None:
         self._decoder = FrameDecoder(MAX_BODY_FROM_SERVER)
@@ -19,7 +19,7 @@ class Answers:
         self.body = b""
 
     def next(self, request: Request | None) -> LoginSteps:
-        """Send a request, if there is one, and take what arrives next."""
+        """Send a request, if there is one, and return the next message."""
         if request is not None:
             self._bodies += self._decoder.feed((yield _encode(request)))
         while not self._bodies:
@@ -27,14 +27,14 @@ class Answers:
         self.body = self._bodies.pop(0)
 
     def answer(self, request: Request) -> LoginSteps:
-        """Send a request with an id, and pass over what comes before its answer."""
+        """Send a request with an id, and skip what comes before its reply."""
         yield from self.next(request)
         mark = f'"re":{request["id"]}'.encode()
         while mark not in self.body[:64]:
             yield from self.next(None)
 
     def expect(self, type_: str) -> dict[str, str]:
-        """Return the present message, which has to be of a type."""
+        """Return the current message, which must be of the given type."""
         found: dict[str, str] = json.loads(self.body)
         if found["type"] != type_:
             raise BenchError(f"{type_} was expected, not {found}")
@@ -42,7 +42,7 @@ class Answers:
 
 
 def ask(sock: socket.socket, answers: Answers, request: Request, type_: str) -> None:
-    """Send a request on a blocking socket and wait for its answer, of a type."""
+    """Send a request on a blocking socket; return its reply, of the given type."""
     sock.setblocking(True)
     run_steps(sock, answers.answer(request))
     answers.expect(type_)

@@ -1,10 +1,10 @@
-"""A data folder with a long past, made once by the store's own writer and kept.
+"""Builds a data folder with a long history, written once by the store and kept.
 
-- a direct chat of two users, each of whose entries was committed alone: the costliest
-  shape that a log can have;
-- a user who is in many rooms, three of which have news, with the rest of the entries.
+- a direct chat of two users, each of whose entries was committed alone: the most
+  expensive shape that a log can have;
+- a user who is in many rooms with all other entries; three of them have unread ones.
 
-It lies in the temporary folder, under a name that follows from the schema and the
+It is kept in the temporary folder, under a name derived from the schema and the
 sizes; a run adds a few entries, which changes nothing that is measured.
 """
 
@@ -27,7 +27,7 @@ from chatd.store.values import AddMember, Append
 from tests.bench.target import TEXT
 from tests.bench.users import make_users, user_name
 
-# Who is who, by number.
+# The users, by number.
 ALICE, BOB, MANY, WRITER = range(4)
 USERS = 4
 NEWS_ROOMS = 3
@@ -58,7 +58,7 @@ def big_folder(sizes: Sizes, parent: Path | None = None) -> Path:
     if not folder.is_dir():
         for outdated in parent.glob(f"{name}-*"):
             shutil.rmtree(outdated)
-        # Whatever a killed run left is not taken for whole.
+        # What a killed run left must not be taken for complete.
         unfinished = Path(tempfile.mkdtemp(prefix="chatd-bench-", dir=parent))
         try:
             _make(unfinished, sizes)
@@ -70,7 +70,7 @@ def big_folder(sizes: Sizes, parent: Path | None = None) -> Path:
 
 
 def drop_page_cache(folder: Path) -> None:
-    """Let the kernel forget a folder's files, as after a restart of the machine."""
+    """Make the kernel drop a folder's files from its cache, as after a reboot."""
     for path in folder.glob("chatd.db*"):
         descriptor = os.open(path, os.O_RDWR)
         try:
@@ -86,7 +86,7 @@ def _make(folder: Path, sizes: Sizes) -> None:
     connection = connect(path)
     try:
         prepare(connection, path)
-        # Until it is whole nobody needs it; the daemon sets its own.
+        # Nothing reads it until it is complete; the daemon sets its own.
         connection.execute("PRAGMA synchronous = OFF")
         writer = LogWriter(connection)
         _write_chat(connection, writer, sizes.chat)

@@ -1,9 +1,9 @@
-"""The yardstick of downloads: a server that does nothing but copy a file.
+"""The baseline of downloads: a server that does nothing but copy a file.
 
     python -m tests.bench.copy_loop PORT FILE [CERTIFICATE KEY]
 
-It runs on asyncio with uvloop as the daemon does, sends the file to whoever connects,
-and hangs up. There is no login, no ticket, no choice of file.
+It runs on asyncio with uvloop as the daemon does, sends the file to every client, and
+hangs up. There is no login, no ticket, no choice of file.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ async def _serve(port: int, path: Path, context: ssl.SSLContext | None) -> None:
 
 
 def main() -> None:
-    """Serve until it is ended."""
+    """Serve until the process is ended."""
     port, path, *pair = sys.argv[1:]
     context = None
     if pair:

@@ -1,4 +1,4 @@
-"""The daemon under measurement, as its users run it, with all rates switched off."""
+"""The daemon under measurement: started as its users run it, with rate limits off."""
 
 import secrets
 import sys
@@ -12,7 +12,8 @@ from tests.bench.process import BenchError, ServerProcess, free_port
 from tests.bench.target import TEXT, LoginSteps, Target
 from tests.bench.users import ITERATIONS, scram_login, user_name
 
-# Ids and counters of keys all have the same number of digits, so frames one size.
+# Ids and counters of keys all have the same number of digits, so that all frames
+# have the same size.
 FIRST_NUMBER = 1_000_000
 
 CONFIG = """\
@@ -32,7 +33,7 @@ registrations_per_hour = 0
 
 
 class Daemon(Target):
-    """A running chatd, spoken to over plain TCP or over TLS."""
+    """A running chatd, reached over plain TCP or over TLS."""
 
     name = "chatd"
     delivery = b'{"type":"messa'
@@ -43,7 +44,7 @@ class Daemon(Target):
     echoes = True
     max_connections = 10_000
     logins_at_once = 32
-    # What the real client connects to.
+    # The address that the real client connects to.
     link = ""
 
     @classmethod
@@ -56,14 +57,14 @@ class Daemon(Target):
         module: str = "chatd",
         extra: Sequence[str] = (),
     ) -> "Daemon":
-        """Start it on a data folder; the caller stops its ``process``.
+        """Start the daemon on a data folder; the caller stops its ``process``.
 
         Args:
             folder: For the configuration and the log.
             data: The data folder; see ``make_users``.
             is_tls: How the load connects.
-            module: What is run; it takes the arguments of chatd after those of its own.
-            extra: Its own.
+            module: The module to run; it takes chatd's arguments after its own.
+            extra: The module's own arguments.
         """
         plain, tls = free_port(), free_port()
         config = folder / "config.toml"
@@ -89,7 +90,7 @@ class Daemon(Target):
         return scram_login(number)
 
     def supply(self, address: bytes, count: int) -> Supply:
-        """Return messages that each have an id and a key of their own."""
+        """Return messages that each have their own id and key."""
         # 132 random bits, then a counter: what an outbox on disk does.
         prefix = secrets.token_urlsafe(16)
         template = (
@@ -97,7 +98,7 @@ class Daemon(Target):
             f'"text":"{TEXT.decode()}","key":"{prefix}-%d"}}'
         )
         first = encode_frame((template % (FIRST_NUMBER, FIRST_NUMBER)).encode())
-        # The length may hold a byte that is a percent sign.
+        # The length prefix may contain a byte that is a percent sign.
         whole = first[:4].replace(b"%", b"%%") + template.encode()
         frames = b"".join(
             [
@@ -112,7 +113,7 @@ class Daemon(Target):
         return f"@{user_name(number)}".encode()
 
     def make_room(self, members: Sequence[Connection]) -> bytes:
-        """Let the first one make a public room, and everyone else join it."""
+        """Let the first user make a public room, and all others join it."""
         for number, member in enumerate(members):
             verb = "join" if number else "create"
             request: Request = {"type": verb, "id": 1, "room": "#room"}

@@ -1,7 +1,7 @@
-"""Files: how fast they move, and what chatting and memory notice of it.
+"""Benchmarks file transfers: their speed, and their effect on chat latency and memory.
 
-The other ends of the transfers that run beside a measurement are on other machines in
-real life: here they share the load's core, at the lowest priority.
+In real life the other ends of the transfers that run beside a measurement are on
+other machines; here they share the load's core, at the lowest priority.
 """
 
 import json
@@ -36,7 +36,7 @@ MEMORY_BYTES = 2_000 * MB
 ROUNDS = 3
 NOISE_SECONDS = 5.0
 LATENCY_PAIRS, LATENCY_RATE, LATENCY_ROUNDS = 20, 1_000, 5
-# Those who move files are not among those whose messages are timed.
+# The users who transfer files are not among those whose messages are timed.
 GIVER, TAKER = 2 * LATENCY_PAIRS, 2 * LATENCY_PAIRS + 1
 
 _BUFFER = bytearray(1 << 20)
@@ -44,10 +44,10 @@ _LOWEST_PRIORITY = 19
 
 
 def run_files(is_tls: bool, seconds: float) -> Iterator[Result]:
-    """Measure all of it on a new daemon, plain or over TLS.
+    """Run all file benchmarks on a new daemon, plain or over TLS.
 
     Args:
-        is_tls: How everybody connects.
+        is_tls: How all clients connect.
         seconds: How long latency is measured.
     """
     with tempfile.TemporaryDirectory(prefix="chatd-bench-") as name:
@@ -74,7 +74,7 @@ def _speed(daemon: Daemon, folder: Path, data: Path) -> Iterator[Result]:
     yield Result("file up", daemon.label, {"mb_per_second": _rate(moved)})
     with _copy_loop(daemon, folder, data, path) as loop:
         ours, loops, cpu, loop_cpu = [], [], [], []
-        # By turns, so that a noisy machine is as noisy for both.
+        # Alternating, so that noise from the machine affects both alike.
         for _ in range(ROUNDS):
             before = daemon.process.cpu_seconds()
             ours.append(_fetch(daemon))
@@ -98,7 +98,7 @@ def _speed(daemon: Daemon, folder: Path, data: Path) -> Iterator[Result]:
 
 
 def _fetch(daemon: Daemon) -> float:
-    """Return the seconds that the newest file takes, first byte to last."""
+    """Return how many seconds the newest file takes, first byte to last."""
     with closing(daemon.connect()) as sock:
         run_steps(sock, scram_login(TAKER))
         answers = Answers()
@@ -130,7 +130,7 @@ def _exactly(sock: socket.socket, count: int) -> bytes:
 
 
 def _receive(sock: socket.socket, size: int) -> float:
-    """Take all that comes and throw it away; return the seconds."""
+    """Read and discard everything that arrives; return the seconds."""
     received = 0
     begun = time.perf_counter()
     with closing(sock):
@@ -143,7 +143,7 @@ def _receive(sock: socket.socket, size: int) -> float:
 
 
 class _CopyLoop(Daemon):
-    """The yardstick: its socket is all that is used of the target."""
+    """The baseline: of the target's interface, only its socket is used."""
 
     name = "copy loop"
 
@@ -163,7 +163,7 @@ def _copy_loop(
         yield _CopyLoop(process, port, daemon.is_tls)
 
 
-# What chatting notices ----------------------------------------------------------------
+# Effect on chat latency ---------------------------------------------------------------
 
 
 def _latency(daemon: Daemon, folder: Path, seconds: float) -> Iterator[Result]:
@@ -208,7 +208,7 @@ def _memory(daemon: Daemon, folder: Path) -> Result:
     return Result("memory while 2 GB pass", daemon.label, figures)
 
 
-# How long the loop is held ------------------------------------------------------------
+# How long the event loop is blocked ---------------------------------------------------
 
 
 def _held(folder: Path, is_tls: bool) -> Result:
@@ -227,7 +227,7 @@ def _held(folder: Path, is_tls: bool) -> Result:
             _mover(daemon, GIVER, "up", path, TAKER, 1, is_started=False) as up,
             _mover(daemon, TAKER, "down", folder, GIVER, 1, is_started=False) as down,
         ):
-            # From here on, so that logins do not count.
+            # Starts here, so that logins do not count.
             os.kill(daemon.process.pid, signal.SIGUSR1)
             up.start()
             down.start()
@@ -238,23 +238,23 @@ def _held(folder: Path, is_tls: bool) -> Result:
     return Result("loop held", daemon.label, figures)
 
 
-# Movers -------------------------------------------------------------------------------
+# Client processes ---------------------------------------------------------------------
 
 
 class _Mover:
-    """A client process that moves files; see ``tests.bench.mover``."""
+    """A client process that transfers files; see ``tests.bench.mover``."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
 
     def start(self) -> None:
-        """Let it begin."""
+        """Tell it to begin."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"\n")
         self._process.stdin.flush()
 
     def next_moved(self) -> dict[str, Any]:
-        """Wait for the next file to be through."""
+        """Wait until the next file is complete."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             found: dict[str, Any] = json.loads(line)

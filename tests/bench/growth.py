@@ -1,4 +1,4 @@
-"""How cost grows: the same small things on an empty database and on a big one."""
+"""Benchmarks how cost grows: the same operations on an empty database and a big one."""
 
 import secrets
 import socket
@@ -26,7 +26,7 @@ def run_growth(folder: Path, sizes: Sizes, cache: Path | None) -> list[Result]:
 
     Args:
         folder: For the daemon's files; new.
-        sizes: Of the big database.
+        sizes: Sizes of the big database.
         cache: Where the big one is kept; None: the temporary folder.
     """
     empty = folder / "empty"
@@ -83,7 +83,7 @@ def _paging(sock: socket.socket, entries: int) -> Callable[[int], object]:
     answers = Answers()
 
     def page(number: int) -> None:
-        # Pages all over the middle third, none twice.
+        # Pages from all over the middle third, none twice.
         before = entries // 3 + number * max(1, entries // 3 // PAGES)
         request: Request = {
             "type": "history",

@@ -1,14 +1,16 @@
-"""The daemon with a heart that beats every millisecond, to see what holds its loop.
+"""Runs the daemon with a 1 ms heartbeat, to measure what blocks its event loop.
 
     python -m tests.bench.held REPORT [arguments of chatd]
 
-SIGUSR1 begins anew. When it ends it writes to REPORT, in milliseconds: the longest time
-between two beats over what was asked for (``wall``: also what others were given), and
-the processor time that the loop's thread used between two: the most (``cpu``), and what
-all but one in ten thousand (``cpu_p9999``) or a thousand (``cpu_p999``) stay below.
-Between two beats may be several short goes of the loop, so these are upper bounds.
+SIGUSR1 resets the figures. At the end it writes to REPORT, in milliseconds: the longest
+time between two beats beyond the interval (``wall``: includes time given to other
+processes), and the processor time that the loop's thread used between two beats: the
+maximum (``cpu``), and what all but one in ten thousand (``cpu_p9999``) or in a thousand
+(``cpu_p999``) stay below.
+Several short iterations of the loop may fall between two beats, so these are upper
+bounds.
 
-What the machine takes from its guests without telling them looks like work, too:
+What the hypervisor takes from this machine unnoticed looks like work, too:
 ``measure_noise`` says how much that is.
 """
 
@@ -46,7 +48,7 @@ class _Heart:
         loop.call_later(BEAT_SECONDS, self._beat)
 
     def figures(self) -> dict[str, float]:
-        """Return what was found, in milliseconds."""
+        """Return the figures, in milliseconds."""
         return {
             "wall_ms": self.wall * 1_000,
             "cpu_ms": quantile_ms(self.cpu, 1),
@@ -67,19 +69,19 @@ class _Heart:
 
 
 def quantile_ms(seconds: Sequence[float], share: float) -> float:
-    """Return what a share of these, which are not none, do not exceed."""
+    """Return what a share of these values, at least one, do not exceed."""
     return sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * share))] * 1_000
 
 
 def measure_noise(core: int, seconds: float) -> float:
-    """Return by how much, in ms, a piece of work took longer on a core than usual.
+    """Return by how much, in ms, a fixed piece of work was slowed down on a core.
 
-    It is always the same work, and processor time is what is measured, so that it is
-    the machine if it takes longer.
+    The work is always the same, and processor time is what is measured, so that any
+    difference comes from the machine.
 
     Args:
-        core: Which one.
-        seconds: For how long it is done again and again; the most is returned.
+        core: The core to measure.
+        seconds: For how long the work is repeated; the maximum is returned.
     """
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})

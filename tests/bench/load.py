@@ -1,8 +1,8 @@
-"""The load's side of a connection: many of them on one epoll, nothing parsed.
+"""The load's side of connections: many of them on one epoll, nothing parsed.
 
 What arrives is counted by searching for needles: byte strings of one length that occur
 once in every frame of a kind and nowhere else (a quote within a text is escaped, so no
-text can hold one). What is sent was encoded beforehand and is only sliced.
+text can contain one). What is sent was encoded beforehand and is only sliced.
 """
 
 import select
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from tests.bench.process import BenchError
 
 BUFFER_BYTES = 262_144
-# Nothing arrives for so long: whatever is missing then is lost.
+# If nothing arrives for so long, whatever is missing then is lost.
 STALL_SECONDS = 10.0
 
 _buffer = bytearray(BUFFER_BYTES)
@@ -26,7 +26,7 @@ class Supply:
     Args:
         frames: All of them, one after the other.
         size: Bytes of one.
-        endless: They are all the same and may be taken for ever.
+        endless: They are all the same and may be repeated for ever.
     """
 
     __slots__ = ("_at", "_endless", "_frames", "_size", "count", "left")
@@ -50,7 +50,7 @@ class Supply:
         return self._frames[start:end]
 
     def frames_in(self, chunk: memoryview) -> int:
-        """Return how many frames a chunk holds."""
+        """Return how many frames a chunk contains."""
         return len(chunk) // self._size
 
 
@@ -104,12 +104,12 @@ class Connection:
         self.counts.append(0)
 
     def unwatch_last(self) -> None:
-        """Forget the needle that was added last."""
+        """Stop counting the needle that was added last."""
         self._needles = self._needles[:-1]
         self.counts.pop()
 
     def read(self) -> None:
-        """Take what has arrived and count it."""
+        """Read what has arrived and count it."""
         while True:
             kept = len(self._tail)
             _buffer[:kept] = self._tail
@@ -126,7 +126,7 @@ class Connection:
                 return
 
     def write(self, data: memoryview | bytes) -> None:
-        """Send, now or as soon as the server takes it."""
+        """Send now, or as soon as the server accepts it."""
         if self._unsent:
             self._unsent += data
             return
@@ -148,7 +148,7 @@ class Connection:
             self._poller.watch_writing(self, False)
 
     def attach(self, poller: "Poller") -> None:
-        """Belong to a poller, which reads and flushes from now on."""
+        """Register with a poller, which reads and flushes from now on."""
         self._poller = poller
 
     def close(self) -> None:
@@ -167,12 +167,12 @@ class Connection:
             if at >= 0:
                 excerpt = bytes(_buffer[at : min(end, at + 300)])
                 raise BenchError(f"the server refused: {excerpt!r}")
-        # One byte less than a needle: one that is cut in two is found, none twice.
+        # One byte less than a needle: a needle cut in two is found, none twice.
         self._tail = bytes(_buffer[max(0, end - len(needles[0]) + 1) : end])
 
 
 class Poller:
-    """Reads from whichever of its connections has something."""
+    """Reads from any of its connections that are readable."""
 
     def __init__(self, connections: Sequence[Connection]) -> None:
         self._epoll = select.epoll()
@@ -205,7 +205,7 @@ class Poller:
             raise BenchError("nothing arrives any more")
 
     def until(self, is_done: Callable[[], bool], what: str) -> None:
-        """Go on until something is the case.
+        """Run until a condition holds.
 
         Raises:
             BenchError: Nothing arrives any more; ``what`` says what was waited for.
@@ -215,10 +215,10 @@ class Poller:
                 raise BenchError(f"nothing arrives any more: {what}")
 
     def watch_writing(self, connection: Connection, wanted: bool) -> None:
-        """Say whether ``flush`` is to be called as soon as there is room."""
+        """Set whether ``flush`` is called as soon as the socket is writable."""
         mask = select.EPOLLIN | (select.EPOLLOUT if wanted else 0)
         self._epoll.modify(connection.fd, mask)
 
     def close(self) -> None:
-        """Let go of the epoll; the connections stay open."""
+        """Close the epoll; the connections stay open."""
         self._epoll.close()

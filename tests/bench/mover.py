@@ -1,10 +1,10 @@
-"""A client that moves one file after the other, in a process of its own.
+"""A client that transfers one file after the other, in a process of its own.
 
     python -m tests.bench.mover SERVER USER up PATH CHAT COUNT
     python -m tests.bench.mover SERVER USER down FOLDER CHAT COUNT
 
 It is the real client: its link, its transfers, its thread for the bytes. Each line that
-it prints is an object of JSON: first ``online``, then one for each file.
+it prints is a JSON object: first ``online``, then one for each file.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ _PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 
 
 def peak_kib(pid: int | str = "self") -> int:
-    """Return the most memory that was resident since ``forget_peak``."""
+    """Return the peak resident memory since ``forget_peak``, in KiB."""
     found = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
     assert found is not None
     return int(found[1])
 
 
 def forget_peak(pid: int | str = "self") -> None:
-    """Begin anew with what is resident now."""
+    """Reset the peak to what is resident now."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
@@ -83,7 +83,7 @@ async def _run(
 
 
 def main() -> None:
-    """Move ``COUNT`` files, or whatever there is time for until it is ended."""
+    """Transfer ``COUNT`` files, or as many as it can until the process is ended."""
     server, user, direction, path, chat, count = sys.argv[1:]
     asyncio.run(_run(server, user, direction, path, chat, int(count)))
 

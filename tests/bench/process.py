@@ -1,7 +1,7 @@
-"""Server processes under measurement: started on one core, their CPU and memory read.
+"""Server processes under measurement: pinned to one core, their CPU and memory read.
 
-The server has the first core to itself and the load the last, so that neither is slowed
-by the other. On a machine with one core both share it, and the figures mean little.
+The server has the first core to itself and the load the last, so that neither slows the
+other down. On a machine with one core both share it, and the figures mean little.
 """
 
 import os
@@ -22,18 +22,18 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class BenchError(Exception):
-    """A server did not do its work, or the counts at the end were wrong."""
+    """A server failed, or the counts at the end were wrong."""
 
 
 @cache
 def cores() -> tuple[int, int]:
-    """Return the server's core and the load's; ask before anything is pinned."""
+    """Return the server's core and the load's; call it before anything is pinned."""
     usable = sorted(os.sched_getaffinity(0))
     return usable[0], usable[-1]
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on."""
+    """Return a free port of the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -54,7 +54,7 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it pinned to the server's core; everything it starts inherits that."""
+        """Start it pinned to the server's core; its children inherit that."""
         mine = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {cores()[0]})
         try:
@@ -89,12 +89,12 @@ class ServerProcess:
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def rss_kib(self) -> int:
-        """Return how much memory is resident now."""
+        """Return its resident memory, in KiB."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") // 1024
 
     def stop(self) -> None:
-        """End it, gracefully if it can; nothing happens if it has ended."""
+        """End it, gracefully if possible; do nothing if it has ended."""
         process = self._process
         if process is None or process.poll() is not None:
             return

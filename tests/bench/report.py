@@ -1,4 +1,4 @@
-"""The tables: one row per figure, the servers side by side, and the ratio."""
+"""The tables of results: one row per figure, the servers side by side, the ratio."""
 
 import os
 import platform
@@ -111,7 +111,7 @@ def workload_table(results: Sequence[Result]) -> str:
 
 
 def growth_table(results: Sequence[Result], sizes: Sizes) -> str:
-    """Return the table of what is measured on an empty and on a big database."""
+    """Return the table of the figures for an empty and for a big database."""
     empty, big = (result.figures for result in results)
     words = {"chat": sizes.chat, "total": sizes.total, "rooms": sizes.rooms}
     rows = [["how cost grows", "empty", "big"]]
@@ -122,7 +122,7 @@ def growth_table(results: Sequence[Result], sizes: Sizes) -> str:
 
 
 def files_table(results: Sequence[Result]) -> str:
-    """Return the table of files; the ratio is ours to a bare loop that copies."""
+    """Return the table of files; the ratio is ours to the bare copy loop's."""
     rows = [["files", OURS, OURS_TLS, _COPY_LOOP, _COPY_LOOP_TLS, "ratio", "TLS"]]
     for workload, figure, label in _FILES:
         by_server = {r.server: r.figures for r in results if r.workload == workload}

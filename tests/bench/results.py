@@ -1,4 +1,4 @@
-"""What workloads return, and how it is measured while one runs."""
+"""The results of workloads, and the meter that takes them during a run."""
 
 import time
 from collections.abc import Callable
@@ -39,14 +39,14 @@ class Meter:
         self._start: tuple[float, float, int] | None = None
 
     def goes_on(self) -> bool:
-        """Return whether there is time left; begins to measure when it is time to."""
+        """Return whether there is time left; start measuring after the warm-up."""
         now = time.perf_counter()
         if self._start is None and now >= self._warm_at:
             self._start = self._now()
         return now < self._end_at
 
     def stop(self, factor: int = 1) -> dict[str, float]:
-        """Return the rates since the warm-up, each thing counted ``factor`` times."""
+        """Return the rates since the warm-up, each event counted ``factor`` times."""
         if self._start is None:
             raise BenchError("the run ended before its warm-up did")
         begun, cpu_begun, count_begun = self._start
@@ -63,5 +63,5 @@ class Meter:
 
 
 def percentile(ordered: list[float], share: float) -> float:
-    """Return the value that a share (0 to 1) of the ordered ones does not exceed."""
+    """Return what a share (0 to 1) of these sorted values does not exceed."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

@@ -1,4 +1,4 @@
-"""Which workloads there are, and on which servers each is run.
+"""The list of workloads, and the servers on which each is run.
 
 Every run has a new server on a new data folder, so that none inherits another's memory.
 """
@@ -21,7 +21,7 @@ from tests.bench.yardstick import Miniircd
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is done, at the most.
+    """The sizes of all workloads; each is a maximum.
 
     Attributes:
         seconds: Length of a run, a fifth of which is warm-up.
@@ -30,7 +30,7 @@ class Plan:
         latency_rate: Messages a second in all, there.
         members: Users in the room.
         senders: How many of them write.
-        logins: SavedLogins of a run.
+        logins: Logins of a run.
         idle_users: Users whose memory is measured.
         tls: Whether the daemon is measured over TLS too.
         yardstick: Whether the yardstick is measured.
@@ -102,7 +102,7 @@ WORKLOADS: dict[str, Run] = {
     "tokens": _token_logins,
     "memory": _memory,
 }
-# The yardstick knows no tokens.
+# The yardstick has no tokens.
 _DAEMON_ONLY = {"tokens"}
 
 

@@ -1,4 +1,4 @@
-"""SavedLogins a second, and what an idle user costs in memory."""
+"""Benchmarks logins per second, and the memory that an idle user costs."""
 
 import select
 import ssl
@@ -10,7 +10,7 @@ from tests.bench.process import BenchError
 from tests.bench.results import Result
 from tests.bench.target import LoginSteps, Target, close_all
 
-# Logged in before anything is measured, so that what is made once is there.
+# Logged in before anything is measured, so that one-time allocations are there.
 WARM_UP_LOGINS = 50
 SETTLE_SECONDS = 0.3
 
@@ -20,7 +20,7 @@ MakeSteps = Callable[[int], LoginSteps]
 def run_logins(
     target: Target, workload: str, make_steps: MakeSteps, count: int, seconds: float
 ) -> Result:
-    """Log in again and again, a few at a time, and hang up each time.
+    """Log in again and again, several at a time, and hang up each time.
 
     Args:
         target: The server.
@@ -46,7 +46,7 @@ def run_logins(
 
 
 def run_memory(target: Target, count: int) -> Result:
-    """Log in ``count`` idle users, and see how much the server has grown for each."""
+    """Log in ``count`` idle users; measure how much the server grows for each."""
     warm_up = min(WARM_UP_LOGINS, count)
     connections = [target.log_in(number) for number in range(warm_up)]
     time.sleep(SETTLE_SECONDS)
@@ -60,7 +60,7 @@ def run_memory(target: Target, count: int) -> Result:
 
 
 class _Login:
-    """A login on its way, on a socket that does not block."""
+    """A login in progress, on a non-blocking socket."""
 
     def __init__(self, target: Target, steps: LoginSteps) -> None:
         self.sock = target.connect(handshake=False)
@@ -72,7 +72,7 @@ class _Login:
             self.advance()
 
     def advance(self) -> bool:
-        """Take what has arrived; return whether the login is complete."""
+        """Handle what has arrived; return whether the login is complete."""
         try:
             if self._is_shaking and isinstance(self.sock, ssl.SSLSocket):
                 self.sock.do_handshake()
@@ -92,7 +92,7 @@ class _Login:
 
 
 class _Crowd:
-    """Keeps as many logins on their way as the target allows."""
+    """Keeps as many logins in progress as the target allows."""
 
     def __init__(self, target: Target, make_steps: MakeSteps) -> None:
         self._target = target
@@ -103,7 +103,7 @@ class _Crowd:
         self.done = 0
 
     def run(self, count: int, seconds: float) -> None:
-        """Begin ``count`` logins, or as many as the time allows; end them all."""
+        """Begin ``count`` logins, or as many as the time allows; complete them all."""
         deadline = time.perf_counter() + seconds
         begun = 0
         for _ in range(min(count, self._target.logins_at_once)):
@@ -126,7 +126,7 @@ class _Crowd:
                     begun += 1
 
     def close(self) -> None:
-        """Let go of the epoll."""
+        """Close the epoll."""
         self._epoll.close()
 
     def _begin(self) -> None:

@@ -1,7 +1,7 @@
-"""What a workload needs of a server, whatever it speaks: ours and the yardstick alike.
+"""The interface of a server under load, whatever its protocol: ours or the yardstick.
 
 A login is a generator: it yields what to send and is sent what arrived, so that the
-same one serves a blocking connection and many at once.
+same one serves one blocking connection and many at once.
 """
 
 import socket
@@ -15,13 +15,13 @@ from tests.bench.process import BenchError, ServerProcess
 TEXT = b"x" * 100
 LoginSteps = Generator[bytes, bytes, None]
 
-# A gathered read of one login step; whatever comes is small.
+# The read size of one login step; whatever arrives is small.
 _STEP_BYTES = 65_536
 _STEP_SECONDS = 20.0
 
 
 class Target(ABC):
-    """A running server, and the words of its protocol that are counted.
+    """A running server, and the byte strings of its protocol that are counted.
 
     Attributes:
         name: What the table calls it.
@@ -65,7 +65,7 @@ class Target(ABC):
 
     @abstractmethod
     def address(self, number: int) -> bytes:
-        """Return where to write to the user with a number."""
+        """Return the address for messages to the user with a number."""
 
     @abstractmethod
     def make_room(self, members: Sequence[Connection]) -> bytes:
@@ -87,7 +87,7 @@ class Target(ABC):
         return Connection(sock)
 
     def settle(self, connections: Sequence[Connection]) -> None:
-        """Wait until everything sent before has come, by a ping on each connection."""
+        """Wait, by a ping on each connection, until everything has arrived."""
         for connection in connections:
             connection.watch_also(self.pong)
         poller = Poller(connections)
@@ -102,7 +102,7 @@ class Target(ABC):
 
 
 def run_steps(sock: socket.socket, steps: LoginSteps) -> None:
-    """Carry out the steps of a login on a blocking socket.
+    """Run the steps of a login on a blocking socket.
 
     Raises:
         BenchError: The server hung up, or did not do what the steps expect.
@@ -121,7 +121,7 @@ def run_steps(sock: socket.socket, steps: LoginSteps) -> None:
 
 
 def wait_for(needle: bytes, first: bytes = b"") -> LoginSteps:
-    """Send ``first``, then read until a needle has come."""
+    """Send ``first``, then read until a needle has arrived."""
     seen = yield first
     while needle not in seen:
         seen += yield b""
@@ -134,7 +134,7 @@ def close_all(connections: Sequence[Connection]) -> None:
 
 
 def _tls_context() -> ssl.SSLContext:
-    # The certificate is self-made and the peer a child of ours: nothing to verify.
+    # The certificate is self-signed and the peer a child of ours: nothing to verify.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,8 +1,8 @@
-"""The full screen: from a key, a message, a start to what is painted.
+"""Benchmarks the full screen: from a key, a message or a start to the painted frame.
 
-The real client, at a terminal of 120x40, with the real daemon: what is timed is when
-the terminal has the whole frame. How long the client worked for it (CPU) says the same
-where the machine has other things to do.
+It is the real client, at a terminal of 120x40, with the real daemon. The time is taken
+when the terminal has the whole frame. The client's CPU time shows the same where the
+machine has other work to do.
 """
 
 import asyncio
@@ -55,13 +55,13 @@ _PAGE_UP, _TO_BOTTOM, _INTERRUPT = b"\x1b[5~", b"\x1b[1;3F", b"\x03"
 
 @dataclass(frozen=True, slots=True)
 class UiPlan:
-    """How much is done.
+    """The sizes of the benchmarks of the full screen.
 
     Attributes:
-        past: What there is before.
-        keys: How many are pressed.
-        messages: How many come, one after the other.
-        rate: So many in a second.
+        past: The history there is before.
+        keys: How many keys are pressed.
+        messages: How many messages come, one after the other.
+        rate: So many of them per second.
         burst: How many come at once.
         idle_seconds: For so long nothing happens.
         starts: How often the client is started.
@@ -77,11 +77,11 @@ class UiPlan:
 
 
 def run_ui(plan: UiPlan, cache: Path | None) -> Iterator[Result]:
-    """Measure drawing alone, then the whole client on a copy of the past.
+    """Measure drawing alone, then the whole client on a copy of the history.
 
     Args:
-        plan: How much is done.
-        cache: Where the past is kept; None: the temporary folder.
+        plan: The sizes.
+        cache: Where the history is kept; None: the temporary folder.
 
     Yields:
         Results whose ``server`` is the number of messages in the chat; what is measured
@@ -109,7 +109,7 @@ def run_client(plan: UiPlan, cache: Path | None) -> Iterator[Result]:
                     yield from _room(stage, plan, f"{count:,}")
 
 
-# Parts of it, in this process ---------------------------------------------------------
+# Parts of the client, in this process -------------------------------------------------
 
 
 def run_drawing(plan: UiPlan) -> Iterator[Result]:
@@ -140,7 +140,7 @@ def _start(
     composer = f"message to {BIG}".encode()
     nothing, libraries, imports, screens, memory = [], [], [], [], []
     for _ in range(plan.starts):
-        # By turns, so that a noisy machine is as noisy for all.
+        # Alternating, so that noise from the machine affects all alike.
         nothing.append(_until_marked(_NOTHING, environment))
         libraries.append(_until_marked(_LIBRARIES, environment))
         imports.append(_until_marked(_IMPORTS, environment))
@@ -170,7 +170,7 @@ def _until_marked(code: str, environment: dict[str, str]) -> float:
 
 
 class _Stage:
-    """A client that shows a room, one who writes there, and one who looks on.
+    """A client that shows a room, a sender in it, and an observer.
 
     Attributes:
         client: The client.
@@ -189,7 +189,7 @@ class _Stage:
         client.settle()
         client.press(f"/switch {self.room}\r".encode())
         client.settle()
-        # People look at what is older, so more is loaded than what is seen.
+        # Users read what is older, so more is loaded than what is visible.
         for _ in range(_PAGES):
             client.press(_PAGE_UP)
             client.settle(0.05)
@@ -203,13 +203,13 @@ class _Stage:
         self._observer.close()
 
     def send(self, texts: Sequence[str]) -> None:
-        """Write messages, all at once."""
+        """Send messages, all at once."""
         self._sender.sendall(b"".join(_send(self.room, text) for text in texts))
 
     def until_painted(self, token: str, since: int) -> float:
         """Wait for a message; return the seconds from its arrival to the frame's end.
 
-        It arrives here when it arrives at who looks on.
+        The message counts as arrived when the observer has received it.
         """
         needle, heard = token.encode(), bytearray()
         arrived = painted = 0.0
@@ -228,12 +228,12 @@ class _Stage:
         return max(0.0, painted - arrived)
 
     def rest(self, until: float) -> None:
-        """Take what comes until a time."""
+        """Handle what arrives until a time."""
         while time.perf_counter() < until:
             self._turn(until)
 
     def _turn(self, until: float) -> bytes:
-        """Take what comes; return what came for who looks on."""
+        """Handle what arrives; return what the observer received."""
         sockets = {each.fileno(): each for each in (self._sender, self._observer)}
         wait = max(0.0, until - time.perf_counter())
         ready, _, _ = select.select([self.client.fd, *sockets], [], [], wait)
@@ -285,7 +285,7 @@ def _keys(stage: _Stage, plan: UiPlan, label: str) -> Result:
 
 
 def _fixed_work_ms() -> float:
-    """Return how long a piece of work takes that is always the same."""
+    """Return the duration, in ms, of a piece of work that is always the same."""
     begun = time.perf_counter()
     sum(_WORK)
     for _ in _WORK:
@@ -363,7 +363,7 @@ def _token(number: int) -> str:
     return "".join(chr(_FIRST_SYLLABLE + place % _SYLLABLES) for place in places)
 
 
-# The others ---------------------------------------------------------------------------
+# The other users ----------------------------------------------------------------------
 
 
 def _log_in(daemon: Daemon, user: int) -> socket.socket:

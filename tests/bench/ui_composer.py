@@ -1,4 +1,4 @@
-"""What a key costs in the composer, and what a paste of 10,000 lines does to the loop.
+"""Benchmarks the composer: a key, and a paste of 10,000 lines.
 
 python -m tests.bench.ui_composer
 """
@@ -61,7 +61,7 @@ class Bench:
         )
 
     def key_to_paint(self, text: str) -> tuple[float, float]:
-        """Return median and p99, in ms, of a key behind ``text`` and its frame."""
+        """Return median and p99, in ms, of a key after ``text`` and its frame."""
         buffer = self.composer.buffer
         took = []
         with set_app(self.app):
@@ -77,7 +77,7 @@ class Bench:
         return statistics.median(took), statistics.quantiles(took, n=100)[-1]
 
     async def paste(self, data: str, text: str) -> tuple[float, float]:
-        """Return how long a paste takes, and holds the loop at most, in ms."""
+        """Return how long a paste takes, and the longest block of the loop, in ms."""
         held = 0.0
         begin = last = time.perf_counter()
         write = asyncio.create_task(asyncio.to_thread(self.pipe.send_text, data))
@@ -90,7 +90,7 @@ class Bench:
 
 
 async def measure_paste() -> tuple[float, float]:
-    """Return how long 10,000 lines take until it is asked, and hold the loop, in ms."""
+    """Return how long 10,000 lines take until the prompt, and block the loop, in ms."""
     with create_pipe_input() as pipe, create_app_session(input=pipe):
         bench = Bench(pipe)
         running = asyncio.create_task(bench.app.run_async())

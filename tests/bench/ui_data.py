@@ -1,4 +1,4 @@
-"""What somebody has who has chatted for years: many chats, on the server and at home.
+"""The data of a long-standing user: many chats, on the server and in the cache.
 
 It is made once, by the store's own writer and through the real protocol, and kept in
 the temporary folder; each run works on a copy.
@@ -35,7 +35,7 @@ from tests.bench.daemon import Daemon
 from tests.bench.process import BenchError
 from tests.bench.users import PASSWORD, make_users, user_name
 
-# Who is who, by number: the others are in all rooms with the reader.
+# The users, by number: the others are in all rooms with the reader.
 READER = 0
 OTHERS = range(1, 8)
 BIG, SMALL = "#big", "#small"
@@ -54,7 +54,7 @@ _SIZES = (3, 6, 9, 12, 15, 40)
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """How much there is: rooms, messages in all, and in the big and the small room."""
+    """How much history there is: rooms, messages in all, in the big and small room."""
 
     rooms: int = 200
     total: int = 500_000
@@ -71,14 +71,14 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A copy of the past: the daemon's data folder, and the reader's client."""
+    """A copy of the history: the daemon's data folder, and the reader's client."""
 
     data: Path
     home: Path
 
 
 def copy_past(past: Past, folder: Path, parent: Path | None = None) -> Home:
-    """Copy the past into a folder; it is made if it is not there yet.
+    """Copy the history into a folder; it is made if it is not there yet.
 
     Args:
         past: How much there is.
@@ -91,7 +91,7 @@ def copy_past(past: Past, folder: Path, parent: Path | None = None) -> Home:
 
 
 def introduce(home: Home, daemon: Daemon) -> None:
-    """Let the reader's client know this daemon, its login, and what it has seen."""
+    """Store in the reader's client this daemon, its login, and what it has seen."""
     paths = Paths.under(home.home)
     server = str(parse_server_address(daemon.link))
     user = user_name(READER)
@@ -103,7 +103,7 @@ def introduce(home: Home, daemon: Daemon) -> None:
 
 
 def make_text(dice: random.Random) -> str:
-    """Return what somebody might write."""
+    """Return a text as a user might write it."""
     return " ".join(dice.choices(_WORDS, k=dice.choice(_SIZES)))
 
 
@@ -193,7 +193,7 @@ def _nothing(_: list[Append]) -> None:
 
 
 async def _fill_cache(daemon: Daemon, path: Path) -> None:
-    """Let a cache have all that the daemon has."""
+    """Fill a cache with all that the daemon has."""
     kept = cache.Cache(path)
     try:
         async with Link.open(

@@ -1,4 +1,4 @@
-"""The client at a terminal that takes whatever it is sent, and notes when."""
+"""The client at a terminal that reads everything it writes, with the times."""
 
 import fcntl
 import os
@@ -18,20 +18,20 @@ from tests.bench.process import BenchError, cores
 
 COLUMNS, ROWS = 120, 40
 FRAME_END = b"\x1b[?25h"
-"""What every frame ends with: the cursor is shown again."""
+"""Every frame ends with this: the cursor is shown again."""
 
 PATIENCE_SECONDS = 20.0
 
 
 class ClientTerminal:
-    """A client on a core of its own, in a terminal of 120x40.
+    """A client on its own core, in a terminal of 120x40.
 
     Args:
-        arguments: Of Python.
-        environment: Beside what every program needs.
+        arguments: Arguments of Python.
+        environment: Added to what every program needs.
 
     Attributes:
-        fd: The terminal's side of it.
+        fd: The terminal's side of the pty.
         written: All that was written to the terminal.
     """
 
@@ -65,11 +65,11 @@ class ClientTerminal:
         """Wait until these were written, one after the other; return when.
 
         Args:
-            needles: What is to come.
-            since: From which place of what was written it counts.
+            needles: What is to be written.
+            since: The offset in what was written from which they count.
 
         Raises:
-            BenchError: They did not come.
+            BenchError: They were not written.
         """
         deadline = time.perf_counter() + PATIENCE_SECONDS
         for needle in needles:
@@ -81,12 +81,12 @@ class ClientTerminal:
         return time.perf_counter()
 
     def read(self, seconds: float) -> bool:
-        """Take what comes within some seconds; whether anything has come."""
+        """Read what is written within some seconds; return whether anything was."""
         ready, _, _ = select.select([self.fd], [], [], max(0.0, seconds))
         return bool(ready) and self.take()
 
     def take(self) -> bool:
-        """Take what has come; False if the client has ended."""
+        """Read what was written; return False if the client has ended."""
         try:
             self.written += os.read(self.fd, 65_536)
         except OSError:
@@ -107,12 +107,12 @@ class ClientTerminal:
     # The process ----------------------------------------------------------------------
 
     def cpu_ms(self) -> float:
-        """Return the time that its main thread has worked so far."""
+        """Return the CPU time that its main thread has used so far."""
         text = Path(f"/proc/{self.process.pid}/schedstat").read_text()
         return int(text.split()[0]) / 1e6
 
     def rss_mib(self) -> float:
-        """Return how much memory is resident now."""
+        """Return its resident memory, in MiB."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
 

@@ -1,6 +1,6 @@
-"""What painting the timeline costs: ``python -m tests.bench.ui_timeline``.
+"""Benchmarks painting the timeline: ``python -m tests.bench.ui_timeline``.
 
-One row of text is typed, or one message comes, and the whole screen is rendered: the
+One row of text is typed, or one message arrives, and the whole screen is rendered: the
 median and the 99th percentile of that, and the bytes for the terminal.
 """
 
@@ -56,7 +56,7 @@ class Figures(NamedTuple):
 
 
 class Bench:
-    """A screen with a timeline and a line to type on, without a terminal."""
+    """A screen with a timeline and an input line, without a terminal."""
 
     def __init__(self, count: int, clock: Callable[[], float]) -> None:
         self.clock = clock

@@ -1,6 +1,6 @@
-"""The users of the benchmarks: all with one password and one salt, derived once.
+"""The users of the benchmarks: all with one password and salt, derived once.
 
-What is measured is the server: no workload waits for a client's PBKDF2.
+The server is what is measured: no workload waits for a client's PBKDF2.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ def token_login(token: str) -> LoginSteps:
 
 
 def remembering_login(number: int, tokens: list[str]) -> LoginSteps:
-    """Log in by password, and add the token that one is given to ``tokens``."""
+    """Log in by password, and add the token of the reply to ``tokens``."""
     answers = Answers()
     yield from answers.next(None)
     auth = {"mechanism": "PLAIN", "user": user_name(number), "password": PASSWORD}

@@ -1,8 +1,8 @@
-"""Pairs, a room, and latency: messages between users who are all connected.
+"""The chat workloads (pairs, a room, latency) between users who are all connected.
 
-Every run ends by waiting for all that was sent, and the counts have to be exact: one
+Every run ends by waiting for all that was sent, and the counts must be exact: one
 delivery for each message and receiver, and one confirmation for each message where the
-server confirms; nothing lost, nothing doubled.
+server confirms; nothing lost, nothing duplicated.
 """
 
 import time
@@ -40,7 +40,7 @@ class Sender:
 
     @property
     def confirmed(self) -> int:
-        """How many were answered; all of them where nothing is answered."""
+        """How many were confirmed; all of them where the server confirms nothing."""
         counts = self.connection.counts
         return counts[1] if len(counts) > 1 else self.sent
 
@@ -65,7 +65,7 @@ class Pair:
 
 
 def run_pairs(target: Target, count: int, window: int, seconds: float) -> Result:
-    """Let ``count`` users write to a partner each, ``window`` undelivered at a time."""
+    """Run ``count`` senders, each to its partner with ``window`` undelivered."""
     pairs = _make_pairs(target, count, int(seconds * PAIRS_PREPARED / count) + window)
     connections = _connections(pairs)
     poller = Poller(connections)
@@ -88,7 +88,7 @@ def run_pairs(target: Target, count: int, window: int, seconds: float) -> Result
 def run_latency(target: Target, count: int, rate: int, seconds: float) -> Result:
     """Send ``rate`` messages a second in total, evenly, and time each to its receipt.
 
-    Times count from when a message was due: what delays the sender counts too.
+    Times count from when a message was due, so delays of the sender count too.
     """
     total = max(count, int(rate * seconds))
     pairs = _make_pairs(target, count, total // count + 1)
@@ -120,10 +120,10 @@ def run_latency(target: Target, count: int, rate: int, seconds: float) -> Result
 def run_room(
     target: Target, members: int, senders: int, window: int, seconds: float
 ) -> Result:
-    """Let ``senders`` of a room's members write, ``window`` undelivered each.
+    """Run ``senders`` members of a room, each with ``window`` undelivered.
 
-    A message is delivered when the last listener has it. Counted are deliveries to
-    others than its sender, as the servers compared differ in sending it back.
+    A message is delivered when the last receiver has it. Deliveries to others than its
+    sender are counted, as the servers compared differ in sending it back.
     """
     connections = [target.log_in(number) for number in range(members)]
     address = target.make_room(connections)

@@ -1,9 +1,9 @@
-"""The yardstick: miniircd, a single-file IRC server that keeps nothing.
+"""The yardstick: miniircd, a single-file IRC server that stores nothing.
 
-It is asked to do the same work over its own protocol. It answers no send, sends nobody
-their own messages, holds 1,024 descriptors at most (``select``) and queues five
-connections at most that it has not accepted yet; it has no flood control. TLS is not
-measured: it does not see what its TLS layer has read ahead, and stalls under load.
+It is asked to do the same work over its own protocol. It confirms no send, does not
+echo messages to their senders, holds 1,024 descriptors at most (``select``) and queues
+at most five connections that it has not accepted yet; it has no flood control. TLS is
+not measured: it ignores what its TLS layer has read ahead, and stalls under load.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.bench.target import TEXT, LoginSteps, Target, run_steps, wait_for
 
 
 class Miniircd(Target):
-    """A running miniircd; ``start`` makes one."""
+    """A running miniircd; made by ``start``."""
 
     name = "miniircd"
     delivery = b" PRIVM"
@@ -48,7 +48,7 @@ class Miniircd(Target):
         return target
 
     def login(self, number: int) -> LoginSteps:
-        """Say who we are, and wait for the end of the greeting."""
+        """Register the nick, and wait for the end of the greeting."""
         hello = b"NICK u%05d\r\nUSER u 0 * :u\r\n" % number
         return wait_for(b" 422 ", hello)
 
@@ -62,7 +62,7 @@ class Miniircd(Target):
         return b"u%05d" % number
 
     def make_room(self, members: Sequence[Connection]) -> bytes:
-        """Let everyone join one channel."""
+        """Let all users join one channel."""
         for member in members:
             member.sock.setblocking(True)
             run_steps(member.sock, wait_for(b" 366 ", b"JOIN #room\r\n"))

@@ -1,1 +1,1 @@
-"""Servers, links and clients that stand in for the real ones."""
+"""Fake servers, links and clients."""

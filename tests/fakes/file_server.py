@@ -1,7 +1,7 @@
-"""A fake server with files, that does to them what it is told: cuts, lies, refusals.
+"""A fake server with files, which cuts, corrupts and refuses transfers on demand.
 
 It is ``tests.fakes.server`` with data connections. What the daemon really does with
-files is tested against the daemon; this is for what the daemon never should do, or
+files is tested against the daemon; this is for what the daemon should never do, or
 cannot be made to do at a certain byte.
 """
 
@@ -53,7 +53,7 @@ QUICK = Timing(connect=5, ping=0.05, dead=2, backoff_first=0.02, backoff_max=0.1
 
 
 class Watch:
-    """Collects what a link tells of files, and waits for it."""
+    """Collects a link's changes about files, and waits for them."""
 
     def __init__(self) -> None:
         self.seen: list[Transfer] = []
@@ -65,12 +65,12 @@ class Watch:
         self._moved.set()
 
     def states(self, id_: int) -> list[str]:
-        """Return the states of a transfer in their order, each once in a row."""
+        """Return the states of a transfer in order, without repetitions."""
         states = [each.state for each in self.seen if each.id == id_]
         return [state for state, _ in itertools.groupby(states)]
 
     async def until(self, is_so: Callable[[Transfer], bool]) -> Transfer:
-        """Wait until a transfer is told of that is so, and return it."""
+        """Wait until a reported transfer fulfils a condition, and return it."""
         at = 0
         async with asyncio.timeout(PATIENCE):
             while True:
@@ -84,7 +84,7 @@ class Watch:
 
 @dataclass
 class FakeUpload:
-    """What came of one key."""
+    """What was received under one key."""
 
     id: str
     request: Upload
@@ -99,10 +99,10 @@ class Trouble:
     Args:
         cut_after: So many bytes pass, then it is cut.
         stall_after: So many bytes pass, then none does.
-        error: Said instead of the answer to the ticket.
-        late_error: Of an upload: said when ``cut_after`` bytes have come.
-        is_wrong: Of a download: other bytes are sent than there are.
-        is_unanswered: Of an upload: cut when all is there and stored.
+        error: Sent instead of the reply to the ticket.
+        late_error: Of an upload: sent when ``cut_after`` bytes have arrived.
+        is_wrong: Of a download: other bytes are sent than those of the file.
+        is_unanswered: Of an upload: cut when all bytes have arrived and are stored.
     """
 
     cut_after: int | None = None
@@ -117,15 +117,15 @@ class FileServer(FakeServer):
     """A fake server with files.
 
     Attributes:
-        uploads: What came, by key.
-        contents: What can be fetched, by id.
-        infos: What messages say of that.
+        uploads: What was received, by key.
+        contents: What can be downloaded, by id.
+        infos: What messages say of these files.
         upload_refusals: For the next ``upload`` requests; None lets one through.
         download_refusals: Likewise.
         troubles: For the next data connections; None is none.
         is_forgetful: Whether no ticket is valid.
         offsets: Where data connections began, with their direction.
-        cancelled: What the client has cancelled.
+        cancelled: The uploads that the client has cancelled.
         moving: How many data connections there are, and the most that there were.
     """
 
@@ -150,7 +150,7 @@ class FileServer(FakeServer):
         self._tickets: dict[str, FakeUpload | tuple[str, int]] = {}
 
     def add_file(self, data: bytes, name: str = "a.bin") -> FileInfo:
-        """Have a file that can be fetched."""
+        """Add a file that can be downloaded."""
         id_ = f"file-{len(self.infos) + 1}"
         self.contents[id_] = data
         self.infos[id_] = FileInfo(
@@ -194,7 +194,7 @@ class FileServer(FakeServer):
         await super().stop()
         await self.until(lambda: not self.data_writers)
 
-    # Inside ---------------------------------------------------------------------------
+    # Internals ------------------------------------------------------------------------
 
     async def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -230,7 +230,7 @@ class FileServer(FakeServer):
 
     @contextlib.contextmanager
     def _counted(self, connection: "FileConnection") -> Iterator[None]:
-        # What cuts the link leaves the data connections alone.
+        # Cutting the link leaves the data connections alone.
         self.connections.remove(connection)
         self.data_writers.append(connection.writer)
         self.moving += 1
@@ -396,7 +396,7 @@ def left_over(server: FileServer, paths: Paths) -> list[str]:
 
 
 async def trust(server: FileServer, paths: Paths) -> None:
-    """Pin the key that a server shows now."""
+    """Pin the key that the server shows now."""
     with pytest.raises(UnknownKeyError) as caught:
         await connect(parse_server_address(server.address), PinStore(None))
     PinStore(paths.pins).trust(server.address, caught.value.fingerprint)

@@ -1,4 +1,4 @@
-"""A link without a network, and a face that keeps what it is shown."""
+"""A link without a network, and a frontend that records what it shows."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -35,7 +35,7 @@ NOON_MS = 1_795_262_400_000
 
 
 class FakeLink:
-    """Answers requests with what was put into ``replies``; keeps what was asked."""
+    """Answers requests from ``replies``, and records the requests."""
 
     def __init__(self, me: str = "alice") -> None:
         self.model = Model(me)
@@ -108,15 +108,15 @@ class FakeLink:
     def typing(self, chat: str) -> None:
         pass
 
-    # What a test says happens -------------------------------------------------------
+    # What a test makes happen -------------------------------------------------------
 
     def take(self, message: ServerMessage) -> None:
-        """Let a message of the server arrive."""
+        """Handle a message of the server, as if it had arrived."""
         for change in self.model.apply(message):
             self.on_change(change)
 
     def settle(self, item: OutboxItem) -> None:
-        """Let something become of an item of the outbox."""
+        """Report the outcome of an outbox item."""
         self.items = [each for each in self.items if each.id != item.id]
         for change in self.model.apply_item(item):
             self.on_change(change)
@@ -139,7 +139,7 @@ class FakeLink:
 
 
 class FakeTransfers:
-    """Keeps what is to be sent and fetched; nothing moves but by ``move``."""
+    """Records what is to be sent and fetched; nothing moves but by ``move``."""
 
     def __init__(self, tell: Callable[[Change], None]) -> None:
         self._tell = tell
@@ -195,17 +195,17 @@ class FakeTransfers:
             self._moved.clear()
             await self._moved.wait()
 
-    # What a test says happens -------------------------------------------------------
+    # What a test makes happen -------------------------------------------------------
 
     def add(self, begun: Transfer) -> Transfer:
-        """Let a transfer begin."""
+        """Add a transfer that has begun."""
         begun = msgspec.structs.replace(begun, id=100 + len(self.items))
         self.items.append(begun)
         self._tell(TransferChanged(transfer=begun))
         return begun
 
     def move(self, transfer_id: int, **members: Any) -> Transfer:
-        """Let something become of a transfer."""
+        """Change the state of a transfer and report it."""
         (at,) = (n for n, each in enumerate(self.items) if each.id == transfer_id)
         self.items[at] = msgspec.structs.replace(self.items[at], **members)
         self._tell(TransferChanged(transfer=self.items[at]))
@@ -214,7 +214,7 @@ class FakeTransfers:
 
 
 class FakeFrontend:
-    """Keeps the text of every line that it is shown."""
+    """Keeps the text of every line that it shows."""
 
     columns = 80
     rows = 24
@@ -246,7 +246,7 @@ class FakeFrontend:
 
 
 class Stage:
-    """A workspace with everything faked around it."""
+    """A workspace on a fake link and a fake frontend."""
 
     def __init__(self) -> None:
         self.fake = FakeLink()
@@ -270,7 +270,7 @@ def room(address: str = "#ops", **members: Any) -> ChatRecord:
 def message(
     text: str, seq: int = 1, sender: str = "bob", chat: str = "#ops", **members: Any
 ) -> Message:
-    """Return a push of a text."""
+    """Return the push of a text message."""
     found: dict[str, Any] = {
         "time": NOON_MS,
         "kind": "text",
@@ -299,13 +299,13 @@ def info(name: str = "core.tar", size: int = 734_003_200, id: str = "f1") -> Fil
 def item(
     seq: int, name: str = "core.tar", sender: str = "bob", **members: Any
 ) -> FileItem:
-    """Return a file as it is listed."""
+    """Return a file as an item of a file list."""
     found = {"time": NOON_MS, "file": info(name), **members}
     return FileItem(seq=seq, from_=sender, **found)
 
 
 def transfer(name: str = "core.tar", **members: Any) -> Transfer:
-    """Return a file on its way to #ops."""
+    """Return a transfer of a file to #ops."""
     found: dict[str, Any] = {
         "id": 1,
         "direction": "up",

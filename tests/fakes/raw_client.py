@@ -1,7 +1,7 @@
 """A raw client of the native protocol.
 
 It shares no code with the daemon or with our own client: it frames, encodes and checks
-for itself, so that an error in one of them cannot hide itself.
+for itself, so that an error in one of them cannot go unnoticed.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ Address = tuple[str, int] | str
 """Host and port, or the path of a Unix socket."""
 
 PATIENCE = 20.0
-"""How many seconds an event may take that always comes."""
+"""How many seconds to wait for an event that must come."""
 
 PASSWORD = "correct horse"
 
@@ -34,14 +34,14 @@ class RefusedError(Exception):
 
 
 def frame(body: bytes | Json) -> bytes:
-    """Return a body, or a message to be encoded, with its length in front."""
+    """Return a body, or a message that is encoded first, with its length prefix."""
     if isinstance(body, dict):
         body = json.dumps(body).encode()
     return struct.pack(">I", len(body)) + body
 
 
 def blind_tls() -> ssl.SSLContext:
-    """Return a client's context that accepts any certificate."""
+    """Return a client's TLS context that accepts any certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -49,13 +49,13 @@ def blind_tls() -> ssl.SSLContext:
 
 
 class RawClient:
-    """One connection, spoken to in frames and dictionaries; made by ``connect``.
+    """One connection, driven by frames and dictionaries; made by ``connect``.
 
     Attributes:
-        inbox: What has arrived and was not asked for yet, oldest first.
+        inbox: What has arrived and was not taken yet, oldest first.
         history: All that has arrived, oldest first.
         is_ended: Whether the server has ended the stream.
-        user: Who is logged in, by the server's word.
+        user: Who is logged in, according to the server.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class RawClient:
         return client
 
     def start_reading(self) -> None:
-        """Take in whatever the server sends, from now on."""
+        """Read whatever the server sends, from now on."""
         self._task = asyncio.create_task(self._read())
 
     async def close(self) -> None:
@@ -122,7 +122,7 @@ class RawClient:
         self.writer.write(data)
 
     def send(self, type_: str, **members: object) -> None:
-        """Send a message; ``None`` leaves a member out."""
+        """Send a message; ``None`` omits a field."""
         self.send_raw(frame(self.body(type_, **members)))
 
     def send_with_id(self, type_: str, **members: object) -> int:
@@ -144,7 +144,7 @@ class RawClient:
 
         Raises:
             ConnectionError: The server hung up before it came.
-            TimeoutError: It did not come.
+            TimeoutError: It did not arrive.
         """
         try:
             async with asyncio.timeout(PATIENCE):
@@ -161,7 +161,7 @@ class RawClient:
             raise TimeoutError(f"{what} did not come; the last were {last}") from None
 
     async def expect(self, type_: str, **members: object) -> Json:
-        """Wait for the next message of a type that has these members."""
+        """Wait for the next message of a type that has these fields."""
         wanted = self.body(type_, **members)
         return await self.take(
             lambda m: all(m.get(k) == v for k, v in wanted.items()), str(wanted)
@@ -248,7 +248,7 @@ class RawClient:
         channel_binding: tuple[str, bytes] | None = None,
         **members: object,
     ) -> Json:
-        """Log in by SCRAM (-PLUS with a channel binding); the server proves itself."""
+        """Log in by SCRAM (-PLUS with a channel binding), and verify the server."""
         mechanism = "SCRAM-SHA-256" + ("-PLUS" if channel_binding else "")
         scram = ScramClient([mechanism], user, password, channel_binding)
         challenge = await self.ask(
@@ -256,7 +256,7 @@ class RawClient:
         )
         assert challenge["type"] == "challenge"
         scram.set_server_first(challenge["data"])
-        # The mechanism has been said: protocol README, section 4.
+        # The mechanism was named before: protocol README, section 4.
         ready = await self.ask("auth", data=scram.get_client_final())
         scram.set_server_final(ready["data"])
         self.user = ready["user"]
@@ -269,7 +269,7 @@ class RawClient:
         return await self.ask("send", chat=chat, text=text, key=key, **members)
 
     async def log(self, chat: str, page: int = 200) -> list[Json]:
-        """Return a whole chat by history, oldest first; checks its chain."""
+        """Return a whole chat by history, oldest first; check its chain."""
         found: list[Json] = []
         while True:
             after = found[-1]["seq"] if found else 0
@@ -282,10 +282,10 @@ class RawClient:
 
 
 class DataLine:
-    """A data connection, spoken to by hand; made by ``connect`` or ``begin``.
+    """A data connection, driven by hand; made by ``connect`` or ``begin``.
 
     Attributes:
-        answer: What ``data`` was answered with.
+        answer: The reply to ``data``.
     """
 
     def __init__(
@@ -318,7 +318,7 @@ class DataLine:
         return line
 
     async def redeem(self, ticket: str) -> None:
-        """Say what the connection is for, and wait for the answer."""
+        """Send the ticket, and wait for the reply."""
         assert (await self.message())["type"] == "hello"
         self.send(frame({"type": "data", "id": 1, "ticket": ticket}))
         self.answer = await self.message()
@@ -352,12 +352,12 @@ class DataLine:
             return message
 
     async def rest(self) -> bytes:
-        """Return all that comes until the server ends the stream."""
+        """Return everything until the server ends the stream."""
         async with asyncio.timeout(PATIENCE):
             return await self.reader.read()
 
     async def ended(self) -> None:
-        """Wait until the server ends the stream, by whatever means, without a word."""
+        """Wait until the server ends the stream, in any way, and sends nothing."""
         async with asyncio.timeout(PATIENCE):
             with contextlib.suppress(ConnectionError):
                 assert await self.reader.read() == b""

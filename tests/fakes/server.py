@@ -1,7 +1,7 @@
 """A small scripted server in the test's own process, for the client's tests.
 
-It keeps logs in memory and does what it is told: cut connections, keep answers back,
-refuse sends, forget its log. Nothing of the daemon is in it but ``chatd.protocol``.
+It keeps logs in memory and, on demand, cuts connections, holds back replies, refuses
+sends, forgets its log. It uses nothing of the daemon but ``chatd.protocol``.
 """
 
 import asyncio
@@ -74,10 +74,10 @@ class FakeServer:
         is_silent: Whether nothing at all is answered any more.
         is_cut_before_sent: Whether the next send is stored, but the connection cut
             instead of answering.
-        held_back: While this is not None, answers to sends are collected in it.
+        held_back: While this is not None, replies to sends are collected in it.
         first: The lowest visible seq of chats that are not to begin at 1.
-        motd: What it says to whoever connects.
-        answers: What to say to requests of types that it knows nothing of.
+        motd: The message of the day, sent to every client.
+        answers: The replies to requests of types that it does not know.
     """
 
     def __init__(self, user: str = "alice", password: str = "correct horse") -> None:
@@ -137,13 +137,13 @@ class FakeServer:
             connection.writer.transport.abort()
 
     def close_all(self, code: str, retry_after: int | None = None) -> None:
-        """Say why, and hang up."""
+        """Send the reason, and hang up."""
         for connection in self.connections:
             connection.push(Closing(code=code, reason="bye", retry_after=retry_after))
             connection.writer.close()
 
     def say(self, chat: str, text: str, sender: str = "bob", kind: str = "text") -> int:
-        """Append an entry by somebody and push it."""
+        """Append an entry of another user and push it."""
         return self.append(chat, sender, kind, text).seq
 
     def append(
@@ -184,7 +184,7 @@ class FakeServer:
         return next(r for r in reversed(self.received) if isinstance(r, type_))
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so that a request or connection brings about."""
+        """Wait for a condition that a request or a connection brings about."""
         async with asyncio.timeout(PATIENCE):
             while not is_so():
                 self._moved.clear()
@@ -204,7 +204,7 @@ class FakeServer:
             role="member" if chat.startswith("#") else None,
         )
 
-    # Inside ---------------------------------------------------------------------------
+    # Internals ------------------------------------------------------------------------
 
     async def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -261,7 +261,7 @@ class FakeConnection:
         self._sync = "unread"
         self._remember = False
         self._have: dict[str, int] = {}
-        # Chats whose refused key has to come first (protocol README, 5).
+        # Chats that wait for a refused key to come again first (protocol README, 5).
         self._owed: dict[str, str] = {}
 
     def push(self, message: ServerMessage) -> None:

@@ -1,7 +1,7 @@
-"""What every ``Blobs`` has to hold: the rules of ``chatd.store.blobs``, one test each.
+"""Conformance suite for every ``Blobs``: the rules of ``chatd.store.blobs``.
 
-An implementation is plugged in by a subclass of each class here whose module defines a
-fixture ``harness`` that returns a ``BlobsHarness``, and ``blobs`` that opens it.
+An implementation is plugged in by a subclass of each class here, in a module with the
+fixtures ``harness``, which returns a ``BlobsHarness``, and ``blobs``, which opens it.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ def some_bytes(count: int, seed: int = 0) -> bytes:
 
 
 async def receive_all(blobs: Blobs, upload: str, data: bytes) -> None:
-    """Receive what is not there yet, a piece at a time."""
+    """Receive the missing rest of an upload, a piece at a time."""
     receiving = await blobs.receive(upload)
     while receiving.offset < len(data):
         await receiving.write(data[receiving.offset :][:100_000])
@@ -50,7 +50,7 @@ async def receive_all(blobs: Blobs, upload: str, data: bytes) -> None:
 
 
 async def store(blobs: Blobs, data: bytes, upload: str = "up") -> str:
-    """Make a content, as the daemon does; return its SHA-256."""
+    """Store a content, as the daemon does; return its SHA-256."""
     sha256 = sha256_of(data)
     await receive_all(blobs, upload, data)
     async with blobs.lock(sha256):
@@ -81,7 +81,7 @@ async def content_of(blobs: Blobs, sha256: str) -> bytes:
 
 
 class ReceivingRules:
-    """Uploads, until they are complete."""
+    """Rules of uploads that are not complete."""
 
     async def test_what_was_written_is_counted_and_stays(
         self, harness: BlobsHarness, blobs: Blobs
@@ -216,7 +216,7 @@ class ReceivingRules:
 
 
 class SealRules:
-    """From an upload to a content."""
+    """Rules of sealing: from an upload to a content."""
 
     @pytest.mark.parametrize("size", [0, 1, 4_096, 1 << 20, (1 << 20) + 1, 5_000_000])
     async def test_a_sealed_upload_is_a_content(self, blobs: Blobs, size: int) -> None:
@@ -337,7 +337,7 @@ class SealRules:
 
 
 class ContentRules:
-    """Reading, removing, checking."""
+    """Rules of reading, removing and checking contents."""
 
     async def test_a_content_is_read_from_any_offset(self, blobs: Blobs) -> None:
         data = some_bytes(300_000)

@@ -1,6 +1,7 @@
-"""One daemon for all tests of the protocol: quick to log in to, with rates off.
+"""Fixtures of the protocol's tests: one shared daemon, with cheap logins and no rates.
 
-Tests that need other settings, another time or a look inside serve in this process.
+Tests that need other settings, another time or a look inside start a server here, in
+this process.
 """
 
 import contextlib
@@ -39,12 +40,12 @@ LIMITS = ServiceLimits(
         user_transfers=8,
     ),
 )
-"""Of a service that is tested without a network."""
+"""Limits of a service that is tested without a network."""
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """Serve until the last test has ended; nothing may have gone wrong inside."""
+    """Run the shared daemon until the last test ends; it must log no traceback."""
     daemon = Daemon(tmp_path_factory.mktemp("server"), {"server": {"name": "Lab 3"}})
     daemon.start_nowait()
     yield daemon
@@ -54,7 +55,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 @pytest.fixture
 async def stranger(server: Daemon) -> AsyncIterator[RawClient]:
-    """Connect over plain TCP on loopback; ``hello`` is in the inbox, or comes."""
+    """Connect over plain TCP on loopback; ``hello`` is in the inbox, or will arrive."""
     async with await RawClient.connect(server.tcp) as client:
         yield client
 
@@ -68,7 +69,7 @@ async def tls_stranger(server: Daemon) -> AsyncIterator[RawClient]:
 
 @contextlib.asynccontextmanager
 async def device(address: Address, user: str, **how: str) -> AsyncIterator[RawClient]:
-    """Log in another device of a user, and wait for ``synced`` where it comes."""
+    """Log in another device of a user, and wait for ``synced`` where it is sent."""
     async with await RawClient.connect(address) as client:
         await client.expect("hello")
         await client.login(user, **how)
@@ -79,7 +80,7 @@ async def device(address: Address, user: str, **how: str) -> AsyncIterator[RawCl
 
 @pytest.fixture
 async def alice(server: Daemon) -> AsyncIterator[RawClient]:
-    """Log in a new user, who is not really called alice."""
+    """Log in a new user, whose name only begins with alice."""
     async with logged_in(server.tcp, fresh_name("alice")) as (client,):
         await client.expect("synced")
         yield client
@@ -112,11 +113,11 @@ async def room(alice: RawClient, bob: RawClient) -> str:
 
 
 class HandClock(SystemClock):
-    """Clocks that also go on by hand, each for itself.
+    """Clocks that tests can also advance, each separately.
 
     Attributes:
-        skipped_seconds: What the clock for rates and patience is ahead.
-        skipped_days: What the wall clock is ahead.
+        skipped_seconds: How far the clock for rates and timeouts is ahead.
+        skipped_days: How far the wall clock is ahead.
     """
 
     skipped_seconds = 0.0
@@ -132,7 +133,7 @@ class HandClock(SystemClock):
 
 
 class Lab:
-    """A server in this process, and what is inside; made by ``serving``.
+    """A server in this process, and its parts; made by ``serving``.
 
     Attributes:
         tcp: The address of the plain listener.
@@ -141,7 +142,7 @@ class Lab:
         server: The server itself.
         service: Its core.
         native: Its listener.
-        disk: Where it keeps the contents of files.
+        disk: The store of the contents of files.
         clock: Its clock.
     """
 
@@ -157,7 +158,7 @@ class Lab:
         self._config = data.parent / "config.toml"
 
     def configure(self, settings: Settings) -> None:
-        """Change the configuration and have the server load it again."""
+        """Change the configuration and make the server reload it."""
         self._config.write_text(_config(self.data, settings))
         self.server.reload()
 
@@ -180,7 +181,7 @@ def _config(data: Path, settings: Settings) -> str:
 
 @contextlib.asynccontextmanager
 async def serving(folder: Path, settings: Settings | None = None) -> AsyncIterator[Lab]:
-    """Serve in this process; again with the same folder, it is the same server."""
+    """Run a server in this process; on the same folder again, it is the same server."""
     path, data, clock = folder / "config.toml", folder / "data", HandClock()
     path.write_text(_config(data, settings or {}))
     loaded = load_config(path)

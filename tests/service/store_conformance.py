@@ -1,4 +1,4 @@
-"""What every store has to hold: the rules of ``chatd.store.base``, one test each.
+"""Conformance suite for every store: the log rules of ``chatd.store.base``.
 
 A store is plugged in by a subclass of each class here whose module defines a fixture
 ``harness`` that returns a ``StoreHarness``; ``test_store_sqlite.py`` is the example.
@@ -20,7 +20,7 @@ STREAM = "q2w3e4r5t6y7u8i9"  # 16 characters, as 96 random bits have in base64ur
 
 
 class StoreHarness(ABC):
-    """Opens one and the same store again and again, and does it harm."""
+    """Opens one and the same store again and again, and damages it."""
 
     @abstractmethod
     async def open(self) -> Store:
@@ -52,14 +52,14 @@ def text(
 
 
 def event(sender: str, kind: str = "join", key: str | None = None) -> Draft:
-    """Return the draft of an event of the log, which is no talk."""
+    """Return the draft of an event of the log, which is no message."""
     assert kind in ("create", "join", "leave", "topic")
     tail = encode_tail(sender, kind, 1_000, {})  # type: ignore[arg-type]
     return Draft(sender, kind, 1_000, tail, key)
 
 
 def words(entry: Entry) -> str:
-    """Return what ``text`` put into an entry."""
+    """Return the content that ``text`` put into an entry."""
     return entry.tail.decode().rpartition('"text":"')[2].removesuffix('"}')
 
 
@@ -131,7 +131,7 @@ async def make_room(
 
 
 class Recorder:
-    """A follower that remembers what it was handed, and when."""
+    """A follower that records its calls and their times."""
 
     def __init__(self) -> None:
         self.handed: dict[int, list[Entry]] = {}
@@ -149,7 +149,7 @@ class Recorder:
 
 
 class LogRules:
-    """Appending, reading both ways, counting."""
+    """Rules of appending, reading both ways, counting."""
 
     async def test_tail_is_after_which_seq_the_newest_entries_begin(
         self, store: Store
@@ -336,7 +336,7 @@ class LogRules:
 
 
 class FollowRules:
-    """What the follower is handed, and when ``on_done`` comes."""
+    """Rules of followers: what they are called with, and when ``on_done`` is called."""
 
     async def test_on_done_comes_once_and_after_the_follower(
         self, store: Store
@@ -436,7 +436,7 @@ class FollowRules:
 
 
 class DurabilityRules:
-    """What closing, killing and a full disk leave."""
+    """Rules of durability: what closing, killing and a full disk leave."""
 
     async def test_closing_commits_what_was_accepted(
         self, harness: StoreHarness, store: Store

@@ -1,4 +1,4 @@
-"""What every store has to hold about chats, members, cursors and records."""
+"""Conformance suite for every store: chats, members, cursors and records."""
 
 import asyncio
 
@@ -31,14 +31,14 @@ from tests.service.store_conformance import (
 
 
 async def state_of(store: Store, user: str, chat: int) -> ChatState:
-    """Return a chat as a member has it."""
+    """Return a chat as the store lists it for a member."""
     state = await store.chat_of(user, chat)
     assert state is not None
     return state
 
 
 class ChatRules:
-    """Direct chats, rooms and who is in them."""
+    """Rules of direct chats, rooms and their members."""
 
     async def test_a_direct_chat_is_one_for_both(self, store: Store) -> None:
         one, other = await asyncio.gather(
@@ -232,7 +232,7 @@ class ChatRules:
 
 
 class CursorRules:
-    """How far each user has read."""
+    """Rules of cursors: how far each user has read."""
 
     async def test_a_cursor_moves_forward_only(self, store: Store) -> None:
         chat = (await store.open_direct("alice", "bob")).id
@@ -324,7 +324,7 @@ class CursorRules:
 
 
 class InvitationRules:
-    """Who may join."""
+    """Rules of invitations: who may join."""
 
     async def test_an_invitation_is_kept_until_it_is_ended(
         self, harness: StoreHarness, store: Store
@@ -361,7 +361,7 @@ class InvitationRules:
 
 
 class RecordRules:
-    """Small values by key."""
+    """Rules of records: small values by key."""
 
     async def test_of_many_creators_of_a_record_one_wins(self, store: Store) -> None:
         won = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""What every store has to hold about files: their records, not their contents."""
+"""Conformance suite for every store: files, their records and not their contents."""
 
 import asyncio
 import hashlib
@@ -31,7 +31,7 @@ def a_file(
     content: str = "content",
     time_ms: int = 1_000,
 ) -> FileRecord:
-    """Return the record of a begun upload; its id and key have the number in them."""
+    """Return the record of a begun upload, with the number in its id and key."""
     return FileRecord(
         id=f"f-{number}",
         chat=chat,
@@ -53,24 +53,24 @@ def file_entry(file: FileRecord, time_ms: int = 2_000, key: str | None = None) -
 
 
 async def stored(store: Store, file: FileRecord, time_ms: int = 2_000) -> FileRecord:
-    """Begin and store a file; return how the store must have it then."""
+    """Begin and store a file; return the record that the store must have then."""
     assert await store.begin_file(file, MANY) == file
     done = await store.append(file.chat, file_entry(file, time_ms), SealFile(file.id))
     return as_stored(file, done)
 
 
 def as_stored(file: FileRecord, append: Append) -> FileRecord:
-    """Return the record that the entry must have made of a begun file."""
+    """Return the record that the entry must have made of a begun upload."""
     return replace(file, time_ms=append.time_ms, seq=append.seq)
 
 
 async def a_chat(store: Store, other: str = "bob") -> int:
-    """Return the direct chat of alice and another."""
+    """Return the direct chat of alice and another user."""
     return (await store.open_direct("alice", other)).id
 
 
 class BegunFileRules:
-    """Uploads that are not complete."""
+    """Rules of uploads that are not complete."""
 
     async def test_a_begun_upload_is_found_by_its_id(
         self, harness: StoreHarness, store: Store
@@ -178,7 +178,7 @@ class BegunFileRules:
 
 
 class StoredFileRules:
-    """Entries of kind file, and what comes with them."""
+    """Rules of entries of kind file, and the records that they add."""
 
     async def test_an_entry_makes_its_file_a_stored_one(
         self, harness: StoreHarness, store: Store
@@ -274,7 +274,7 @@ class StoredFileRules:
 
 
 class FileListRules:
-    """The files of a chat."""
+    """Rules of the lists of files of a chat."""
 
     async def test_files_are_listed_newest_first_page_by_page(
         self, store: Store
@@ -301,7 +301,7 @@ class FileListRules:
 
     async def test_a_chat_may_have_ten_thousand_files(self, store: Store) -> None:
         chat = await a_chat(store)
-        # Ten thousand tasks take their time when the loop notes where each was made.
+        # Ten thousand tasks are slow when the loop records where each was made.
         asyncio.get_running_loop().set_debug(False)
         stored_files: list[FileRecord] = []
         for start in range(0, 10_000, 500):
@@ -320,7 +320,7 @@ class FileListRules:
 
 
 class FileUsageRules:
-    """Sums, contents, and what becomes of old files."""
+    """Rules of sums, contents, and the removal of old files."""
 
     async def test_an_upload_counts_with_its_whole_size_from_the_beginning(
         self, store: Store
@@ -462,4 +462,4 @@ async def assert_same(store: Store, model: dict[str, FileRecord]) -> None:
 
 
 class FileRules(BegunFileRules, StoredFileRules, FileListRules, FileUsageRules):
-    """All that a store has to hold about files."""
+    """All rules of files."""

@@ -1,4 +1,4 @@
-"""What every store has to hold about keys: idempotent, whatever form they have."""
+"""Conformance suite for every store: keys, idempotent in whatever form they have."""
 
 import asyncio
 import random
@@ -44,7 +44,7 @@ FORMS = [
 
 
 class KeyRules:
-    """Sends that may come again."""
+    """Rules of sends that may be repeated."""
 
     @pytest.mark.parametrize("key", FORMS)
     async def test_the_same_key_is_answered_with_the_same_seq(

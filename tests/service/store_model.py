@@ -1,4 +1,4 @@
-"""A store as a dictionary and lists: what any store must look like from outside."""
+"""A reference model of a store, as a dictionary and lists, to compare stores with."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Member:
 
 @dataclass
 class ModelChat:
-    """One chat: its log, what its keys stand for, and its members."""
+    """A chat of the model: its log, the entries of its keys, and its members."""
 
     is_private_room: bool
     log: list[Entry] = field(default_factory=list)
@@ -47,7 +47,7 @@ class ModelChat:
         return None
 
     def apply(self, append: Append) -> None:
-        """Check the outcome of an append against what it must be, and take it over."""
+        """Check the outcome of an append against the expected one, and apply it."""
         draft = append.draft
         expected = self.expect(draft, append.change)
         if isinstance(expected, type):
@@ -78,16 +78,16 @@ class ModelChat:
         return self.seqs[int(fraction * (len(self.log) - 1))] + round(fraction * 7) % 2
 
     def read(self, after: int, limit: int) -> list[Entry]:
-        """Return what ``Store.read`` must."""
+        """Return what ``Store.read`` must return."""
         return self.log[bisect_right(self.seqs, after) :][:limit]
 
     def history(self, before: int | None, limit: int, first: int) -> list[Entry]:
-        """Return what ``Store.history`` must."""
+        """Return what ``Store.history`` must return."""
         bound = 1 << 62 if before is None else before
         return [e for e in self.log if first <= e.seq < bound][-limit:]
 
     def count(self, after: int, user: str, cap: int) -> int:
-        """Return what ``Store.count`` must."""
+        """Return what ``Store.count`` must return."""
         found = [
             e for e in self.log if e.seq > after and e.sender != user and e.kind in TALK
         ]
@@ -95,7 +95,7 @@ class ModelChat:
 
 
 async def compare(store: Store, chat: int, model: ModelChat, users: list[str]) -> None:
-    """Check that a chat of the store is what the model says, as every user has it."""
+    """Check that a chat of the store equals the model, as every user has it."""
     assert await store.read(chat, 0, len(model.log) + 1) == model.log
     last = model.log[-1].seq if model.log else 0
     assert await store.heads([chat]) == {chat: last}

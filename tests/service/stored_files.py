@@ -1,4 +1,4 @@
-"""Files in a data folder, made without a daemon and without the rules."""
+"""Builds files in a data folder, without a daemon and without its rules."""
 
 import itertools
 
@@ -17,7 +17,7 @@ _numbers = itertools.count()
 async def begin_upload(
     store: Store, blobs: Blobs, content: bytes, name: str = "core.tar"
 ) -> FileRecord:
-    """Begin an upload of alice to bob; all of it arrives, but it is not stored."""
+    """Begin an upload of alice to bob; all bytes arrive, but it is not stored."""
     number = next(_numbers)
     chat = await store.open_direct("alice", "bob")
     record = FileRecord(

@@ -1,4 +1,4 @@
-"""The accounts as a whole: table, passwords, logins, tokens and invite codes."""
+"""The accounts (chatd.accounts): table, passwords, logins, tokens and invite codes."""
 
 import asyncio
 import errno
@@ -174,7 +174,7 @@ async def test_a_registration_that_a_kill_cut_off_costs_no_invitation(
 ) -> None:
     accounts = await world.open(BY_INVITE)
     code = (await accounts.create_invite(1, None, "root")).code
-    # As after a kill between the two steps: the use is noted, the account is not there.
+    # As after a kill between the two steps: the use is recorded, the account not.
     await accounts._invites.use(code, "alice")
     await accounts.close()
     accounts = await world.open(BY_INVITE)

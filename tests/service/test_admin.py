@@ -1,4 +1,4 @@
-"""The administrator's commands, through the socket and without a daemon."""
+"""The admin commands (chatd.admin), through the admin socket and without a daemon."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ def settings_in(folder: Path, text: str = "") -> Settings:
 
 
 class Daemon:
-    """As much of a daemon as the admin socket needs."""
+    """The parts of a daemon that the admin socket needs."""
 
     def __init__(
         self,
@@ -445,7 +445,7 @@ async def test_every_damage_is_found_at_once(tmp_path: Path) -> None:
 
 
 async def files_line(settings: Settings) -> dict[str, Any]:
-    """Check, and return what was found of the files."""
+    """Check, and return the finding about the files."""
     checked = await carry_out(settings, commands.Check())
     (line,) = (each for each in checked if each["part"] == "files")
     found: dict[str, Any] = line
@@ -482,7 +482,7 @@ async def test_contents_and_uploads_that_nobody_needs_are_removed(
     settings = settings_in(tmp_path)
     async with running(settings) as daemon:
         await store_file(daemon.store, daemon.blobs, b"needed")
-        # So long ago that it is given up.
+        # Long enough ago that it has expired.
         begun = await begin_upload(daemon.store, daemon.blobs, b"half")
         await begin_upload(daemon.store, daemon.blobs, b"unused")
         unused = content_path(settings.data / "blobs", sha256_of(b"unused"))

@@ -1,4 +1,4 @@
-"""Backup while the data folder is in use (chatd.backup); see also test_restore."""
+"""Backups (chatd.backup) while the data folder is in use; see also test_restore."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where backups go, and nothing else."""
+    """The folder of the backups, and nothing else."""
     folder = tmp_path / "backups"
     folder.mkdir()
     return folder
@@ -352,7 +352,7 @@ async def test_a_disk_that_becomes_full_leaves_nothing_behind(
 
 
 def cancels(task: "asyncio.Task[Any]") -> Callable[..., None]:
-    """Return what cancels a task from a thread, and does not go on until it has."""
+    """Return a function that cancels a task from a thread, and waits for that."""
     loop = asyncio.get_running_loop()
 
     def cancel(*_: Any) -> None:
@@ -401,7 +401,7 @@ async def test_cancelling_stops_amid_a_large_content(
     loop, real, reads = asyncio.get_running_loop(), contents._reading, []
 
     def reading() -> Any:
-        # The first is for opening it.
+        # The first call is for opening it.
         reads.append(1)
         if len(reads) == 3:
             is_cancelled = threading.Event()
@@ -417,7 +417,7 @@ async def test_cancelling_stops_amid_a_large_content(
     assert files_in(folder) == []
 
 
-# Several into one folder ------------------------------------------------------------
+# Several backups into one folder ----------------------------------------------------
 
 
 async def test_two_backups_at_once_into_one_folder_are_both_complete(

@@ -1,4 +1,4 @@
-"""Contents on the disk: the conformance suite, and what only a disk can do to them."""
+"""File contents on disk (chatd.store.disk): the conformance suite, and disk errors."""
 
 import asyncio
 import errno
@@ -41,7 +41,7 @@ SHA256 = sha256_of(DATA)
 
 
 class DiskHarness(BlobsHarness):
-    """A folder; what a kill leaves behind is what the old one has written by then."""
+    """Opens blobs in a folder; a kill leaves what the old ones have written by then."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,7 +55,7 @@ class DiskHarness(BlobsHarness):
         return DiskBlobs(self.folder)
 
     async def bury(self) -> None:
-        """End the threads of those that were killed."""
+        """End the threads of the killed ones."""
         for blobs in self._killed:
             await blobs.close()
 
@@ -101,16 +101,16 @@ def open_files(folder: Path) -> list[str]:
 
 
 def names(folder: Path) -> set[str]:
-    """Return all that is in a folder, by its path in there."""
+    """Return the relative paths of all that is in a folder."""
     return {os.fspath(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
 def path_of(harness: DiskHarness, sha256: str) -> Path:
-    """Return where a content is kept."""
+    """Return the path of a content."""
     return harness.folder / sha256[:2] / sha256
 
 
-# How it lies there --------------------------------------------------------------------
+# Layout on the disk -------------------------------------------------------------------
 
 
 async def test_nothing_but_contents_and_uploads_lies_there_and_for_nobody_else(
@@ -307,7 +307,7 @@ async def test_locks_are_not_kept(blobs: DiskBlobs) -> None:
 async def blocked_hashing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[asyncio.Event, threading.Event]:
-    """Let the next piece that is hashed wait; return when it does, and what for."""
+    """Hold up the next piece to be hashed; return its two events: reached, go on."""
     loop = asyncio.get_running_loop()
     has_begun = asyncio.Event()
     may_go_on = threading.Event()
@@ -391,7 +391,7 @@ async def test_an_opening_that_is_cancelled_leaves_nothing_open(
 
 
 def failing(number: int) -> Callable[..., int]:
-    """Return a function that fails with an error of the system."""
+    """Return a function that fails with an OSError."""
 
     def fail(*args: object, **kwargs: object) -> int:
         raise OSError(number, os.strerror(number))
@@ -454,7 +454,7 @@ async def test_a_disk_that_fails_while_reading_is_an_error(
 
 
 def flip(path: Path) -> None:
-    """Change a byte in the middle."""
+    """Flip a byte in the middle of a file."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -488,7 +488,7 @@ async def test_a_damage_is_found_and_healed_by_the_same_file_sent_again(
 
 
 def short_of_room(room: int, number: int = errno.ENOSPC) -> Callable[..., int]:
-    """Return an ``os.pwrite`` for a disk that has room for so many bytes."""
+    """Return an ``os.pwrite`` for a disk with space for so many bytes."""
     pwrite = os.pwrite
     left = room
 

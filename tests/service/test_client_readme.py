@@ -1,4 +1,4 @@
-"""The bot of the client's README does what the README says."""
+"""The bot in the client's README does what the README says."""
 
 import asyncio
 import os

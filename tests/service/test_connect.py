@@ -1,4 +1,4 @@
-"""Connecting and logging in: which keys are trusted, and what is sent to whom."""
+"""Connecting and logging in: trusted server keys, and what is sent to whom."""
 
 import asyncio
 import socket
@@ -67,7 +67,7 @@ async def connected(server: FakeServer) -> Connection:
     return await connect(address_of(server), pins)
 
 
-# Keys ---------------------------------------------------------------------------------
+# Server keys --------------------------------------------------------------------------
 
 
 async def test_an_unknown_key_is_refused_with_its_fingerprint(
@@ -252,7 +252,7 @@ async def test_a_missing_plus_is_told_to_the_server(server: FakeServer) -> None:
 async def test_plus_binds_the_login_to_the_certificate(server: FakeServer) -> None:
     server.auth = ["SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"]
     connection = await connected(server)
-    # The fake server knows no -PLUS and refuses; what counts is what was asked.
+    # The fake server has no -PLUS and refuses; what counts is the request.
     with pytest.raises((AuthFailedError, ConnectError)):
         await log_in(connection, "alice", PASSWORD)
     first = next(r for r in server.received if isinstance(r, Auth))
@@ -295,7 +295,7 @@ def _unchecked() -> ssl.SSLContext:
     return context
 
 
-# What cannot be reached ---------------------------------------------------------------
+# Unreachable servers ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "tls"])

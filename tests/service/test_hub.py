@@ -1,4 +1,4 @@
-"""The hub without a network: who is told what, and when a chat is live."""
+"""The hub without a network: who receives what, and when a chat is live."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from tests.service.conftest import LIMITS
 
 
 class Everybody:
-    """A directory in which everybody has an account."""
+    """A directory in which every user has an account."""
 
     def is_user(self, name: str) -> bool:
         """Whether there is such a user."""
@@ -32,7 +32,7 @@ class Recorder:
         self.pushed: list[ServerMessage] = []
 
     async def drained(self) -> None:
-        """There is always room."""
+        """Return at once: there is always space for more."""
 
     def deliver(self, address: str, delivery: Delivery) -> None:
         """Keep the seqs."""
@@ -55,7 +55,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 
 
 def ignore(_: object, __: Ready) -> None:
-    """Take no notice of a login's record."""
+    """Ignore the record of a login."""
 
 
 async def test_a_new_room_is_live_for_who_made_it_at_once(service: Service) -> None:

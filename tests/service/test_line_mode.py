@@ -1,4 +1,4 @@
-"""Line mode: keys go in, and a terminal in memory shows what comes of them."""
+"""Line mode as a whole: keys go in, and a terminal in memory shows the output."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ class FakeRunningLink(FakeLink):
 
 
 class Screen(io.StringIO):
-    """What is written to it goes to a terminal in memory."""
+    """An output that is drawn on a screen in memory."""
 
     def __init__(self, columns: int, rows: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Screen(io.StringIO):
 
 
 class Terminal:
-    """A person at a terminal."""
+    """A user at a terminal."""
 
     def __init__(self, mode: LineMode, keys: PipeInput, out: Screen) -> None:
         self.mode = mode
@@ -78,7 +78,7 @@ class Terminal:
         self.keys.send_text(keys)
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so, which a key or a message brings about."""
+        """Wait for a condition that a key or a message brings about."""
         try:
             await eventually(is_so, "")
         except TimeoutError:
@@ -89,7 +89,7 @@ class Terminal:
         await self.until(lambda: any(text in line for line in self.out.lines))
 
     def row_of(self, text: str) -> Any:
-        """Return the cells of the line that has a text in it."""
+        """Return the cells of the line that contains a text."""
         (row,) = (n for n, ln in enumerate(self.out.screen.display) if text in ln)
         return self.out.screen.buffer[row]
 
@@ -144,7 +144,7 @@ async def at_terminal(
 
 
 def confirm(fake: FakeRunningLink, **members: Any) -> None:
-    """Let the server confirm the oldest message of the outbox."""
+    """Confirm the oldest message of the outbox, as the server would."""
 
     item = fake.items[0]
     found = {"state": "sent", "seq": 1, "time_ms": NOON_MS, **members}
@@ -347,7 +347,7 @@ async def test_quitting_with_something_in_the_outbox_says_what_becomes_of_it() -
 
 
 def let_type(fake: FakeRunningLink, user: str, chat: str = "#ops") -> None:
-    """Let somebody else be typing."""
+    """Let another user be typing."""
     now = asyncio.get_running_loop().time()
     for change in fake.model.apply(TypingPush(chat=chat, user=user), now):
         fake.on_change(change)

@@ -1,4 +1,4 @@
-"""The link against a scripted server: cuts, duplicates, refusals, and what is kept."""
+"""The link at a scripted server: cuts, duplicates, refusals, and what is stored."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -48,7 +48,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 class Watch:
-    """Collects what a link tells, and waits for it."""
+    """Collects a link's changes, and waits for them."""
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
@@ -394,7 +394,7 @@ async def test_an_own_message_is_never_shown_twice(
         assert item.state == "waiting"
 
 
-# What is kept -------------------------------------------------------------------------
+# What is stored -----------------------------------------------------------------------
 
 
 async def test_a_second_start_shows_the_cache_before_it_connects(

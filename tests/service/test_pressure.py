@@ -1,4 +1,4 @@
-"""What a peer can do to the daemon's memory, its order and its doors."""
+"""Limits of the daemon against overload: memory, order, admission and shutdown."""
 
 import asyncio
 import contextlib
@@ -85,7 +85,7 @@ async def test_a_backlog_that_nobody_reads_stays_in_the_log(daemon: Daemon) -> N
 
 
 async def test_who_half_closes_and_never_reads_is_let_go(tmp_path: Path) -> None:
-    # More room than the kernel has, so that the server goes on reading.
+    # More than the kernel buffers, so that the server goes on reading.
     daemon = await Daemon(tmp_path, {"limits": {"outbox": 64 << 20}}).start()
     async with logged_in(daemon.tcp, "alice") as (alice,):
         for _ in range(11):
@@ -117,11 +117,11 @@ async def test_rooms_gained_and_lost_do_not_pile_up_for_a_slow_reader(
         grown = daemon.resident_kib() - before
         for client in slow:
             client.abort()
-        # Of 65 MiB: what may wait for each, and the pages that the store has cached.
+        # Of 65 MiB: the outbox of each, and the pages that the store has cached.
         assert grown < 5 * 4 * MIB + 20 * MIB
 
 
-# Doors ------------------------------------------------------------------------------
+# Admission --------------------------------------------------------------------------
 
 
 async def test_who_is_disabled_while_logging_in_is_not_let_in(daemon: Daemon) -> None:

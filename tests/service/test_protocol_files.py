@@ -25,7 +25,7 @@ DATA = os.urandom(3_000_000)
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
-# From end to end --------------------------------------------------------------------
+# Uploads and downloads --------------------------------------------------------------
 
 
 async def test_a_file_arrives_as_it_was_sent(
@@ -158,7 +158,7 @@ async def test_nothing_is_left_of_an_upload_that_was_stored(
     assert not (server.data / "blobs" / "incoming" / stored["file"]).exists()
 
 
-# Going on ---------------------------------------------------------------------------
+# Resuming ---------------------------------------------------------------------------
 
 
 async def test_an_upload_goes_on_from_the_last_byte_that_came(
@@ -266,7 +266,8 @@ async def test_a_file_is_stored_though_its_sender_is_gone_after_the_last_byte(
     async with await DataLine.begin(server.tcp, answer["ticket"]) as line:
         line.send(DATA)
         await line.writer.drain()
-    # As it may have gone before the end was looked at, it may also have to be asked.
+    # The end may not have been noticed before the line was closed, so it may also have
+    # to be asked for.
     while (answer := await alice.ask("upload", **request))["type"] == "upload":
         if answer["offset"] == len(DATA):
             async with await DataLine.connect(server.tcp, answer["ticket"]) as line:

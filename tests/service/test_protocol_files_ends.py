@@ -34,13 +34,13 @@ from tests.helpers import (
 from tests.service.conftest import Lab, serving
 
 DATA = os.urandom(1_000_000)
-# More than the system and both ends hold: such a download waits for its reader.
+# More than the system and both ends buffer: such a download waits for its reader.
 LARGE = bytes(1 << 20) * 32
 
 
 @pytest.fixture(autouse=True)
 def _watchful(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The clock is moved by hand: let it be looked at often.
+    # The clock is advanced by hand: idle connections must be looked for often.
     monkeypatch.setattr(listener, "WATCH_SECONDS", 0.02)
 
 
@@ -52,7 +52,7 @@ async def alice(lab: Lab) -> AsyncIterator[RawClient]:
 
 
 async def begun(client: RawClient, lab: Lab, count: int) -> tuple[Json, DataLine]:
-    """Begin an upload of DATA and wait until so many bytes of it have come."""
+    """Begin an upload of DATA and wait until so many bytes of it have arrived."""
     request = upload_of(f"@{client.user}", DATA)
     answer = await client.ask("upload", **request)
     line = await DataLine.begin(lab.tcp, answer["ticket"])
@@ -62,7 +62,7 @@ async def begun(client: RawClient, lab: Lab, count: int) -> tuple[Json, DataLine
 
 
 async def goes_on(client: RawClient, lab: Lab, request: Json, count: int) -> None:
-    """Check that exactly so much of an upload was kept, and finish it."""
+    """Check that exactly so much of an upload was kept, and complete it."""
     answer = await client.ask("upload", **request)
     async with await DataLine.begin(lab.tcp, answer["ticket"]) as line:
         assert line.answer["offset"] == count
@@ -72,7 +72,7 @@ async def goes_on(client: RawClient, lab: Lab, request: Json, count: int) -> Non
 
 
 async def is_quiet(lab: Lab) -> None:
-    """Wait until no data connection is left, and check that it left nothing."""
+    """Wait until no data connection is left, and check that nothing is left of it."""
     tasks = [c.task for c in lab.native.connections if c.data and c.task]
     if tasks:
         async with asyncio.timeout(PATIENCE):
@@ -95,7 +95,7 @@ def open_blobs(lab: Lab) -> list[str]:
 
 
 async def pass_time(lab: Lab, client: RawClient) -> None:
-    """Let so much time pass that the one data connection is idle, but nobody else."""
+    """Advance the clock until the one data connection is idle, but no other one."""
     (connection,) = [c for c in lab.native.connections if c.data]
     assert connection.data is not None
     while connection.data._closing is None:
@@ -183,7 +183,7 @@ async def test_a_peer_that_is_gone_leaves_nothing_behind(
 
 
 def reset(line: DataLine) -> None:
-    """Have a connection end by a reset, with all that is under way lost."""
+    """Have a connection end by a reset, losing all that is in flight."""
     connection = line.writer.get_extra_info("socket")
     linger = struct.pack("ii", 1, 0)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -333,7 +333,7 @@ async def test_uploads_count_as_messages(tmp_path: Path) -> None:
         assert (await send_rest(lab.tcp, again["ticket"], DATA))["seq"]
 
 
-# Trouble inside ---------------------------------------------------------------------
+# Internal errors --------------------------------------------------------------------
 
 
 async def fail(*_: object) -> Any:

@@ -1,4 +1,4 @@
-"""Section 8 of the protocol: how much fits, how many at once, and for how long."""
+"""Section 8 of the protocol: limits of space, number and time of transfers."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ DATA = os.urandom(1_000_000)
 async def alice_at(
     folder: Path, **files: object
 ) -> AsyncIterator[tuple[Lab, RawClient]]:
-    """Serve with these settings of files, and log alice in."""
+    """Run a server with these settings of files, and log alice in."""
     async with (
         serving(folder, {"files": files}) as lab,
         logged_in(lab.tcp, "alice") as (alice,),
@@ -51,14 +51,14 @@ async def alice(lab: Lab) -> AsyncIterator[RawClient]:
 
 
 async def refusal_of(client: RawClient, size: int) -> Json:
-    """Ask for an upload of that size to oneself, which must be refused."""
+    """Ask for an upload of that size to alice's own notes, which must be refused."""
     request = upload_of(f"@{client.user}", b"", size=size)
     answer = await client.request("upload", **request)
     assert answer["type"] == "error", answer
     return answer
 
 
-# Room -------------------------------------------------------------------------------
+# Space ------------------------------------------------------------------------------
 
 
 async def test_the_largest_file_is_told_at_the_login(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ async def test_an_upload_that_was_begun_goes_on_over_a_lower_quota(
 
 
 def disk_with(lab: Lab, monkeypatch: pytest.MonkeyPatch, free_bytes: int) -> None:
-    """Have the disk say that it has so much left."""
+    """Make the disk report that it has so much left."""
 
     async def free() -> int:
         return free_bytes
@@ -162,7 +162,7 @@ async def test_what_is_still_to_come_of_others_is_not_free(
             line.send(DATA[:600_000])
             answer = await refusal_of(alice, 1_500_000)
             assert answer["code"] == "storage_full"
-            # Begun is not moving: it is looked at again when it wants to.
+            # A begun upload does not move yet: its space is checked again when it does.
             disk_with(lab, monkeypatch, 6_000_000)
             with pytest.raises(RefusedError) as caught:
                 await DataLine.begin(lab.tcp, other["ticket"])
@@ -486,7 +486,7 @@ async def test_expiry_goes_in_bites(
 
 
 async def fill(lab: Lab, client: RawClient, count: int) -> None:
-    """Give a user's notes that many files, all of one content, past the protocol."""
+    """Store so many files in a user's notes, all of one content, not by protocol."""
     await put_file(client, lab.tcp, f"@{client.user}", b"x")
     store = lab.service.files._store
     chat = (await store.open_direct(client.user, client.user)).id

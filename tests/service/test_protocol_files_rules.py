@@ -1,4 +1,4 @@
-"""Section 8 of the protocol: what is refused, rights, tickets, lists of files."""
+"""Section 8 of the protocol: refusals, rights, tickets, lists of files."""
 
 import asyncio
 import os
@@ -397,7 +397,7 @@ async def test_only_ones_own_chats_have_lists_of_files(
 
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
-    """Serve for one test, with room for many transfers of one user."""
+    """Run a daemon for one test that allows many transfers of one user."""
     daemon = await Daemon(tmp_path, {"files": {"user_transfers": 64}}).start()
     yield daemon
     daemon.stop_whatever_happened()

@@ -62,7 +62,7 @@ async def test_hanging_up_is_error_then_closing_then_the_end(
 
 
 async def test_input_is_drained_while_hanging_up(stranger: RawClient) -> None:
-    # Unread input would make the system reset the connection and drop the last words.
+    # Unread input would make the system reset the connection and drop the last frames.
     stranger.send_raw(struct.pack(">I", 1 << 30) + b"x" * 400_000)
     await stranger.expect("closing", code="bad_frame")
     await stranger.ended()

@@ -1,4 +1,4 @@
-"""Sections 3 and 4 of the protocol: names, and from connecting to chatting."""
+"""Sections 3 and 4 of the protocol: names, registering, logging in, the backlog."""
 
 import asyncio
 import base64
@@ -226,7 +226,7 @@ async def test_a_stripped_offer_of_channel_binding_is_noticed(
 
 
 async def challenge_for(server: Daemon, user: str) -> tuple[str, str]:
-    """Return salt and iterations that the server names for a user."""
+    """Return salt and iterations that the server sends for a user."""
     async with await RawClient.connect(server.tcp) as client:
         scram = ScramClient(["SCRAM-SHA-256"], user, PASSWORD)
         challenge = await client.ask(

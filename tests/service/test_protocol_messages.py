@@ -395,7 +395,7 @@ async def test_after_a_refusal_keyed_sends_keep_their_order(slow: RawClient) -> 
     first = codes.index("rate_limited")
     assert codes[:first] == [None] * first
     assert set(codes[first + 1 :]) == {"out_of_order"}
-    # Other chats and sends without keys are not held up by it, and one still is.
+    # Other chats and sends without keys were not held up by it; a new key still is.
     await asyncio.sleep(answers[first]["retry_after"] / 1000)
     code = await slow.refusal("send", chat="@alice", text="z", key="k-99")
     assert code == "out_of_order"

@@ -1,4 +1,4 @@
-"""Removing what no backup needs any more (chatd.backup.prune)."""
+"""Pruning: removes contents that no backup needs any more (chatd.backup.prune)."""
 
 import errno
 import gzip

@@ -1,4 +1,4 @@
-"""Things that happen at once: whatever the order, each entry is seen exactly once."""
+"""Concurrent joins, leaves, sends and logins: each entry is delivered exactly once."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ async def _without_debugging() -> None:
 
 
 def follow(messages: list[Json]) -> tuple[dict[str, int], list[str]]:
-    """Follow a connection's chats through all that it was told.
+    """Follow a connection's chats through everything that it was sent.
 
     Returns:
         The last seq known of each chat that the user has in the end; what was wrong.
@@ -169,7 +169,7 @@ async def test_two_who_write_to_each_other_first_make_one_chat(server: Daemon) -
 
 @pytest.fixture
 async def small_outbox(tmp_path: Path) -> AsyncIterator[Daemon]:
-    """A daemon whose connections become slow readers very soon."""
+    """A daemon that counts connections as slow readers very soon."""
     daemon = Daemon(tmp_path / "daemon", {"limits": {"outbox": 65_536}})
     try:
         yield await daemon.start()

@@ -1,4 +1,4 @@
-"""Restoring a backup (chatd.backup.restore)."""
+"""Restoring backups (chatd.backup.restore)."""
 
 import hashlib
 import io
@@ -31,7 +31,7 @@ CONTENT = b"one " * 1_000
 OTHER = b"two " * 500
 SCHEMA_1 = Path(__file__).parent / "schemas/1.sql"
 
-# Restores a backup, and ends as if killed instead of the rename after a number of them.
+# Restores a backup; after so many renames it ends as if killed before the next.
 KILLED = """
 import os, sys
 from pathlib import Path

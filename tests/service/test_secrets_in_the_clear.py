@@ -1,4 +1,4 @@
-"""What carries a secret in the clear is refused where others could read it."""
+"""Secrets over unencrypted connections: refused where others could read them."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,7 +23,7 @@ iterations = 4096
 async def addresses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[list[Address]]:
-    """A plain and a TLS address of a daemon that takes its peers for remote ones."""
+    """A plain and a TLS address of a daemon that treats its peers as remote ones."""
     path = tmp_path / "config.toml"
     path.write_text(CONFIG)
     settings = load_config(path)

@@ -1,4 +1,4 @@
-"""Any sequence of operations leaves a store that a simple model agrees with."""
+"""Stores compared with a reference model (store_model) by random operations."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The embedded store: the conformance suite, and what is particular to SQLite."""
+"""The SQLite store: the conformance suite, and what is particular to SQLite."""
 
 import asyncio
 import os
@@ -321,7 +321,7 @@ SCHEMAS = Path(__file__).parent / "schemas"
 
 
 def add_migration(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Let the newest schema be one migration further."""
+    """Add a migration after the newest schema."""
     monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, script])
     monkeypatch.setattr(migrations, "VERSION", migrations.VERSION + 1)
 

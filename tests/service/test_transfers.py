@@ -1,4 +1,4 @@
-"""Files between two clients through the real daemon: whole, cut, killed, refused."""
+"""Transfers of two clients through the real daemon: whole, cut, killed, refused."""
 
 import asyncio
 import contextlib
@@ -51,7 +51,7 @@ async def person(
     address: str | None = None,
     **options: Any,
 ) -> AsyncIterator[Link]:
-    """Log somebody in, with folders of their own."""
+    """Log a user in, with folders of its own."""
     name = name or await register(server)
     async with Link.open(
         address or url(server.tcp),
@@ -78,7 +78,7 @@ async def fetch(link: Link, entry: Entry) -> Path:
 
 
 async def next_file(link: Link) -> Entry:
-    """Return the next message with a file that somebody else has sent."""
+    """Return the next message with a file from another user."""
     async for entry in link.messages():
         if entry.kind == "file":
             return entry

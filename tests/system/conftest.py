@@ -1,4 +1,4 @@
-"""Fixtures for tests against the real daemon."""
+"""Fixtures for tests against the real daemon, and a watch over its memory."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ MAX_GROWTH_KIB = 48 * 1024
 
 @pytest.fixture
 def make_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
-    """Make daemons that are ended after the test, however it ends."""
+    """Return a factory of daemons, which are ended after the test, however it ends."""
     made: list[Daemon] = []
 
     def make(settings: Settings | None = None, data: Path | None = None) -> Daemon:
@@ -32,7 +32,7 @@ def make_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
 
 @contextlib.asynccontextmanager
 async def watched(daemon: Daemon) -> AsyncIterator[RawClient]:
-    """Watch the daemon's memory, and its answers to one who behaves well.
+    """Watch the daemon's memory, and its replies to a well-behaved client.
 
     Fails if it grows by more than ``MAX_GROWTH_KIB`` or leaves a request unanswered.
     """

@@ -1,8 +1,8 @@
-"""A participant of the crash tests: sends with keys, remembers on disk, goes on.
+"""A client of the crash tests: sends with keys, keeps a journal on disk, resumes.
 
-What it has decided, was answered and has seen is in its journal before it acts on it,
-as in a real client; so it may be killed at any moment and go on from the journal. It is
-run inside of the test's process, and as a process of its own:
+What it decides, and what is answered and seen, is in its journal before it acts on it,
+as in a real client; so it may be killed at any moment and resume from the journal. It
+runs inside the test's process, or as a process of its own:
 
     python -m tests.system.crash HOST PORT USER JOURNAL SEED CHAT…
 
@@ -25,7 +25,7 @@ from tests.fakes.raw_client import Address, Json, RawClient, RefusedError
 
 WINDOW = 8
 SILENCE = 1.5
-"""After how many seconds without a sign of life a connection is given up."""
+"""A connection is given up after so many seconds without any frame."""
 
 TEMPORARY = {
     "rate_limited",
@@ -38,14 +38,14 @@ TEMPORARY = {
 
 @dataclass
 class Journal:
-    """What a participant keeps on disk: lines of JSON, each written in one go.
+    """A participant's state on disk: lines of JSON, each written at once.
 
     Attributes:
-        prefix: What the participant's keys begin with.
+        prefix: The prefix of the participant's keys.
         outbox: Messages by number, with chat and text, sent or not.
         answered: The seq of each number that was answered ``sent``.
         seen: Entries by chat as they were pushed, or fetched to fill a gap.
-        wrong: Sentences about what must never happen.
+        wrong: Sentences about violated promises.
     """
 
     path: Path
@@ -59,7 +59,7 @@ class Journal:
 
     @classmethod
     def load(cls, path: Path) -> "Journal":
-        """Read a journal; a last line that a kill has cut is left out."""
+        """Read a journal; a last line that was cut by a kill is ignored."""
         journal = cls(path)
         text = path.read_text() if path.exists() else ""
         for line in text.split("\n")[:-1]:
@@ -72,14 +72,14 @@ class Journal:
         return journal
 
     def write(self, what: str, *details: Any) -> None:
-        """Remember something: on disk first."""
+        """Record something: on disk first."""
         if self._file is None:
             self._file = self.path.open("ab", buffering=0)
         self._file.write(json.dumps([what, *details]).encode() + b"\n")
         self._take(what, *details)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -105,7 +105,7 @@ class Journal:
 
     @property
     def unanswered(self) -> list[int]:
-        """Numbers of what was not answered, oldest first."""
+        """The numbers of unanswered messages, oldest first."""
         return sorted(self.outbox.keys() - self.answered.keys())
 
 
@@ -113,9 +113,9 @@ class Participant:
     """One user with one device.
 
     Args:
-        journal: From an earlier life, or new.
-        chats: Where to send.
-        chance: What decides which message comes next.
+        journal: From an earlier process, or new.
+        chats: The chats to send to.
+        chance: Decides which message comes next.
     """
 
     def __init__(
@@ -137,9 +137,9 @@ class Participant:
         self._chance = chance
         self._in_flight: dict[int, int] = {}
         self._refused: list[int] = []
-        # Chats that have begun on this connection; by the id of each page of history
-        # that was asked for, the chat and what was pushed by then; the last entry that
-        # was pushed, and left to history, while a chat's gap was being filled.
+        # Chats that have begun on this connection; by the id of each requested page of
+        # history, the chat and what was pushed by then; the last entry that was pushed,
+        # and left to history, while a chat's gap was being filled.
         self._begun: set[str] = set()
         self._filling: dict[int, tuple[str, int]] = {}
         self._dropped: dict[str, int] = {}
@@ -147,7 +147,7 @@ class Participant:
         self._client: RawClient | None = None
 
     async def run(self) -> None:
-        """Connect, and connect again, until cancelled."""
+        """Connect, and reconnect again and again, until cancelled."""
         try:
             while True:
                 try:
@@ -166,18 +166,18 @@ class Participant:
             self.journal.close()
 
     def cut(self) -> None:
-        """Drop the connection without a word."""
+        """Drop the connection without closing it properly."""
         if self._client is not None:
             self._client.abort()
             self._client = None
 
     def wrong(self, sentence: str) -> None:
-        """Note something that must never happen."""
+        """Record a violated promise."""
         self.journal.write("wrong", f"{self.user}: {sentence}")
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is waiting for anything."""
+        """Whether nothing is sent, refused or being filled any more."""
         is_done = not self.journal.unanswered or not self.is_finishing
         return self._is_synced and is_done and not self._filling
 
@@ -196,7 +196,7 @@ class Participant:
             message = await self._next(client)
             self._handle(client, message)
             if self._refused and not self._in_flight:
-                # Only when all answers are here may anything go out again, in order:
+                # Only when all replies are here may anything be sent again, in order:
                 # a new send in between would overtake what was refused.
                 unsent = sorted([*self._refused, *unsent])
                 self._refused = []
@@ -214,7 +214,7 @@ class Participant:
             return await client.take(lambda _: True, "a sign of life")
 
     async def _log_in(self, client: RawClient) -> None:
-        # A server that hangs in between is a dead link too.
+        # A server that hangs during the login is a dead link too.
         async with asyncio.timeout(10):
             await client.expect("hello")
             ready = await client.login(self.user, sync="ask")

@@ -1,6 +1,6 @@
 """The real daemon as a process: started on free ports, watched, stopped, killed.
 
-It ends only what it started, by the process id that it started it with.
+It ends only the process that it started, by its process id.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from tests.fakes.raw_client import PATIENCE, Address
 
 Settings = Mapping[str, Mapping[str, object]]
 
-# Fast to register, and not slowed down by what other tests are about.
+# Cheap logins, and no limits that slow down tests of something else.
 QUICK: Settings = {
     "accounts": {"registration": "open", "iterations": 4096},
     "limits": {
@@ -31,7 +31,7 @@ QUICK: Settings = {
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
+    """Return free ports."""
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))
@@ -61,11 +61,11 @@ def to_toml(settings: Settings) -> str:
 
 
 class Daemon:
-    """One data folder, and the process that serves it.
+    """A data folder, and the process that serves it.
 
     Args:
         folder: Where everything is kept; made if it is missing.
-        settings: Sections to be laid over ``QUICK``.
+        settings: Sections that override those of ``QUICK``.
 
     Attributes:
         tcp: The address of the plain listener; the same after every restart.
@@ -94,7 +94,7 @@ class Daemon:
         self.configure(settings or {})
 
     def configure(self, settings: Settings) -> None:
-        """Change settings; they count from the next start on."""
+        """Change settings; they take effect at the next start."""
         for section, members in settings.items():
             self.settings.setdefault(section, {}).update(members)
         self.config.write_text(to_toml(self.settings))
@@ -178,7 +178,7 @@ class Daemon:
         await self.wait()
 
     async def restart(self) -> None:
-        """Kill the process and start another on the same data folder."""
+        """Kill the process and start another one on the same data folder."""
         await self.kill()
         await self.start()
 
@@ -193,10 +193,10 @@ class Daemon:
             self._process.wait(PATIENCE)
 
     async def run_to_its_end(self) -> tuple[int, str]:
-        """Start it where it must refuse; return the exit status and all of stderr.
+        """Run a daemon that must refuse to start; return exit status and stderr.
 
         Raises:
-            RuntimeError: It started all the same.
+            RuntimeError: It started nevertheless.
         """
         before = len(self.errors())
         self.spawn()
@@ -208,7 +208,7 @@ class Daemon:
             self.stop_whatever_happened()
         return status, self.errors()[before:]
 
-    # Looking at it ------------------------------------------------------------------
+    # Inspection ---------------------------------------------------------------------
 
     def errors(self) -> str:
         """Return what all processes so far have written to stderr."""

@@ -1,4 +1,4 @@
-"""``chat`` on the full screen of a real terminal, and what is where on it."""
+"""The full screen of ``chat`` in a real terminal, and its parts as tests read them."""
 
 import asyncio
 import re
@@ -22,14 +22,14 @@ _TITLE = re.compile("\x1b\\](?:0|2);([^\a\x1b]*)\a|\x1b\\[(2[23]);2t")
 
 
 class FullScreen(Terminal):
-    """A terminal in which ``chat`` takes the full screen."""
+    """A terminal in which ``chat`` shows the full screen."""
 
     _seen: tuple[int, int, int] = (-1, 0, 0)
     _view: "View"
 
     @property
     def view(self) -> "View":
-        """What is on the screen now; the same until something is written to it."""
+        """The current screen; the same object until something is written to it."""
         self._take()
         seen = (len(self.transcript), self.screen.columns, self.screen.lines)
         if seen != self._seen:
@@ -38,7 +38,7 @@ class FullScreen(Terminal):
 
     @property
     def frame(self) -> list[str]:
-        """All rows as they are shown, without the blanks behind them."""
+        """All rows as they are shown, without trailing blanks."""
         return self.view.frame
 
     @property
@@ -53,12 +53,12 @@ class FullScreen(Terminal):
 
     @property
     def composer(self) -> str:
-        """What is below the status row."""
+        """The rows below the status row."""
         return "\n".join(self.frame[self.view.status_at + 1 :]).rstrip()
 
     @property
     def typed(self) -> str:
-        """What is typed; if nothing is, what the composer says instead.
+        """What is typed; if nothing is, the composer's placeholder.
 
         A line end looks the same as the end of a full row.
         """
@@ -66,12 +66,12 @@ class FullScreen(Terminal):
 
     @property
     def borders(self) -> list[int]:
-        """The columns that show a border in every row beside the timeline."""
+        """The columns that have a border in every row beside the timeline."""
         return self.view.borders
 
     @property
     def timeline(self) -> list[str]:
-        """What the timeline says, row by row, without the empty ones."""
+        """The rows of the timeline, without the empty ones."""
         return self.view.timeline
 
     @property
@@ -83,7 +83,7 @@ class FullScreen(Terminal):
     # Waiting --------------------------------------------------------------------------
 
     async def says(self, text: str) -> None:
-        """Wait until a row of the timeline has a text in it."""
+        """Wait until a row of the timeline contains a text."""
         await self.until(lambda: any(text in row for row in self.timeline))
 
     async def is_online(self) -> None:
@@ -136,16 +136,16 @@ class FullScreen(Terminal):
 
     @property
     def bells(self) -> int:
-        """How often the bell has rung."""
+        """How often the bell was sent."""
         self._take()
         return _OSC.sub("", self.transcript).count("\a")
 
 
 class View:
-    """One picture of a screen, in parts.
+    """A snapshot of a screen, divided into parts.
 
     Attributes:
-        frame: All rows, without the blanks behind them.
+        frame: All rows, without trailing blanks.
         status_at: The number of the status row; -1 if there is none.
     """
 
@@ -161,14 +161,14 @@ class View:
 
     @cached_property
     def borders(self) -> list[int]:
-        """The columns that show a border in every row beside the timeline."""
+        """The columns that have a border in every row beside the timeline."""
         rows = self._cells[1 : max(1, self.status_at)]
         columns = range(self._columns)
         return [x for x in columns if rows and all(r[x] == BORDER for r in rows)]
 
     @cached_property
     def timeline(self) -> list[str]:
-        """What the timeline says; it is the widest of the panels."""
+        """The rows of the timeline, which is the widest of the panels."""
         edges = [-1, *self.borders, self._columns]
         begin, end = max(pairwise(edges), key=lambda edge: edge[1] - edge[0])
         rows = self._cells[1 : max(1, self.status_at)]
@@ -180,14 +180,14 @@ MakeFullScreen = Callable[..., FullScreen]
 
 
 def link_of(daemon: Daemon, through: Address | None = None) -> str:
-    """Return a join link to a daemon that runs, through a proxy if there is one."""
+    """Return a join link to a running daemon, through a proxy if there is one."""
     (pin,) = (line.split()[-1] for line in daemon.lines if "fingerprint" in line)
     place = through or daemon.tls
     return f"chat://{place[0]}:{place[1]}/?pin={pin}"
 
 
 async def register(daemon: Daemon, *names: str) -> None:
-    """Make accounts."""
+    """Register accounts."""
     async with await RawClient.connect(daemon.tcp) as client:
         await client.expect("hello")
         for name in names:
@@ -197,7 +197,7 @@ async def register(daemon: Daemon, *names: str) -> None:
 async def two_in_a_room(
     daemon: Daemon, at: MakeFullScreen
 ) -> tuple[FullScreen, FullScreen]:
-    """Two people in #ops: alice at 80x24, bob at 120x40."""
+    """Return two users in #ops: alice at 80x24, bob at 120x40."""
     await register(daemon, "alice", "bob")
     alice = at("alice")
     bob = at("bob", columns=120, rows=40)
@@ -211,7 +211,7 @@ async def two_in_a_room(
 
 
 def starter(daemon: Daemon, folder: Path, made: list[FullScreen]) -> MakeFullScreen:
-    """Return what starts ``chat`` for a person who has an account."""
+    """Return a function that starts ``chat`` for a user who has an account."""
 
     def start(
         who: str,

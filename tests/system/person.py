@@ -1,4 +1,4 @@
-"""Somebody who uses ``chat`` in scripts: real processes."""
+"""A user of ``chat`` in scripts, each command a real process."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from tests.system.terminal import chat_environment
 
 
 class Person:
-    """Somebody who uses ``chat`` in scripts."""
+    """A user of ``chat`` in scripts."""
 
     def __init__(self, home: Path, daemon: Daemon, name: str) -> None:
         self.name = name
@@ -39,7 +39,7 @@ class Person:
     async def run(
         self, *arguments: str, given: str = "", **environment: str
     ) -> tuple[int, str, str]:
-        """Return exit status, output and errors."""
+        """Run a command; return exit status, output and errors."""
         status, out, errors = await self.pipe(
             *arguments, given=given.encode(), **environment
         )
@@ -48,7 +48,7 @@ class Person:
     async def pipe(
         self, *arguments: str, given: bytes = b"", **environment: str
     ) -> tuple[int, bytes, str]:
-        """Return exit status, output as it is, and errors."""
+        """Run a command; return exit status, output in bytes, and errors."""
         process = await self.start(*arguments, **environment)
         async with asyncio.timeout(PATIENCE):
             out, errors = await process.communicate(given)
@@ -74,7 +74,7 @@ class Person:
 async def in_ops(
     daemon: Daemon, bob: RawClient, folder: Path, name: str
 ) -> AsyncIterator[Person]:
-    """Somebody with a login, in #ops, which ``bob`` has made."""
+    """Yield a user with a login, in #ops, which ``bob`` has made."""
     (pin,) = (line.split()[-1] for line in daemon.lines if "fingerprint" in line)
     person = Person(folder / name, daemon, name)
     try:

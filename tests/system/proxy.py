@@ -1,4 +1,4 @@
-"""A proxy that makes a bad network: it delays, splits, half-closes and cuts."""
+"""A proxy that simulates a bad network: it delays, splits, half-closes and cuts."""
 
 import asyncio
 import contextlib
@@ -13,13 +13,13 @@ from tests.fakes.raw_client import Address
 
 @dataclass(frozen=True)
 class Trouble:
-    """What happens to connections; all chances are per connection.
+    """What happens to connections; all probabilities are per connection.
 
     Args:
         max_delay: The longest time that a piece is held back, in seconds.
         min_delay: The shortest.
         split_bytes: How many bytes of each direction are sent on one by one.
-        max_piece: Later bytes go on in pieces of at most this size.
+        max_piece: Later bytes are sent on in pieces of at most this size.
         cut_after: Between which numbers of bytes a connection is cut; None: never.
         half_close: How likely a cut begins by closing one direction only.
     """
@@ -33,7 +33,7 @@ class Trouble:
 
 
 class Proxy:
-    """Listens on a port of its own and passes connections on to ``target``.
+    """Listens on its own port and passes connections on to ``target``.
 
     Attributes:
         cuts: How many connections it has cut.
@@ -65,7 +65,7 @@ class Proxy:
 
     @property
     def address(self) -> Address:
-        """Where it listens."""
+        """The address it listens on."""
         assert self._server is not None
         host, port = self._server.sockets[0].getsockname()[:2]
         return (host, port)
@@ -100,7 +100,7 @@ class Proxy:
         trouble = self.trouble
         budget = self._random.randint(*trouble.cut_after) if trouble.cut_after else None
         try:
-            # One direction's end, or its budget used up, ends the other too.
+            # The end of one direction, or of its budget, ends the other too.
             await self._first_of(
                 self._pump(reader, far_writer, trouble, budget),
                 self._pump(far_reader, writer, trouble, budget),
@@ -116,7 +116,7 @@ class Proxy:
                 tasks, return_when=asyncio.FIRST_COMPLETED
             )
             if pending and not all(task.result() for task in done):
-                # A half-close: what the other side still says gets a moment to pass.
+                # A half-close: what the other side still sends gets a moment to pass.
                 await asyncio.wait(pending, timeout=0.3)
         finally:
             for task in tasks:
@@ -130,7 +130,7 @@ class Proxy:
         trouble: Trouble,
         budget: int | None,
     ) -> bool:
-        """Pass on until the end; return whether both directions are to be cut."""
+        """Pass bytes on until the end; return whether both directions are to be cut."""
         passed = 0
         with contextlib.suppress(OSError):
             while True:

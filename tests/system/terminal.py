@@ -28,10 +28,10 @@ def chat_environment(home: Path) -> dict[str, str]:
 
 
 class Screen(pyte.HistoryScreen):
-    """A screen that keeps what takes no cell; pyte drops it, and what comes after."""
+    """A screen that keeps characters of no width; pyte drops them, and what follows."""
 
     def draw(self, data: str) -> None:
-        """Write text where the cursor is."""
+        """Write text at the cursor."""
         for takes_cells, chars in groupby(data, lambda char: wcwidth.wcwidth(char) > 0):
             if takes_cells:
                 super().draw("".join(chars))
@@ -47,8 +47,8 @@ class Terminal:
     """A terminal in which ``chat`` runs.
 
     Args:
-        home: Where this person's ``chat`` keeps everything.
-        arguments: Of ``chat``.
+        home: Where this user's ``chat`` keeps everything.
+        arguments: Arguments of ``chat``.
         columns: The width.
         rows: The height.
         environment: Variables beside those of ``chat_environment``.
@@ -86,7 +86,7 @@ class Terminal:
         self._take()
         removed = self.screen.lines - rows
         self.screen.resize(rows, columns)
-        # pyte takes lines off the top and leaves the cursor where it was.
+        # pyte removes lines from the top and leaves the cursor where it was.
         self.screen.cursor.y -= max(0, removed)
         self.child.setwinsize(rows, columns)
 
@@ -102,10 +102,10 @@ class Terminal:
         return [line for line in shown if line]
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so.
+        """Wait for a condition.
 
         Raises:
-            TimeoutError: It did not become so; the text is what the screen shows.
+            TimeoutError: It did not become true; the message is the screen's text.
         """
 
         def look() -> bool:
@@ -118,7 +118,7 @@ class Terminal:
             raise TimeoutError("\n".join(self.lines)) from None
 
     async def shows(self, text: str) -> None:
-        """Wait until a line of the screen has a text in it."""
+        """Wait until a line of the screen contains a text."""
         await self.until(lambda: any(text in line for line in self.lines))
 
     async def prompts(self, text: str) -> None:
@@ -138,7 +138,7 @@ class Terminal:
         return self.child.exitstatus
 
     def close(self) -> None:
-        """End the program, however it is."""
+        """End the program, whatever its state."""
         if self.child.isalive():
             self.kill(signal.SIGKILL)
             self.child.wait()

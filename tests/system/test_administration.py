@@ -1,4 +1,4 @@
-"""The administrator's commands beside the running daemon, seen by its users."""
+"""The admin commands beside the running daemon, and their effect on its users."""
 
 import asyncio
 import os
@@ -138,7 +138,7 @@ async def test_files_are_fetched_from_a_restored_daemon_as_they_were_sent(
         await alice.login("alice")
         for stored, content in ((one, first), (two, second)):
             assert await get_file(alice, restored.tcp, stored["file"]) == content
-        # What was not complete is not promised.
+        # An upload that was not complete is not promised by a backup.
         code = await alice.refusal("cancel_upload", file=half["file"])
         assert code == "no_such_message"
         (page,) = [await alice.ask("files", chat="@alice")]

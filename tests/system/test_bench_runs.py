@@ -1,4 +1,4 @@
-"""The benchmarks run, and count exactly; what they measure is not judged."""
+"""Smoke test of the benchmarks: they run and count exactly; figures are not judged."""
 
 import dataclasses
 import socket

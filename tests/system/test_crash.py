@@ -1,4 +1,4 @@
-"""Nothing answered is lost, doubled or reordered, whatever is killed, and when."""
+"""Crash safety: nothing answered is lost, doubled or reordered by kills."""
 
 import asyncio
 import contextlib
@@ -25,9 +25,9 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(0)]
 ROOM = "#crash"
 USERS = [f"user{n:02}" for n in range(13)]
 PROCESSES = USERS[:2]
-"""Who runs as a real process."""
+"""The users that run as real processes."""
 QUITTERS = USERS[-2:]
-"""Who is killed at the end and never sends again what was not answered."""
+"""The users that are killed at the end and never resend what was not answered."""
 
 
 @pytest.fixture
@@ -46,10 +46,10 @@ def kills(request: pytest.FixtureRequest) -> int:
 
 
 class Crowd:
-    """All participants, alive or between two lives.
+    """All participants, running or between two runs.
 
     Args:
-        address: Where they connect to: the daemon, or a proxy before it.
+        address: Where they connect to: the daemon, or a proxy in front of it.
     """
 
     def __init__(self, address: Address, folder: Path, seed: int) -> None:
@@ -61,17 +61,17 @@ class Crowd:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def journal(self, user: str) -> Journal:
-        """Return what a user has on disk."""
+        """Return the journal of a user, as it is on disk."""
         return Journal.load(self._folder / f"{user}.journal")
 
     def chats_of(self, user: str) -> list[str]:
-        """Return where a user sends: the room, two neighbours and a note to self."""
+        """Return the chats of a sender: the room, two neighbours, its own notes."""
         place = USERS.index(user)
         near = [USERS[place - 1], USERS[(place + 1) % len(USERS)]]
         return [ROOM, ROOM, ROOM, *(f"@{name}" for name in near), f"@{user}"]
 
     def begin(self, user: str, *, is_sending: bool = True) -> None:
-        """Bring a user to life, with what is on disk."""
+        """Start a user's client, with what is on disk."""
         self.lives += 1
         if user in PROCESSES and is_sending:
             self._begin_process(user)
@@ -94,7 +94,7 @@ class Crowd:
             )
 
     async def kill(self, user: str) -> None:
-        """End a user's life without warning."""
+        """Kill a user's client without warning."""
         if user in self._processes:
             process = self._processes.pop(user)
             os.kill(process.pid, signal.SIGKILL)
@@ -106,7 +106,7 @@ class Crowd:
             await asyncio.gather(task, return_exceptions=True)
 
     async def kill_all(self) -> None:
-        """End everybody's life."""
+        """Kill all clients."""
         for user in USERS:
             await self.kill(user)
 
@@ -126,7 +126,7 @@ class Crowd:
         )
 
     async def refused_more(self, count: int) -> None:
-        """Wait until so many more sends were refused for the time being."""
+        """Wait until so many more sends were refused temporarily."""
         target = self._refusals() + count
         await eventually(
             lambda: self._refusals() >= target or self.has_failed(), "no refusals"
@@ -136,7 +136,7 @@ class Crowd:
         return sum(p.refusals for p, _ in self._alive.values())
 
     async def settle(self) -> None:
-        """Let everybody finish: outboxes drained, logs seen to their ends."""
+        """Let all participants finish: outboxes drained, logs seen to their ends."""
         await self.kill_all()
         for user in USERS:
             self.begin(user, is_sending=False)
@@ -146,7 +146,7 @@ class Crowd:
             ),
             "not everybody came to an end",
         )
-        # What the last ones sent is still on its way to the others.
+        # The last messages are still on their way to the others.
         heads = await self._heads()
         await eventually(
             lambda: (
@@ -178,14 +178,14 @@ class Crowd:
 async def crowd(
     daemon: Daemon, address: Address, folder: Path, seed: int
 ) -> AsyncIterator[Crowd]:
-    """Register everybody, put them into the room, and bring them to life."""
+    """Register all users, put them into the room, and start their clients."""
     async with logged_in(daemon.tcp, *USERS) as clients:
         await clients[0].ask("create", room=ROOM, visibility="public")
         for client in clients[1:]:
             await client.ask("join", room=ROOM)
         (*_, last) = await clients[0].log(ROOM)
     people = Crowd(address, folder, seed)
-    # Debugging costs so much here that the daemon would have little to do.
+    # Debug mode costs so much here that the daemon would have little to do.
     asyncio.get_running_loop().set_debug(False)
     for user in USERS:
         journal = people.journal(user)
@@ -254,7 +254,7 @@ async def check_everything(daemon: Daemon, people: Crowd) -> int:
 
 
 async def torment(daemon: Daemon, people: Crowd, kills: int) -> None:
-    """Kill the daemon, and people, at random moments."""
+    """Kill the daemon and clients at random moments."""
     chance = people.chance
     for _ in range(kills):
         await people.answered_more(chance.randint(20, 300))

@@ -1,4 +1,4 @@
-"""Files in scripts: real processes, a real daemon, and the bytes that arrive."""
+"""Files in scripts: ``chat send`` and ``get`` as real processes with a real daemon."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ async def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
 
 @pytest.fixture
 async def people(daemon: Daemon, tmp_path: Path) -> AsyncIterator[list[Insister]]:
-    """Two with logins, in #ops."""
+    """Two users with logins, in #ops."""
     async with insisters(daemon, tmp_path, "#ops", "alice", "carol") as people:
         yield people
 
@@ -170,7 +170,7 @@ async def test_a_file_waits_for_a_daemon_that_is_away(
 async def test_ctrl_c_ends_a_file_and_leaves_nothing_behind(
     alice: Insister, daemon: Daemon, core: Path, is_away: bool
 ) -> None:
-    # Of the input there is always more to come, so that it cannot be sent meanwhile.
+    # The input never ends, so that it cannot have been sent completely meanwhile.
     what = ("--file", str(core)) if is_away else ("--file", "-", "--name", "x")
     if is_away:
         await daemon.kill()

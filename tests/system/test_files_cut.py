@@ -1,4 +1,4 @@
-"""A link that is cut amid a file, and processes that die at the worst moments."""
+"""Transfers over a link that is cut, and processes that die at the worst moments."""
 
 import asyncio
 import os
@@ -53,7 +53,7 @@ async def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
 
 @pytest.fixture
 async def link(daemon: Daemon) -> AsyncIterator[Link]:
-    """What is between the people and the daemon."""
+    """The network between the users and the daemon."""
     async with Link(daemon.tls, Trouble(), seed=0) as found:
         yield found
 
@@ -87,7 +87,7 @@ async def check_one_is_stored(daemon: Daemon, data: bytes = DATA) -> None:
 
 
 def cut_often(link: Link, size: int) -> None:
-    """Have the link cut five times while so many bytes cross it, from now on."""
+    """Cut the link five times while so many bytes cross it, from now on."""
     link.passed = link.cuts = 0
     link.cuts_at = [size * n // (CUTS + 1) for n in range(1, CUTS + 1)]
 
@@ -108,7 +108,7 @@ async def test_a_large_file_goes_both_ways_over_a_link_that_is_cut_five_times(
         cut_often(link, LARGE)
         outcome = await alice.attempt(*command)
         assert (outcome.status, trouble_in(outcome)) == (0, [])
-        # What goes and comes back is told, in two lines.
+        # Each loss and return of the connection is reported, in two lines.
         assert len(outcome.errors.splitlines()) <= 2 * CUTS
         assert link.cuts_at == []
         assert link.passed < 1.3 * LARGE, "it was begun anew"
@@ -143,7 +143,7 @@ DEATHS_OF_THE_DAEMON = [
 
 
 async def let_die(daemon: Daemon, environment: dict[str, str], request: Json) -> None:
-    """Upload DATA to a daemon in which that is deadly, and start it again without."""
+    """Upload DATA to a daemon that dies of it, and restart the daemon without that."""
     with pytest.MonkeyPatch.context() as patched:
         for name, value in environment.items():
             patched.setenv(name, value)
@@ -238,7 +238,8 @@ async def test_a_send_that_dies_and_another_command_goes_on_with_is_sent_once(
         "UploadConnection.send",
     )
     assert (await alice.attempt(*command, **doom)).status == KILLED
-    # What goes on with it lives on, and has a bad connection unless it is to be over.
+    # The command that resumes it keeps running; unless the send is to be over by then,
+    # its connection is slow.
     link.trouble = Trouble() if is_over else CREEPING
     other = await alice.start("tail", ROOM, "-n", "0")
     if is_over:
@@ -248,7 +249,7 @@ async def test_a_send_that_dies_and_another_command_goes_on_with_is_sent_once(
     link.trouble = Trouble()
     outcome = await alice.attempt(*command)
     assert (outcome.status, outcome.errors) == (0, "")
-    # From there it would come again, if it were still that one's.
+    # If it still belonged to the other command, it would be sent again from there.
     link.cut_all()
     await alice.attempt("send", ROOM, "that was it")
     assert other.returncode is None
@@ -263,8 +264,10 @@ async def test_a_stream_is_sent_by_the_next_command_once_it_was_copied(
     daemon: Daemon, alice: Insister, tmp_path: Path, is_copied: bool
 ) -> None:
     command = ("send", ROOM, "--file", "-", "--name", "db.sql")
-    death = ("upload", "open_data") if is_copied else ("spool", "Spool.finish")
-    doom = doomed(tmp_path / "doom", f"client.transfers.{death[0]}", death[1])
+    module, name = "upload", "open_data"
+    if not is_copied:
+        module, name = "stream_copy", "StreamCopy.finish"
+    doom = doomed(tmp_path / "doom", f"client.transfers.{module}", name)
     assert (await alice.attempt(*command, given=DATA, **doom)).status == KILLED
     assert len(files_in(alice.home / "state" / "spool")) == 1
     await alice.finish(ROOM)
@@ -279,7 +282,7 @@ async def test_a_stream_is_sent_by_the_next_command_once_it_was_copied(
     ("death", "is_named"),
     [
         (("client.transfers.download", "open_data"), False),
-        (("client.transfers.partial_file", "Partial.finish"), False),
+        (("client.transfers.partial_file", "PartialFile.finish"), False),
         (("client.transfers.partial_file", "sync_folder"), True),
         (("client.transfers.download", "remove"), True),
         (("client.transfers.journal", "Journal.remove"), True),
@@ -303,7 +306,7 @@ async def test_a_get_that_dies_and_is_given_again_saves_once(
     assert len(alice.journal()) == 1
     again = await alice.attempt(*command)
     if is_named:
-        # It was complete, and whoever asks for it once more is told so.
+        # It was complete, and a repeated command reports so.
         assert again.status == 1
         assert "is there already" in again.errors
     else:
@@ -327,7 +330,7 @@ async def test_a_get_to_the_output_that_dies_is_not_gone_on_with(
     assert (await getting).status == KILLED
     assert alice.journal() == []
     link.trouble = Trouble()
-    # Any command of the same account puts away what nobody reads any more.
+    # Any command of the same account removes what no process reads any more.
     link.passed = 0
     assert (await alice.attempt("send", ROOM, "again")).status == 0
     assert link.passed < len(DATA) // 2

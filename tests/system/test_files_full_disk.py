@@ -1,4 +1,4 @@
-"""A full disk refuses the rest of a file and keeps what came; the chat goes on."""
+"""Uploads to a full disk: the rest is refused, what came is kept; the chat goes on."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ LARGE = random.Random(1).randbytes(MEBIBYTE) * 32
 async def on_small_disk(
     daemon_of: Callable[..., Daemon], folder: Path, mebibytes: int, free_bytes: int
 ) -> AsyncIterator[tuple[Daemon, RawClient, Path]]:
-    """Yield a daemon on a disk of its own, somebody there, and where to put ballast."""
+    """Yield a daemon on its own disk, a user there, and a path for ballast."""
     asyncio.get_running_loop().set_debug(False)
     with small_disk(folder / "disk", mebibytes) as disk:
         settings = {"files": {"free_bytes": free_bytes}}
@@ -51,7 +51,7 @@ async def send_until_refused(line: DataLine, data: bytes) -> str:
 async def goes_on(
     daemon: Daemon, alice: RawClient, request: Json, data: bytes, least: int
 ) -> None:
-    """Check that an upload goes on from the last byte that came, and finish it."""
+    """Check that an upload resumes at the last byte that arrived, and complete it."""
     answer = await alice.ask("upload", **request)
     offset = answer["offset"]
     assert least <= offset < len(data)
@@ -73,7 +73,7 @@ async def test_a_disk_that_fills_up_refuses_the_rest_and_keeps_what_came(
         line = await begun_upload(daemon.tcp, alice, request, LARGE[: 8 * MEBIBYTE])
         fill_up(ballast)
         assert await send_until_refused(line, LARGE[8 * MEBIBYTE :]) == "storage_full"
-        # Who asks again is told at once, and what is there can be fetched.
+        # A new request is refused at once, and what is there can be downloaded.
         answer = await alice.ask("upload", **request)
         with pytest.raises(RefusedError, match="storage_full"):
             await DataLine.begin(daemon.tcp, answer["ticket"])

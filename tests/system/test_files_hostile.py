@@ -1,4 +1,4 @@
-"""Hostile data connections: the daemon stays small, answers others, loses nothing."""
+"""Hostile data connections: the daemon stays small, serves others, loses nothing."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 MEBIBYTE = 1 << 20
 DATA = random.Random(0).randbytes(3 * MEBIBYTE)
 LARGE = random.Random(1).randbytes(MEBIBYTE) * 32
-"""More than the system and both ends hold: a download of it waits for its reader."""
+"""More than the system and both ends buffer: a download of it waits for its reader."""
 
 USER_TRANSFERS = 8
 
@@ -52,8 +52,8 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 @pytest.fixture
 async def alice(daemon: Daemon) -> AsyncIterator[RawClient]:
-    """Somebody with an account of her own for this test."""
-    # Debugging costs too much where many bytes move.
+    """A user with an account of her own for this test."""
+    # Debug mode costs too much where many bytes move.
     asyncio.get_running_loop().set_debug(False)
     async with logged_in(daemon.tcp, fresh_name("alice")) as (client,):
         yield client
@@ -61,14 +61,14 @@ async def alice(daemon: Daemon) -> AsyncIterator[RawClient]:
 
 @pytest.fixture
 async def hasty(make_daemon: Callable[..., Daemon]) -> Daemon:
-    """A daemon that hangs up on who is idle for a second."""
+    """A daemon that closes connections that are idle for a second."""
     asyncio.get_running_loop().set_debug(False)
     settings = {"files": {"free_bytes": 0}, "limits": {"idle_seconds": 1}}
     return await make_daemon(settings).start()
 
 
 def self_of(client: RawClient) -> str:
-    """Return the address of the notes to oneself."""
+    """Return the address of the user's own notes."""
     return f"@{client.user}"
 
 
@@ -80,7 +80,7 @@ async def ticket_for(client: RawClient, file: str, offset: int = 0) -> str:
 
 
 async def nothing_moves(daemon: Daemon, open_files: int) -> None:
-    """Wait until the daemon has let go of every connection."""
+    """Wait until the daemon has closed every connection."""
     await eventually(lambda: daemon.open_files() <= open_files, "files stay open")
 
 
@@ -127,7 +127,7 @@ async def test_thousands_of_tickets_cost_nothing_but_the_oldest(
 
 
 async def refused(daemon: Daemon, ticket: str) -> str:
-    """Return with which code a ticket is refused."""
+    """Return the code with which a ticket is refused."""
     with pytest.raises(RefusedError) as caught:
         await DataLine.begin(daemon.tcp, ticket)
     return caught.value.code
@@ -206,7 +206,7 @@ async def test_junk_sent_into_a_download_costs_nothing(
 
 @contextlib.asynccontextmanager
 async def junk_on(line: DataLine) -> AsyncIterator[None]:
-    """Send junk meanwhile, past the stream: what breaks there must not end reading."""
+    """Send junk meanwhile, past the stream: errors of that must not end reading."""
     with line.writer.get_extra_info("socket").dup() as side:
         loop = asyncio.get_running_loop()
         sending = loop.create_task(loop.sock_sendall(side, LARGE))
@@ -248,7 +248,7 @@ async def test_connections_cut_at_any_moment_leave_nothing_behind(
         for _ in range(60):
             upload = await alice.ask("upload", **request)
             download = await ticket_for(alice, file)
-            # One that was cut may not have been noticed yet.
+            # The daemon may not have noticed yet that the previous one was cut.
             with contextlib.suppress(RefusedError):
                 line = await DataLine.begin(
                     daemon.tcp, chance.choice((upload["ticket"], download))
@@ -261,7 +261,7 @@ async def test_connections_cut_at_any_moment_leave_nothing_behind(
     assert not (daemon.data / "blobs" / "incoming" / upload["file"]).exists()
 
 
-# Slow ones ----------------------------------------------------------------------------
+# Slow peers ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("with_tls", [False, True])

@@ -1,4 +1,4 @@
-"""A file arrives as it was sent, once, whatever is killed on the way, and when."""
+"""Crash safety of files: each arrives as it was sent, once, whatever is killed when."""
 
 import asyncio
 import itertools
@@ -59,10 +59,10 @@ class Parcel:
     """A file that is sent, and by chance changed meanwhile.
 
     Attributes:
-        name: Under which it is sent.
+        name: The name under which it is sent.
         path: Where it is; None if it is given as standard input.
         is_changing: Whether it is changed while it is sent.
-        contents: What it may arrive as, by SHA-256.
+        contents: The contents that it may arrive with, by SHA-256.
         refusals: How often it was refused because it had changed.
     """
 
@@ -86,11 +86,11 @@ class Parcel:
         return f"{self.name} ({len(self.data)} bytes)"
 
     def remember(self) -> None:
-        """Note that it may arrive as what it is now."""
+        """Record its present content as one that it may arrive with."""
         self.contents[sha256_of(self.data)] = self.data
 
     def change(self) -> None:
-        """Change some bytes: in place, or by putting another file there."""
+        """Change some bytes: in place, or by replacing the file."""
         assert self.path is not None
         at = self._chance.randrange(len(self.data))
         piece = self._chance.randbytes(min(1_000, len(self.data) - at))
@@ -107,12 +107,12 @@ class Parcel:
 
 
 class World:
-    """A daemon, a slow network, and people who send and fetch all the time.
+    """A daemon, a slow network, and users who send and fetch all the time.
 
     Attributes:
-        is_ending: Whether nobody is to begin anything new.
+        is_ending: Whether no user is to begin anything new.
         sent: What is in the chat by now, in the order in which it came there.
-        doing: What everybody is at, for the message of a failure.
+        doing: What each user is doing, for the message of a failure.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class World:
         self._sending = len(SENDERS)
 
     async def live(self, kills: int) -> None:
-        """Let everybody send and fetch, kill so often, and let everybody finish."""
+        """Let all users send and fetch, kill so often, and let all of them finish."""
         chances = [random.Random(self.chance.random()) for _ in self.people]
         async with asyncio.TaskGroup() as group:
             for person, chance in zip(self.people, chances, strict=True):
@@ -145,7 +145,7 @@ class World:
                 group.create_task(work(person, chance))
             await self._torment(kills)
             self.is_ending = True
-            # What is left to do need not be slow any more.
+            # The rest need not be slow any more.
             self.link.trouble = Trouble()
             self.link.cut_all()
         for person in self.people:
@@ -184,7 +184,7 @@ class World:
         self._is_up.set()
 
     async def stored(self) -> list[Json]:
-        """Return the files that the chat has, whatever is killed meanwhile."""
+        """Return the files of the chat, retrying while the daemon is down."""
         while True:
             await self._is_up.wait()
             try:
@@ -221,7 +221,7 @@ class World:
                 assert (outcome.out, trouble_in(outcome)) == (b"", [])
                 return
             if outcome.status != KILLED:
-                # Only this is ever refused; the next time it goes as it is then.
+                # Only a changed file is refused; the next attempt sends its new state.
                 assert (outcome.status, len(parcel.contents)) == (1, 2), outcome
                 (reason,) = trouble_in(outcome)
                 assert "changed while it was" in reason
@@ -238,8 +238,8 @@ class World:
     async def _is_safe(self, person: Insister, parcel: Parcel) -> bool:
         """Whether what was killed need not be given again.
 
-        What is written down of a file is gone on with when it is given again. Of a
-        stream there is no more, but what was copied is sent by any other command.
+        A file that is in the journal is resumed when it is given again. A stream cannot
+        be given again, but one that was copied is sent by any other command.
         """
         rows = [row for row in person.journal() if row["name"] == parcel.name]
         if not rows:
@@ -256,7 +256,7 @@ class World:
         number = 0
         while self._sending or number < len(self.sent):
             if number == len(self.sent):
-                # Nothing new: something old again.
+                # Nothing new: read an old one again.
                 await self._read(person, self.sent, chance)
                 continue
             parcel = self.sent[number]
@@ -268,7 +268,7 @@ class World:
     async def _read(
         self, person: Insister, parcels: list[Parcel], chance: random.Random
     ) -> None:
-        """Have one of some files written to the output, unless that is killed."""
+        """Write one of some files to the output, unless the command is killed."""
         if not parcels:
             await asyncio.sleep(0.05)
             return
@@ -282,11 +282,11 @@ class World:
     async def _save(
         self, person: Insister, parcel: Parcel, *, is_default: bool
     ) -> None:
-        """Have a file saved, in the default folder or elsewhere."""
+        """Save a file, in the default folder or elsewhere."""
         target = place_of(person, parcel.name, is_default=is_default)
         target.parent.mkdir(exist_ok=True)
         where = () if is_default else ("-o", str(target))
-        # What has its name is complete, though its command may have been killed.
+        # A file that has its name is complete, though its command may have been killed.
         while not target.exists():
             outcome = await person.attempt("get", ROOM, parcel.name, *where)
             if outcome.status != KILLED:
@@ -296,7 +296,7 @@ class World:
 
 
 def place_of(person: Insister, name: str, *, is_default: bool) -> Path:
-    """Return where a file is saved."""
+    """Return the path where a file is saved."""
     return person.home / ("downloads" if is_default else "elsewhere") / name
 
 
@@ -319,13 +319,13 @@ async def check_everything(world: World) -> None:
 
 
 async def check_downloads(person: Insister, sent: list[Parcel]) -> None:
-    """Check that somebody has each file at most once, and no litter."""
+    """Check that a user has each file at most once, and no litter."""
     contents = {parcel.name: parcel.contents for parcel in sent}
     for folder in ("downloads", "elsewhere"):
         for path in files_in(person.home / folder):
             assert sha256_of(path.read_bytes()) in contents[path.name]
     if person.name in GETTERS:
-        # What a killed one has left is put away by the next.
+        # What a killed command has left is removed by the next one.
         (parcel, *_) = sent
         assert (await person.attempt("get", ROOM, parcel.name, "-o", "-")).status == 0
     assert person.litter() == []
@@ -335,7 +335,7 @@ async def test_killing_anybody_at_any_moment_loses_doubles_and_leaves_nothing(
     make_daemon: Callable[..., Daemon], tmp_path: Path, seed: int, kills: int
 ) -> None:
     daemon = await make_daemon({"files": {"free_bytes": 0}}).start()
-    # Debugging costs so much here that little else would be done.
+    # Debug mode costs so much here that little else would be done.
     asyncio.get_running_loop().set_debug(False)
     folder = tmp_path / "sent"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""A full disk refuses sends and loses nothing; reads go on; space back, all goes on."""
+"""A full disk: sends are refused, nothing is lost, reads go on; then all goes on."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""Two people on full screens, with the real daemon between them, whatever happens."""
+"""The full screen of two users with the real daemon: chat, resizes, kills, cuts."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ async def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
 
 @pytest.fixture
 def at(daemon: Daemon, tmp_path: Path) -> Iterator[MakeFullScreen]:
-    """Start ``chat`` for a person at a new terminal."""
+    """Start ``chat`` for a user at a new terminal."""
     made: list[FullScreen] = []
     yield starter(daemon, tmp_path, made)
     for terminal in made:
@@ -45,7 +45,7 @@ def at(daemon: Daemon, tmp_path: Path) -> Iterator[MakeFullScreen]:
 
 @pytest.fixture
 async def eve(daemon: Daemon) -> AsyncIterator[RawClient]:
-    """Somebody whose client is not ours."""
+    """A user whose client is not ours."""
     async with logged_in(daemon.tcp, "eve") as (client,):
         yield client
 
@@ -144,7 +144,7 @@ async def test_a_storm_of_sizes_leaves_the_screen_whole(
     await bob.until(lambda: len(bob.borders) == 2)
     await alice.holds("half typed")
 
-    # What is on the screen now is what is drawn anew.
+    # The present screen must equal a full redraw.
     for screen in (alice, bob):
         shown = screen.frame
         drawn = screen.transcript.count("\x1b[2J")
@@ -174,7 +174,7 @@ async def test_a_small_window_is_usable(
     await eve.expect("message", text="yes", chat="#ops")
 
 
-# What is killed -----------------------------------------------------------------------
+# Kills --------------------------------------------------------------------------------
 
 
 async def test_a_restart_of_the_daemon_shows_in_the_status_line_alone(
@@ -320,7 +320,7 @@ async def test_the_terminal_is_left_as_it_was(
     LEAVE[way](alice)
     assert await alice.ended() == 0
     on = {mode for mode, is_on in alice.modes.items() if is_on}
-    assert on == {7, 25}  # it wraps, and the cursor is shown
+    assert on == {7, 25}  # long lines wrap, and the cursor is shown
     assert alice.titles == ["mine"]
     assert not alice.transcript.endswith("\x1b")
     assert termios.tcgetattr(alice.child.child_fd) == discipline

@@ -1,4 +1,4 @@
-"""What others write and what is pasted, on a full screen: all stays in its place."""
+"""The full screen shows hostile and complex texts, and pastes, without disorder."""
 
 import asyncio
 import random
@@ -81,12 +81,12 @@ SCRIPTS = {
     "ธิดา": ("สวัสดีค่ะ ดิสก์เต็มแล้ว", "ขอบคุณ"),
     "zoé": ("ça marche 🎉 👩‍👩‍👧 🇯🇵 ❤️ 👍🏽 1️⃣ e\u0301te\u0301", "à bientôt"),
 }
-# All that the client itself has to say to a terminal.
+# All sequences that the client itself sends to a terminal.
 _OURS = re.compile(
     "\x1b\\[[0-9;?]*[ABCDHJKXhlmrt]|\x1b[78M]"
     "|\x1b\\]2;[^\x1b\a]*\a|\x1b\\]8;[ -~]*\x1b\\\\"
 )
-# What of controls moves nothing but the cursor.
+# Control characters, except those that only move the cursor (BS, LF, CR).
 _ACTING = re.compile("[\x00-\x07\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _RANGES = (
     *((0x20, 0x250), (0x300, 0x370), (0x590, 0x780), (0x900, 0xE80), (0x1000, 0x1200)),
@@ -103,7 +103,7 @@ async def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
 
 @pytest.fixture
 def at(daemon: Daemon, tmp_path: Path) -> Iterator[MakeFullScreen]:
-    """Start ``chat`` for a person at a new terminal."""
+    """Start ``chat`` for a user at a new terminal."""
     made: list[FullScreen] = []
     yield starter(daemon, tmp_path, made)
     for terminal in made:
@@ -112,7 +112,7 @@ def at(daemon: Daemon, tmp_path: Path) -> Iterator[MakeFullScreen]:
 
 @pytest.fixture
 async def eve(daemon: Daemon) -> AsyncIterator[RawClient]:
-    """Somebody whose client is not ours, in #ops."""
+    """A user whose client is not ours, in #ops."""
     async with logged_in(daemon.tcp, "eve") as (client,):
         await client.ask("create", room="#ops")
         yield client
@@ -122,7 +122,7 @@ async def eve(daemon: Daemon) -> AsyncIterator[RawClient]:
 async def alice(
     request: pytest.FixtureRequest, daemon: Daemon, at: MakeFullScreen, eve: RawClient
 ) -> FullScreen:
-    """Alice, in #ops, with chats on the left and people on the right."""
+    """Alice, in #ops, with chats on the left and members on the right."""
     columns, rows = request.param
     await register(daemon, "alice")
     alice = at("alice", columns=columns, rows=rows)
@@ -131,20 +131,20 @@ async def alice(
     await alice.says("alice joined")
     if columns < 120:
         alice.type(F3)
-    # Where there is little room, only one panel is shown.
+    # In a narrow window only one panel is shown.
     await alice.until(lambda: len(alice.borders) == (2 if columns >= 80 else 1))
     return alice
 
 
 async def shown_whole(alice: FullScreen, eve: RawClient, mark: str) -> None:
-    """Wait for what was sent, and check that nothing of it got out of place."""
+    """Wait for what was sent, and check that nothing of it is out of place."""
     borders, modes = alice.borders, alice.modes
     await eve.say("#ops", mark)
     await alice.says(mark)
     # In the middle of a frame the cursor is hidden, and rows may be half written.
     await alice.until(lambda: (alice.borders, alice.modes) == (borders, modes))
     assert alice.titles == ["mine", "#ops - chat"]
-    # What follows begins as every message does.
+    # The next message begins as every message does.
     row = next(row for row in alice.timeline if mark in row)
     assert re.fullmatch(
         rf"  (\d\d:\d\d (eve|   )       |  {' ' * 14})? *{mark}", row
@@ -204,7 +204,7 @@ async def test_people_write_in_their_own_script_and_can_be_read(
 
 
 def is_shown(screen: FullScreen, text: str) -> bool:
-    """Whether a text is in the timeline, however it is wrapped."""
+    """Return whether a text is in the timeline, however it is wrapped."""
 
     def folded(text: str) -> str:
         return re.sub("[\\s\u200c\u200e]+", "", unicodedata.normalize("NFC", text))
@@ -220,7 +220,7 @@ LOG = "".join(
 
 
 async def paste(screen: FullScreen, data: str) -> None:
-    """Let the terminal paste; it waits where the program does not read."""
+    """Let the terminal paste; it waits while the program does not read."""
     whole = data.encode()
     while whole:
         whole = whole[await asyncio.to_thread(screen.child.send, whole[:4_096]) :]

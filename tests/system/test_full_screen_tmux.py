@@ -1,4 +1,4 @@
-"""The full screen in a real terminal: tmux, which has a screen to be looked at."""
+"""The full screen in a real terminal: tmux, whose screen can be read."""
 
 import re
 import shlex
@@ -26,11 +26,11 @@ _SGR = re.compile("\x1b\\[([0-9;]*)m")
 
 
 class Tmux:
-    """A tmux with one window, on a socket of its own.
+    """A tmux with one window, on its own socket.
 
     Args:
         folder: Where its socket and its configuration are; its path must be short.
-        term: What it says of itself to the programs in it.
+        term: The terminal type that it announces to the programs in it.
     """
 
     def __init__(self, folder: Path, term: str) -> None:
@@ -57,14 +57,14 @@ class Tmux:
     def start(self, *command: str, **environment: str) -> None:
         """Open the window, of 120x40, and run a program in it."""
         variables = [f"-e{name}={value}" for name, value in environment.items()]
-        # Without a shell around it there would be nobody to go back to.
+        # Suspending the program needs a shell around it to return to.
         shell = "bash --norc --noprofile"
         self.do("new-session", "-d", "-x120", "-y40", *variables, shell)
         self.type(f"PS1='shell> '; clear; {shlex.join(command)}")
         self.keys("Enter")
 
     def keys(self, *keys: str) -> None:
-        """Press keys, in tmux's words."""
+        """Press keys, by tmux's names."""
         self.do("send-keys", *keys)
 
     def type(self, text: str) -> None:
@@ -87,7 +87,7 @@ class Tmux:
 
     @property
     def colours(self) -> set[str]:
-        """The colours on the screen, as numbers of SGR."""
+        """The colours on the screen, as SGR numbers."""
         found: set[str] = set()
         for numbers in _SGR.findall(self.do("capture-pane", "-p", "-e")):
             if numbers.startswith(("38;", "48;")):
@@ -97,11 +97,11 @@ class Tmux:
         return found - {"39", "49"}
 
     def tells(self, form: str) -> str:
-        """Return what tmux knows of the pane."""
+        """Return tmux's state of the pane."""
         return self.do("display-message", "-p", form).strip()
 
     def borders_in(self, row: int) -> list[int]:
-        """Return the cells of a row that show a border, as tmux counts cells."""
+        """Return the cells of a row that have a border, as tmux counts cells."""
         self.do("copy-mode")
         move = ("send-keys", "-X")
         self.do(*move, "top-line")
@@ -115,14 +115,14 @@ class Tmux:
         return found[:-1]
 
     async def shows(self, text: str) -> None:
-        """Wait until a row has a text in it."""
+        """Wait until a row contains a text."""
         await self.until(lambda: any(text in row for row in self.frame))
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so.
+        """Wait for a condition.
 
         Raises:
-            TimeoutError: It did not become so; the text is what the screen shows.
+            TimeoutError: It did not become true; the message is the screen's text.
         """
         try:
             await eventually(is_so, "")
@@ -141,7 +141,7 @@ async def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
 
 @pytest.fixture
 async def eve(daemon: Daemon) -> AsyncIterator[RawClient]:
-    """Somebody whose client is not ours, in #ops."""
+    """A user whose client is not ours, in #ops."""
     async with logged_in(daemon.tcp, "eve") as (client,):
         await client.ask("create", room="#ops", topic="Deploy freeze until Friday")
         yield client
@@ -163,15 +163,15 @@ async def chat_in(
     """Start ``chat`` for alice, and let her enter #ops.
 
     Args:
-        tmux: Where.
+        tmux: The tmux to start it in.
         daemon: The server.
-        home: Where alice keeps her things.
-        around: A command that runs the command behind it.
-        more: Of the environment.
+        home: Where alice's ``chat`` keeps everything.
+        around: A command that runs the command that follows it.
+        more: More variables of the environment.
     """
     await register(daemon, "alice")
     environment = {**chat_environment(home), "CHAT_PASSWORD": PASSWORD, **more}
-    del environment["TERM"]  # tmux says it
+    del environment["TERM"]  # tmux sets it
     tmux.start(
         *around,
         *(sys.executable, "-m", "client", link_of(daemon), "--user", "alice"),
@@ -191,7 +191,7 @@ def borders(frame: list[str]) -> list[int]:
 
 
 def is_whole(frame: list[str], texts: list[str]) -> bool:
-    """Whether a screen shows exactly these messages, and what is half typed."""
+    """Return whether a screen shows exactly these messages, and what is half typed."""
     rows = frame[1:-2]
     return frame[-1] == "> half typed" and all(
         row.endswith(f" {text}") for row, text in zip(rows, texts, strict=True)
@@ -248,7 +248,7 @@ async def test_it_works_in_gnu_screen(
     config = folder / "screenrc"
     config.write_text("startup_message off\naltscreen on\nautodetach off\n")
     around = ("env", "-uTMUX", "-uTMUX_PANE", "screen", "-U", "-c", str(config))
-    # The terminal around it has true colours, but screen has none.
+    # The outer terminal has true colours, but screen has none.
     more = {"SCREENDIR": str(folder), "COLORTERM": "truecolor"}
     await chat_in(tmux, daemon, tmp_path, *around, **more)
     await eve.say("#ops", "漢字 @alice https://example.org")

@@ -1,4 +1,4 @@
-"""Hostile clients: each kind of bad input, while the daemon stays small and answers."""
+"""Hostile clients: each kind of bad input; the daemon stays small and responsive."""
 
 import asyncio
 import contextlib
@@ -73,7 +73,7 @@ async def stranger(
 
 
 async def closing_code(client: RawClient) -> str:
-    """Wait for the end of the stream; return the code of ``closing``, the last word."""
+    """Wait for the end of the stream; return the code of ``closing``, sent last."""
     last = (await client.ended())[-1]
     assert last["type"] == "closing", last
     assert last["reason"]
@@ -390,7 +390,7 @@ async def test_who_reads_no_replies_is_not_read_any_more(
                 async with asyncio.timeout(1):
                     await deaf.writer.drain()
         assert sent < 2_000_000, "the daemon went on reading"
-        # So many replies are too slow to take in with debugging.
+        # So many replies are too slow to receive in debug mode.
         asyncio.get_running_loop().set_debug(False)
         deaf.start_reading()
         await eventually(lambda: len(deaf.history) == sent + 3, "replies are missing")
@@ -460,7 +460,7 @@ async def test_a_member_who_is_hung_up_on_does_not_disturb_the_others(
         for member in members[1:]:
             await member.ask("join", room=room)
         for bad, speaker in zip(members[1:5], members[4:8], strict=True):
-            # It never closes its side, so that the daemon waits for it for a while.
+            # It never closes its side, so the daemon waits for that for a while.
             bad.send_raw(ending or frame(b"{") * 1_000)
             await bad.expect("closing")
             for n in range(20):

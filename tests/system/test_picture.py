@@ -1,4 +1,4 @@
-"""The script that draws the README's picture works."""
+"""Smoke test of the script that draws the README's picture."""
 
 from xml.etree import ElementTree
 

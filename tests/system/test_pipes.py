@@ -26,7 +26,7 @@ async def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
 
 @pytest.fixture
 async def bob(daemon: Daemon) -> AsyncIterator[RawClient]:
-    """Somebody else, who has made #ops."""
+    """Another user, who has made #ops."""
     async with logged_in(daemon.tcp, "bob") as (client,):
         await client.ask("create", room="#ops", topic="On duty")
         yield client
@@ -36,7 +36,7 @@ async def bob(daemon: Daemon) -> AsyncIterator[RawClient]:
 async def alice(
     daemon: Daemon, bob: RawClient, tmp_path: Path
 ) -> AsyncIterator[Person]:
-    """Somebody with a login, in #ops."""
+    """A user with a login, in #ops."""
     async with in_ops(daemon, bob, tmp_path, "alice") as person:
         yield person
 

@@ -1,4 +1,4 @@
-"""``chat --plain`` with the real daemon: through pipes, and at a terminal."""
+"""Plain mode (``chat --plain``) with the real daemon: in pipes, and at a terminal."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from tests.system.terminal import chat_environment
 
 pytestmark = pytest.mark.system
 
-# What moves, colours, rings or draws. A terminal ends its lines with CR LF.
+# Everything that moves, colours, rings or draws. A terminal ends its lines with CR LF.
 ACTING = re.compile("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u2500-\u259f]")
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\x00 evil\r\nalice: forged"
 
@@ -32,7 +32,7 @@ async def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
 
 @pytest.fixture
 async def bob(daemon: Daemon) -> AsyncIterator[RawClient]:
-    """Somebody else, who has made #ops."""
+    """Another user, who has made #ops."""
     async with logged_in(daemon.tcp, "bob") as (client,):
         await client.ask("create", room="#ops", topic="On duty")
         yield client
@@ -79,7 +79,7 @@ async def run(home: Path, given: bytes, *arguments: str) -> tuple[int, str, str]
 
 
 class Piped:
-    """A ``chat --plain`` that goes on, with its pipes."""
+    """A running ``chat --plain``, with its pipes."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -94,7 +94,7 @@ class Piped:
         await self.writes(f"^{re.escape(line)}$")
 
     async def writes(self, pattern: str) -> None:
-        """Wait until a line is written that fits a pattern."""
+        """Wait until a line is written that matches a pattern."""
         assert self.process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             while not re.search(pattern, self.written, re.MULTILINE):
@@ -238,6 +238,6 @@ async def test_at_a_terminal_nothing_is_drawn_and_lines_are_edited_by_it(
     terminal.sendeof()
     await eventually(lambda: says(b"") and not terminal.isalive(), "ended")
     assert terminal.exitstatus == 0
-    # The terminal itself rubs out what is deleted; the bell rings for a mention.
+    # The terminal itself erases what is deleted; the bell rings for a mention.
     text = written.decode().replace("\b \b", "").replace("\a", "")
     assert not ACTING.search(text)

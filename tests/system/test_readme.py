@@ -1,4 +1,4 @@
-"""What the README says is true."""
+"""The README agrees with the code: commands, keys, targets."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.system
 
 
 def command_rows() -> list[str]:
-    """Return the README's table of commands, made from the client's own."""
+    """Return the README's table of commands, generated from the client's own."""
     rows = ["| Command | What it does |", "| --- | --- |"]
     for group, commands in make_registry().groups().items():
         rows.append(f"| **{group}** | |")

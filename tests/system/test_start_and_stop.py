@@ -1,4 +1,4 @@
-"""Starting says what is wrong in one sentence; stopping loses nothing."""
+"""The daemon's start, stop and reload: errors in one sentence, and nothing is lost."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.system
 
 
 async def refused(daemon: Daemon) -> str:
-    """Start a daemon that must refuse; return what it said: no traceback, status 2."""
+    """Start a daemon that must refuse; return its error: no traceback, status 2."""
     status, said = await daemon.run_to_its_end()
     assert status == 2, said
     assert "Traceback" not in said

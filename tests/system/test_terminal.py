@@ -1,4 +1,4 @@
-"""Two people at two real terminals, in line mode, with the real daemon between them."""
+"""Line mode of two users at real terminals, with the real daemon between them."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ MakeTerminal = Callable[..., Terminal]
 
 @pytest.fixture
 def at(tmp_path: Path) -> Iterator[MakeTerminal]:
-    """Start ``chat`` for a person at a new terminal."""
+    """Start ``chat`` for a user at a new terminal."""
     made: list[Terminal] = []
 
     def start(who: str, *arguments: str, columns: int = 80, rows: int = 24) -> Terminal:
@@ -49,7 +49,7 @@ async def administer(daemon: Daemon, *arguments: str) -> str:
 
 
 async def first_run(terminal: Terminal, name: str) -> None:
-    """Answer everything that the first run asks, and wait for the prompt."""
+    """Answer all questions of the first run, and wait for the prompt."""
     await terminal.answer("Do you trust it?", "yes")
     await terminal.answer("new account?", "yes")
     await terminal.answer("Which name", name)

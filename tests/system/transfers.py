@@ -1,7 +1,8 @@
-"""What the tests of files on their way share: a link, people who insist, litter."""
+"""Helpers of the tests of transfers: a link to cut, persistent users, leftovers."""
 
 import asyncio
 import contextlib
+import os
 import signal
 import sqlite3
 import sys
@@ -29,7 +30,7 @@ INTERRUPTED = 130
 
 
 async def until(is_so: Callable[[], bool], what: str, seconds: float = LONG) -> None:
-    """Wait for something outside of this process, as ``eventually`` does, but longer.
+    """Poll for a condition outside of this process, like ``eventually``, but longer.
 
     Raises:
         TimeoutError: It did not become true.
@@ -42,7 +43,7 @@ async def until(is_so: Callable[[], bool], what: str, seconds: float = LONG) -> 
 
 
 class Link(Proxy):
-    """A network that counts what crosses it, and can be cut as a whole.
+    """A network that counts the bytes that cross it, and can be cut as a whole.
 
     Attributes:
         passed: How many bytes have crossed it, in both directions.
@@ -55,7 +56,7 @@ class Link(Proxy):
         self.cuts_at: list[int] = []
 
     def cut_all(self) -> None:
-        """Cut all connections, without a word."""
+        """Cut all connections without closing them properly."""
         self.cuts += len(self._links)
         for task in self._links:
             task.cancel()
@@ -83,7 +84,7 @@ class Link(Proxy):
 
 
 class _Counted:
-    """A reader whose bytes are counted."""
+    """A reader that counts its bytes."""
 
     def __init__(
         self, reader: asyncio.StreamReader, count: Callable[[bytes], None]
@@ -98,7 +99,7 @@ class _Counted:
 
 
 class Outcome(NamedTuple):
-    """How a command ended: its exit status (``KILLED``), output and errors."""
+    """The result of a command: exit status (``KILLED``), output and errors."""
 
     status: int
     out: bytes
@@ -106,20 +107,20 @@ class Outcome(NamedTuple):
 
 
 def trouble_in(outcome: Outcome) -> list[str]:
-    """Return what was said on stderr, but for the coming and going of the server."""
+    """Return the lines on stderr, but for losses and returns of the connection."""
     lines = outcome.errors.splitlines()
     notices = ("trying again until it works", "is back")
     return [line for line in lines if not line.endswith(notices)]
 
 
 class Insister(Person):
-    """Somebody who gives one command after the other, each until it has worked.
+    """A user who gives one command after the other, each until it has worked.
 
     Args:
-        home: Where this person's ``chat`` keeps everything.
+        home: Where this user's ``chat`` keeps everything.
         daemon: The server.
-        name: Of the account.
-        link: What is between the two; None is nothing.
+        name: The name of the account.
+        link: The network between the two; None for a direct connection.
     """
 
     def __init__(
@@ -133,7 +134,7 @@ class Insister(Person):
         self._running: Process | None = None
 
     async def register(self, pin: str) -> None:
-        """Have an account and a login as by ``chat register``, without its start."""
+        """Make an account and a login as ``chat register`` does, but faster."""
         paths = Paths.under(self.home)
         server = str(parse_server_address(self.server))
         PinStore(paths.pins).trust(server, pin)
@@ -145,7 +146,7 @@ class Insister(Person):
     async def attempt(
         self, *arguments: str, given: bytes = b"", **environment: str
     ) -> Outcome:
-        """Give a command once, and wait until it ends or is killed."""
+        """Run a command once, and wait until it ends or is killed."""
         process = self._running = await self.start(*arguments, **environment)
         try:
             out, errors = await process.communicate(given)
@@ -157,11 +158,13 @@ class Insister(Person):
         return Outcome(process.returncode, out, said)
 
     def kill(self) -> bool:
-        """Kill the command that runs, if one does; return whether one did."""
+        """Kill the running command, if there is one; return whether there was one."""
         if self._running is None:
             return False
         with contextlib.suppress(ProcessLookupError):
-            self._running.send_signal(signal.SIGKILL)
+            # Not by the process object: that first looks whether it has ended, and
+            # would take its status away from the loop, which is waiting for it.
+            os.kill(self._running.pid, signal.SIGKILL)
             self.kills += 1
         return True
 
@@ -179,22 +182,22 @@ class Insister(Person):
         return found
 
     def litter(self) -> list[Path]:
-        """Return what must not be there while nothing is on its way."""
+        """Return the files that must not be there while no transfer is in progress."""
         state = self.home / "state"
         found = [*self.home.rglob("*.part"), *files_in(self.home / "cache" / "get")]
         found += files_in(state / "spool")
         return found + list((state / "transfers").glob("*.lock"))
 
     async def finish(self, chat: str) -> None:
-        """Let ``chat`` go on by itself, until nothing is on its way any more.
+        """Let ``chat`` run by itself, until no transfer is left.
 
-        It may be killed meanwhile: then it is started again.
+        If it is killed meanwhile, it is started again.
 
         Args:
-            chat: One that this person has; any will do.
+            chat: Any chat of this user.
 
         Raises:
-            TimeoutError: Something never comes to an end.
+            TimeoutError: A transfer never comes to an end.
         """
         while self.journal():
             process = self._running = await self.start("tail", chat, "-n", "0")
@@ -216,7 +219,7 @@ class Insister(Person):
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Return all files in a folder and those in it; none if it is not there."""
+    """Return all files below a folder; none if it does not exist."""
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
@@ -224,7 +227,7 @@ def files_in(folder: Path) -> list[Path]:
 async def insisters(
     daemon: Daemon, folder: Path, room: str, *names: str, link: Link | None = None
 ) -> AsyncIterator[list[Insister]]:
-    """Yield people with logins, in a new room that the first of them has made."""
+    """Yield users with logins, in a new room that the first of them has made."""
     (pin,) = (line.split()[-1] for line in daemon.lines if "fingerprint" in line)
     people = [Insister(folder / name, daemon, name, link) for name in names]
     try:
@@ -277,7 +280,7 @@ def contents_of(daemon: Daemon) -> set[str]:
 
 
 def incoming_of(daemon: Daemon) -> list[Path]:
-    """Return what is there of uploads that are not complete."""
+    """Return the files of uploads that are not complete."""
     return files_in(daemon.data / "blobs" / "incoming")
 
 
@@ -299,9 +302,9 @@ def doomed(folder: Path, module: str, name: str) -> dict[str, Any]:
     """Return an environment in which Python dies at a certain call, as by kill -9.
 
     Args:
-        folder: To be made, for what Python loads at its start.
-        module: Where the function is.
-        name: Of the function, ``Class.method`` for a method.
+        folder: A new folder, for what Python loads at its start.
+        module: The module of the function.
+        name: The function's name, ``Class.method`` for a method.
     """
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(

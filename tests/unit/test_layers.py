@@ -1,7 +1,7 @@
-"""Who may import whom: the rooms of the daemon and of the client, from bottom to top.
+"""The layers of daemon and client: which modules may import which, bottom to top.
 
-A room is what stands one below the top: a folder, or a module that has no folder. Its
-modules import one another and what is in rooms below; imports that are only for types
+A layer is a name one below the top: a folder, or a module that has no folder. Its
+modules import one another and what is in lower layers; imports that are only for types
 count as well.
 """
 
@@ -25,13 +25,13 @@ CLIENT = [
     *("cli", "__main__"),
 ]
 
-# Inside of client.ui; above them are its own modules.
+# Folders of client.ui, bottom to top; above them are its own modules.
 UI = ["toolkit", "messages", "timeline", "composer", "dialogs"]
 
-# What the client takes of the daemon.
+# The parts of the daemon that the client may import.
 SHARED = ("chatd.protocol", "chatd.text", "chatd.system", "chatd.__version__")
 
-# What belongs to the machine, and has no place in the rules of chatting.
+# Modules of the platform, which the core must not import.
 MACHINE = {"json", "os", "pathlib", "socket", "sqlite3", "ssl", "uvloop"}
 
 # Imports that run up, each with what will remove it.
@@ -40,7 +40,7 @@ EXCEPTIONS = {
     ("chatd.system.atomic_file", "chatd.protocol.errors"),
     # A timeline put together of parts will not be known to what repaints it.
     ("client.ui.toolkit.repaint", "client.ui.timeline.timeline"),
-    # A small context (ui/context) will stand for the whole application, and hand over
+    # A small context (ui/context) will stand for the whole application, and provide
     # the help and the order of the chats.
     ("client.ui.dialogs.dialogs", "client.ui.app"),
     ("client.ui.dialogs.dialogs", "client.ui.help"),
@@ -49,7 +49,7 @@ EXCEPTIONS = {
     ("client.ui.dialogs.selection_actions", "client.ui.app"),
 }
 
-# Modules that import one another, each circle with what will open it.
+# Cycles of modules that import one another, each with what will break it.
 CIRCLES = [
     # As above: a context in place of the whole application.
     {
@@ -58,7 +58,7 @@ CIRCLES = [
         *("client.ui.key_bindings", "client.ui.link_events", "client.ui.navigation"),
         *("client.ui.panels", "client.ui.toolkit_app"),
     },
-    # A peer between what a connection says and the connection; a gate for them all.
+    # A peer between the requests and the connection; a gate for all connections.
     {
         *("chatd.listeners.native.connection", "chatd.listeners.native.dispatch"),
         *("chatd.listeners.native.handshake", "chatd.listeners.native.listener"),
@@ -94,7 +94,7 @@ def module_of(name: str) -> str:
 
 
 def arrows() -> Iterator[tuple[str, str]]:
-    """Yield every import of one of our modules by another, without packages' fronts."""
+    """Yield every import of one of our modules by another, except of top packages."""
     for module in MODULES:
         for name in imported_names(module):
             target = module_of(name)
@@ -107,7 +107,7 @@ def room_of(module: str) -> str:
 
 
 def rank_of(module: str) -> tuple[int, int]:
-    """Return the place of a module's room, and within ``client.ui`` of its folder."""
+    """Return the rank of a module's layer, and within ``client.ui`` of its folder."""
     top, room, *rest = module.split(".")
     inner = rest[0] if room == "ui" and len(rest) > 1 else ""
     place = (CHATD if top == "chatd" else CLIENT).index(room)

@@ -1,7 +1,7 @@
-"""Somebody at the full screen, in this process: keys go in, a screen comes out.
+"""A user at the full screen, in this process: keys go in, a screen comes out.
 
-The face and the link are the real ones, the server is scripted, and the terminal is in
-memory and may be resized at any moment.
+The frontend and the link are the real ones, the server is scripted, and the terminal is
+in memory and may be resized at any moment.
 """
 
 import asyncio
@@ -74,10 +74,10 @@ def _is_nothing(char: str) -> bool:
 
 
 class Glass(io.StringIO):
-    """What is written to it is on a screen in memory.
+    """A terminal's output that is drawn on a screen in memory.
 
     Attributes:
-        size: May be changed at any moment; the program finds out by itself.
+        size: May be changed at any moment; the program notices by itself.
         transcript: All that was written.
         is_gone: Whether the terminal's window was closed.
     """
@@ -94,7 +94,7 @@ class Glass(io.StringIO):
         if self.is_gone:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         self.transcript += data
-        # What takes no cell and is no accent would make pyte drop the rest of the row.
+        # pyte would drop the rest of the row after what takes no cell and is no accent.
         self._stream.feed("".join(char for char in data if not _is_nothing(char)))
         return len(data)
 
@@ -108,12 +108,12 @@ class Glass(io.StringIO):
 
 
 class Person:
-    """Somebody who types and looks.
+    """A user who types and looks.
 
     Attributes:
         ui: The program.
-        server: What it is connected to.
-        glass: What it draws on.
+        server: The server that it is connected to.
+        glass: The output that it draws on.
         task: The program while it runs.
     """
 
@@ -138,7 +138,7 @@ class Person:
     def _count(self) -> None:
         self._pressed += 1
 
-    # What is there ------------------------------------------------------------------
+    # What is visible ----------------------------------------------------------------
 
     @property
     def link(self) -> Link:
@@ -150,7 +150,7 @@ class Person:
 
     @property
     def text(self) -> str:
-        """What is typed."""
+        """The text in the composer."""
         return self.ui.composer.buffer.text
 
     def is_replying(self) -> bool:
@@ -182,16 +182,16 @@ class Person:
 
     @property
     def status(self) -> str:
-        """The status line, above an input of one line."""
+        """The status line, above a composer of one line."""
         return self.frame()[-2]
 
     @property
     def timeline(self) -> list[str]:
-        """What stands right of the list of chats, without header and status line."""
+        """The area right of the list of chats, without header and status line."""
         return [row[17:] for row in self.frame()[1:-2]]
 
     def has(self, text: str) -> bool:
-        """Whether a row of the screen has a text in it, as it would be painted now."""
+        """Whether a row of the screen, painted now, contains a text."""
         return any(text in row for row in self.frame())
 
     def cells(self) -> list[list[str]]:
@@ -206,10 +206,10 @@ class Person:
         (number,) = (n for n, row in enumerate(self.frame()) if text in row)
         return number
 
-    # What is done -------------------------------------------------------------------
+    # What the user does -------------------------------------------------------------
 
     async def type(self, keys: str) -> None:
-        """Press keys; returns when all of them have done what they do."""
+        """Type keys; return when all of them have been handled."""
         self._marked.clear()
         # In a thread, as a pipe takes only so much at a time.
         await asyncio.to_thread(self._keys.send_text, keys + F12)
@@ -217,13 +217,13 @@ class Person:
             await self._marked.wait()
 
     async def escape(self) -> None:
-        """Press Esc alone, which is told from Alt by time."""
+        """Press Esc alone, which only time tells apart from Alt."""
         await self.press("\x1b")
         keys = self.ui.app.key_processor
         await self.until(lambda: not keys.key_buffer)
 
     async def press(self, key: str) -> None:
-        """Press one key, and no other behind it."""
+        """Press one key, with no other after it."""
         before = self._pressed
         self._keys.send_text(key)
         await self.until(lambda: self._pressed > before)
@@ -233,29 +233,29 @@ class Person:
         await self.type(f"{text}\r")
 
     async def leave(self, keys: str) -> None:
-        """Press keys of which the last ends the program."""
+        """Press keys, the last of which ends the program."""
         self._keys.send_text(keys)
         await self.until(lambda: self.is_ended)
 
     def hang_up(self) -> None:
-        """Take the terminal away."""
+        """Close the terminal, as when its window is closed."""
         self._keys.close()
 
-    # What is waited for -------------------------------------------------------------
+    # Waiting ------------------------------------------------------------------------
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so, which a key or a message brings about."""
+        """Wait for a condition that a key or a message brings about."""
         try:
             await eventually(is_so, "")
         except TimeoutError:
             raise TimeoutError("\n".join(self.glass.rows)) from None
 
     async def shows(self, text: str) -> None:
-        """Wait until a row of the screen has a text in it."""
+        """Wait until a row of the screen contains a text."""
         await self.until(lambda: any(text in row for row in self.glass.rows))
 
     async def hides(self, text: str) -> None:
-        """Wait until no row of the screen has a text in it."""
+        """Wait until no row of the screen contains a text."""
         await self.until(lambda: not any(text in row for row in self.glass.rows))
 
     async def idle(self) -> None:
@@ -281,7 +281,7 @@ class Stage(FakeServer):
         return MembersPage(members=found, more=False)
 
     def tell(self, text: str, chat: str = "#ops", **members: Any) -> int:
-        """Let somebody write a message with more than a text; return its seq."""
+        """Let a user send a message with more than a text; return its seq."""
         sender, kind = members.pop("sender", "bob"), members.pop("kind", "text")
         message = self.append(chat, sender, kind, text, is_pushed=False)
         message = msgspec.structs.replace(message, **members)
@@ -290,18 +290,18 @@ class Stage(FakeServer):
         return message.seq
 
     def fill(self, count: int, chat: str = "#ops", word: str = "message") -> None:
-        """Put messages into a chat that nobody is told of."""
+        """Put messages into a chat without pushing them."""
         for number in range(count):
             self.append(chat, "bob", "text", f"{word} {number}", is_pushed=False)
 
     def push(self, message: ServerMessage) -> None:
-        """Push something to whoever is logged in."""
+        """Push something to all who are logged in."""
         for connection in self.connections:
             if connection.is_live:
                 connection.push(message)
 
     def read_all(self) -> None:
-        """Let everything there is be read."""
+        """Mark everything as read."""
         for chat, log in self.logs.items():
             self.read[chat] = log[-1].seq if log else 0
 
@@ -311,7 +311,7 @@ def member(user: str, role: str = "member", status: str = "online") -> MemberInf
 
 
 def file_message(name: str = "core.tar", size: int = 1_000_000) -> dict[str, Any]:
-    """Return what makes a message of ``Stage.tell`` a file."""
+    """Return the fields that make a message of ``Stage.tell`` a file."""
     return {
         "kind": "file",
         "file": FileInfo(id="f1", name=name, size=size, sha256="ab" * 32),
@@ -337,20 +337,20 @@ async def at_screen(
     timing: Timing = STEADY,
     is_online: bool = True,
 ) -> AsyncIterator[Person]:
-    """Sit down at a full screen of a size; the last chat was ``chat``.
+    """Run a full screen of a size; the last open chat was ``chat``.
 
     Args:
         server: The server.
-        columns: Of the terminal.
-        rows: Of the terminal.
-        chat: Which chat was open last, None if none was.
-        home: Where things are kept; None keeps them in memory.
-        config: What ``client.toml`` says.
-        environment: Of the process.
-        room: What a join link asks for.
+        columns: Width of the terminal.
+        rows: Height of the terminal.
+        chat: The chat that was open last, None if none was.
+        home: Where the client keeps its files; None keeps them in memory.
+        config: The settings of ``client.toml``.
+        environment: The environment of the process.
+        room: The room that a join link names.
         make_link: Makes another link than the real one.
-        timing: Of the link.
-        is_online: Whether to wait until the backlog has come.
+        timing: The timing of the link.
+        is_online: Whether to wait until the backlog has arrived.
     """
     paths = Paths.under(home) if home is not None else None
     glass = Glass(columns, rows)

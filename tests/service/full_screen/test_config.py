@@ -1,4 +1,4 @@
-"""What ``client.toml`` says counts there."""
+"""The full screen: settings of ``client.toml`` (keys, mouse, theme, title)."""
 
 from collections.abc import AsyncIterator
 

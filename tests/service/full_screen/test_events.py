@@ -1,4 +1,4 @@
-"""What others and the server do, and what one is told of it."""
+"""The full screen: notifications, the title, room events, restarts, files, errors."""
 
 import asyncio
 import logging
@@ -255,11 +255,11 @@ async def test_a_login_that_is_refused_ends_the_program_with_the_reason(
         assert "wrong name or password" in str(error)
 
 
-# Files on their way -------------------------------------------------------------------
+# File transfers -----------------------------------------------------------------------
 
 
 class Offline(FakeLink):
-    """A link without a network, whose files move as a test says."""
+    """A link without a network, whose transfers a test moves."""
 
     user = "alice"
     limits = None
@@ -359,7 +359,7 @@ async def test_a_file_that_failed_is_told_once_wherever_one_is(
     assert sum("no room at the server" in row for row in person.frame()) == 1
 
 
-# What goes wrong inside ---------------------------------------------------------------
+# Internal errors ----------------------------------------------------------------------
 
 
 def journals(home: Path) -> list[Path]:

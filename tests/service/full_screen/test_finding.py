@@ -1,4 +1,4 @@
-"""How one finds older messages, chats and keys."""
+"""The full screen: the search in messages, the switcher and the help."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ async def person(server: Stage) -> AsyncIterator[Person]:
 
 
 def offered(person: Person) -> list[str]:
-    """Return the lines of the box that is open."""
+    """Return the lines of the open dialog."""
     assert person.ui.box is not None
     return ["".join(text for _, text in item.row) for item in person.ui.box.items]
 
@@ -111,12 +111,12 @@ async def test_what_is_far_back_in_the_cache_is_searched_without_holding_a_key(
     monkeypatch.setattr(person.link, "search_all_cached", slow)
     await person.type(ctrl("f") + "needl")
     assert [line.split()[-1] for line in offered(person)] == ["needle", "…"]
-    await person.type("e\x0e\r")  # what is under way cannot be opened
+    await person.type("e\x0e\r")  # a search in progress cannot be opened
     assert person.has_box()
     gate.set()
     await person.until(lambda: len(offered(person)) == 3)
     assert [line.split()[-1] for line in offered(person)] == ["needle", "today", "back"]
-    # One at a time, and the last word counts.
+    # One search at a time, and the last one counts.
     assert len(asked) == 2
     assert asked[-1] == "needle"
 

@@ -1,4 +1,4 @@
-"""What is where, which panels give way, and the bars."""
+"""The full screen: its layout, which panels give way, the header, the status line."""
 
 import random
 from collections.abc import AsyncIterator
@@ -60,7 +60,7 @@ def borders(person: Person) -> list[int]:
     return [x for x in range(len(rows[0])) if all(row[x] == "│" for row in rows)]
 
 
-# What is where ------------------------------------------------------------------------
+# Panels -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("columns", "rows"), SIZES)

@@ -1,4 +1,4 @@
-"""What is loaded late: no frame waits for it, and then it is shown."""
+"""The full screen: assets that are loaded lazily; no frame waits for them."""
 
 from collections.abc import AsyncIterator
 

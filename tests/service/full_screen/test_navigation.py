@@ -1,4 +1,4 @@
-"""The first start, and every way from one chat to another."""
+"""The full screen: the first start, and every way from one chat to another."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The header, the list of chats, and the status line."""
+"""The full screen: contents of the header, the list of chats, the status line."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The place where one reads stays, and far places are found."""
+"""The full screen: the reading position stays, and distant positions are found."""
 
 from collections.abc import AsyncIterator
 

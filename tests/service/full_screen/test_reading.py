@@ -1,4 +1,4 @@
-"""What counts as read, scrolling far back, and finding things."""
+"""The full screen: what counts as read, scrolling far back, and jumps."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -45,7 +45,7 @@ async def person(server: Stage) -> AsyncIterator[Person]:
 
 
 def read_of(person: Person) -> int:
-    """Return how far the server was told that one has read."""
+    """Return the user's cursor as the server knows it."""
     return person.server.read["#ops"]
 
 
@@ -53,7 +53,7 @@ def top_of(person: Person) -> str:
     return person.frame()[1]
 
 
-# What is read -------------------------------------------------------------------------
+# Reading and cursors ------------------------------------------------------------------
 
 
 async def test_what_comes_into_the_open_chat_is_read_at_once(
@@ -263,7 +263,7 @@ async def test_a_gap_is_filled_when_it_is_seen(server: Stage, tmp_path: Path) ->
         await person.until(lambda: person.chat().gaps() == [])
 
 
-# Going somewhere ----------------------------------------------------------------------
+# Jumps --------------------------------------------------------------------------------
 
 
 async def test_alt_u_goes_to_the_first_unread(server: Stage) -> None:

@@ -1,4 +1,4 @@
-"""Messages that are chosen and copied, the bare mode, the mouse."""
+"""The full screen: selecting and copying messages, the bare mode, the mouse."""
 
 import base64
 import re
@@ -53,7 +53,7 @@ def chosen(person: Person) -> list[str]:
     return [entry.text for entry in person.ui.timeline.selected]
 
 
-# Choosing -----------------------------------------------------------------------------
+# Selecting ----------------------------------------------------------------------------
 
 
 async def test_alt_m_chooses_the_newest_message_and_says_which_keys_help(

@@ -1,4 +1,4 @@
-"""Where messages and commands go, and what becomes of them."""
+"""The full screen: where messages and commands go, replies, the outcome of sends."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -52,7 +52,7 @@ def last_send(server: Stage) -> Send:
     return found
 
 
-# Where to -----------------------------------------------------------------------------
+# Destinations -------------------------------------------------------------------------
 
 
 async def test_enter_sends_to_the_open_chat_and_empties_the_composer(
@@ -255,7 +255,7 @@ async def test_a_reply_belongs_to_its_chat(person: Person) -> None:
     assert person.is_replying()
 
 
-# What becomes of it -------------------------------------------------------------------
+# The outcome --------------------------------------------------------------------------
 
 
 async def test_a_refused_message_is_shown_and_can_be_sent_again(

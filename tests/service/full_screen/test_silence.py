@@ -1,6 +1,6 @@
-"""At a server that never answers nothing waits before it is painted.
+"""The full screen at a server that never answers: nothing waits before it is painted.
 
-What is looked for is what the program painted by itself.
+The frames that are checked are those that the program painted by itself.
 """
 
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""How the terminal is taken and given back, and what others draw."""
+"""The full screen: the terminal is taken and given back; its focus and output."""
 
 import asyncio
 import os
@@ -105,7 +105,7 @@ async def test_a_signal_ends_the_program_in_good_order(
 
 async def test_ctrl_l_draws_anew_without_leaving_the_screen(person: Person) -> None:
     frame = person.frame()
-    person.glass.screen.reset()  # something else wrote over it
+    person.glass.screen.reset()  # another program wrote over it
     await person.type(ctrl("l"))
     assert person.frame() == frame
     assert LEAVE not in person.glass.transcript

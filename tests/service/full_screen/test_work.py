@@ -1,4 +1,4 @@
-"""How much work and how many bytes things cost, counted."""
+"""The full screen: how much work and how many bytes things cost, counted."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -84,7 +84,7 @@ async def test_a_new_message_elsewhere_takes_few_bytes(person: Person) -> None:
 
 async def test_nothing_is_written_while_nothing_happens(person: Person) -> None:
     painted, written = person.frames, len(person.glass.transcript)
-    await asyncio.sleep(1.1)  # longer than the size of the window is looked at
+    await asyncio.sleep(1.1)  # longer than between checks of the size
     assert (person.frames, len(person.glass.transcript)) == (painted, written)
 
 
@@ -179,5 +179,5 @@ async def test_a_search_is_made_once_for_each_key_not_for_each_message(
 
 
 async def test_a_terminal_of_400_ms_is_not_waited_for(person: Person) -> None:
-    # It is never asked where its cursor is.
+    # Its cursor position is never queried.
     assert "\x1b[6n" not in person.glass.transcript

@@ -1,1 +1,1 @@
-"""Tests of the transfer engine as a whole, against a scripted server and the daemon."""
+"""Tests of the whole transfer engine, against a scripted server and the daemon."""

@@ -1,4 +1,4 @@
-"""A scripted server with files, and what opens links to it."""
+"""Fixtures: a scripted server with files, and links to it."""
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.fakes.file_server import PASSWORD, QUICK, FileServer, Watch
 
 @pytest.fixture
 async def server() -> AsyncIterator[FileServer]:
-    """Serve files as it is told."""
+    """A scripted server with files."""
     async with FileServer() as server:
         yield server
 
@@ -26,13 +26,13 @@ def paths(tmp_path: Path) -> Paths:
 
 @pytest.fixture
 def watch() -> Watch:
-    """Return what sees the transfers of all links of the test."""
+    """Return the collector of the changes of all links of the test."""
     return Watch()
 
 
 @pytest.fixture
 def connect(server: FileServer, paths: Paths, watch: Watch) -> Callable[..., Any]:
-    """Return what opens a link; every test may do so several times."""
+    """Return a function that opens a link; every test may call it several times."""
 
     def open_link(**options: Any) -> Any:
         found = {"timing": QUICK, "password": PASSWORD, "paths": paths}

@@ -1,4 +1,4 @@
-"""Fetching files from a scripted server: cuts, lies, names, and what is kept."""
+"""Downloads from a scripted server: cuts, corruption, names, and what is kept."""
 
 import asyncio
 import errno
@@ -48,7 +48,7 @@ def names(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))
 
 
-# Fetching -----------------------------------------------------------------------------
+# Downloading --------------------------------------------------------------------------
 
 
 async def test_a_file_is_saved_to_the_download_folder(
@@ -231,7 +231,7 @@ async def test_what_had_its_name_when_the_process_was_killed_has_it_once(
     async with connect() as link:
         await link.transfers.get_file("@bob", 7, info)
         await watch.until(lambda t: t.moved == 900_000)
-    # As if it had been killed between the name and the end.
+    # As if killed between naming the file and the end.
     journal = Journal(paths.transfers(server.address, "alice"))
     (row,) = journal.adopted
     assert row.partial is not None
@@ -242,7 +242,7 @@ async def test_what_had_its_name_when_the_process_was_killed_has_it_once(
     async with connect():
         await watch.until(lambda t: t.state == "done")
     assert names(paths.downloads) == ["a.bin"]
-    # And as if only the journal had not been written any more.
+    # And as if only the journal had not been updated any more.
     journal = Journal(paths.transfers(server.address, "alice"))
     journal.add(msgspec.structs.replace(row, id=0, key="", path=final))
     journal.close()
@@ -250,14 +250,14 @@ async def test_what_had_its_name_when_the_process_was_killed_has_it_once(
         watch.seen.clear()
         done = await watch.until(lambda t: t.state == "done")
         assert done.path == final
-        # It is what is asked for now, although it is over already.
+        # This transfer is the one that is asked for, although it is over already.
         again = await link.transfers.get_file("@bob", 7, info, path=final)
         assert (again.id, again.state) == (done.id, "done")
     assert names(paths.downloads) == ["a.bin"]
     assert server.offsets == [("down", 0)]
 
 
-# Lies ---------------------------------------------------------------------------------
+# Corruption ---------------------------------------------------------------------------
 
 
 async def test_bytes_that_are_wrong_are_not_saved(

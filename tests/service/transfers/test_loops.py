@@ -1,4 +1,4 @@
-"""Files over plain TCP and TLS, on either event loop that there may be."""
+"""Transfers over plain TCP and TLS, on each event loop (asyncio, uvloop)."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ DATA = os.urandom(7_000_000)
 
 @pytest.fixture(params=["uvloop", "asyncio"])
 def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Move bytes on one loop or the other."""
+    """Run the transfers on one event loop or the other."""
     if request.param == "asyncio":
         monkeypatch.setattr(worker_thread, "_new_loop", asyncio.new_event_loop)
     else:

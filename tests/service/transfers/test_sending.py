@@ -1,4 +1,4 @@
-"""Sending files to a scripted server: cuts, refusals, changes, and what is kept."""
+"""Uploads to a scripted server: cuts, refusals, changed files, and what is kept."""
 
 import asyncio
 import io
@@ -138,7 +138,7 @@ async def test_at_most_three_move_at_once_and_the_rest_in_order(
     assert server.most_moving <= 3
     asked = [int(r.name) for r in server.received if isinstance(r, Upload)]
     assert sorted(asked) == list(range(8))
-    # Which of the three is read first is nobody's choice.
+    # The order in which the three are read is not determined.
     assert all(number - place < 3 for place, number in enumerate(asked))
 
 
@@ -237,7 +237,7 @@ async def test_another_key_never_gets_a_byte(
     )
     link.start()
     await link.wait_online()
-    # Somebody else answers new connections; the link's own lives on.
+    # Another server answers new connections; the link's own connection stays open.
     assert server._server is not None
     server._server.close()
     server.tls = make_tls(tmp_path / "other")
@@ -354,7 +354,7 @@ async def test_a_server_without_files_is_not_even_asked(
         assert caught.value.code == "not_allowed"
 
 
-# Changes of what is sent --------------------------------------------------------------
+# Files that change --------------------------------------------------------------------
 
 
 async def test_a_file_that_changed_is_not_sent_on(
@@ -404,7 +404,7 @@ async def test_a_cancelled_upload_leaves_nothing_anywhere(
         with pytest.raises(TransferError) as caught:
             await link.transfers.wait(transfer.id)
         assert caught.value.code == "cancelled"
-        # Once more changes nothing.
+        # Cancelling again changes nothing.
         assert link.transfers.cancel(transfer.id).state == "cancelled"
     assert server.cancelled == ["upload-1"]
     assert left_over(server, paths) == []
@@ -664,7 +664,7 @@ async def test_what_was_left_and_cancelled_is_sent_anew_when_it_is_asked_for(
 
 
 async def sends(link: Link, path: Path, seq: int | None) -> None:
-    """Send a file to #ops, which has to be stored as a certain entry."""
+    """Send a file to #ops, which must be stored as a certain entry."""
     transfer = await link.transfers.send_file("#ops", path)
     assert (await link.transfers.wait(transfer.id)).seq == seq
 

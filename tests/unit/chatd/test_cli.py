@@ -16,7 +16,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command in a folder of its own, with a configuration quick to hash with."""
+    """Run a command in a folder of its own, with a configuration for cheap hashing."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.toml").write_text("[accounts]\niterations = 4096\n")
 

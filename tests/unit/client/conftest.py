@@ -1,4 +1,4 @@
-"""Fixtures for the client: its times are those of UTC."""
+"""Fixtures for the client's tests, which run in UTC."""
 
 import time
 from collections.abc import Iterator
@@ -19,6 +19,6 @@ def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def stage() -> Stage:
-    """A workspace with a fake link and face, in #ops."""
+    """A workspace with a fake link and frontend, in #ops."""
     stage = Stage()
     return stage

@@ -1,4 +1,4 @@
-"""The tree of errors in ``client.errors``, and the files that belong to one login."""
+"""The exception tree in ``client.errors``, and the files that belong to one login."""
 
 import importlib
 import pkgutil

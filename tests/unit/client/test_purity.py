@@ -1,4 +1,4 @@
-"""What is said to be without I/O cannot even reach it."""
+"""Purity: modules without I/O cannot import it; the library needs no terminal."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ _BLOCKED = ("asyncio", "socket", "ssl", "sqlite3", "prompt_toolkit")
     ],
 )
 def test_the_pure_modules_do_no_io(module: str) -> None:
-    # The front of client.link imports the whole library: it is left out.
+    # The package ``client.link`` imports the whole library: it is left out.
     code = (
         f"import sys, types\nsys.modules.update(dict.fromkeys({_BLOCKED!r}))\n"
         "front = types.ModuleType('client.link')\nfront.__path__ = ['client/link']\n"

@@ -1,4 +1,4 @@
-"""The store's records in memory, and accounts that are quick to make."""
+"""Fakes for the tests of accounts: records in memory, and a clock."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ PASSWORD = "correct horse"
 
 
 class Clock:
-    """Milliseconds that pass when told."""
+    """A clock in milliseconds, which a test advances."""
 
     def __init__(self, now_ms: int = 1_790_000_000_000) -> None:
         self.now_ms = now_ms

@@ -1,3 +1,5 @@
+"""Decoy verifiers for unknown users (chatd.accounts.decoy)."""
+
 from collections import Counter
 
 from chatd.accounts.decoy import make_decoy

@@ -1,3 +1,5 @@
+"""Invite codes (chatd.accounts.invites): uses, expiry and revocation."""
+
 import asyncio
 
 import pytest

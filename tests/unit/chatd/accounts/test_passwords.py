@@ -1,3 +1,5 @@
+"""Password rules (chatd.accounts.passwords): length and SASLprep."""
+
 import pytest
 
 from chatd.accounts.passwords import prepare_password

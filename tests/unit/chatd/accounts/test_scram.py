@@ -1,3 +1,5 @@
+"""SCRAM-SHA-256 and -PLUS, the server's side (chatd.accounts.scram)."""
+
 import base64
 import hashlib
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+"""The user table (chatd.accounts.table): durable, atomic and grouped rewrites."""
+
 import asyncio
 import errno
 import json

@@ -1,4 +1,4 @@
-"""The replacement of ``users.json`` by a process that is killed at each step of it."""
+"""The user table: its file is replaced whole, whichever step a kill comes at."""
 
 import asyncio
 import os

@@ -1,3 +1,5 @@
+"""Throttling of failed logins (chatd.accounts.throttle)."""
+
 import pytest
 
 from chatd.accounts.throttle import (

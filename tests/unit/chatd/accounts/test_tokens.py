@@ -1,3 +1,5 @@
+"""Device tokens (chatd.accounts.tokens): issued, revoked, listed and bounded."""
+
 import pytest
 
 from chatd.accounts.tokens import MAX_PER_USER, USED_EVERY_MS, Tokens, token_id_of
@@ -74,7 +76,7 @@ async def test_revoking_all_spares_the_one_to_keep_and_other_users(
     tokens: Tokens,
 ) -> None:
     texts = [await tokens.issue("alice", EPOCH, "", "") for _ in range(3)]
-    # A name that begins with another one must not be hit with it.
+    # A name that begins with another one must not be revoked with it.
     other = await tokens.issue("alice2", EPOCH, "", "")
     await tokens.revoke_all("alice", keep=token_id_of(texts[1]))
     found = [await tokens.check(text) is not None for text in [*texts, other]]

@@ -1,4 +1,4 @@
-"""Entries: joined pieces are the same JSON as one made in one go."""
+"""Entries encoded as JSON: joined pieces equal an entry that is encoded at once."""
 
 import json
 

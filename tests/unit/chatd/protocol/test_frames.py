@@ -1,4 +1,4 @@
-"""Frames: any split of the stream gives the same bodies; broken lengths are final."""
+"""Frames: any split of the stream gives the same bodies; bad lengths are final."""
 
 import contextlib
 import struct
@@ -15,7 +15,7 @@ bodies = st.lists(st.binary(min_size=1, max_size=LIMIT), max_size=12)
 
 
 def split_at(stream: bytes, cuts: list[int]) -> list[bytes]:
-    """Return ``stream`` in pieces, some of them perhaps empty."""
+    """Return ``stream`` in pieces, some of which may be empty."""
     places = sorted(cut % (len(stream) + 1) for cut in cuts)
     ends = [*places, len(stream)]
     return [stream[a:b] for a, b in zip([0, *places], ends, strict=True)]

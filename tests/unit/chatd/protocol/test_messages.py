@@ -1,4 +1,4 @@
-"""Schemas: any bytes are a request or one clear refusal, with ``re`` if it can be."""
+"""Parsing of requests: any body is a request or one refusal, with ``re`` if known."""
 
 import json
 import math
@@ -57,7 +57,7 @@ objects = st.builds(
 
 
 def outcome(body: bytes) -> Request | InvalidBodyError:
-    """Return what a body is; any other exception fails the test that asks."""
+    """Return the result of parsing a body; any other exception fails the test."""
     found: Request | InvalidBodyError
     try:
         found = parse_request(body)
@@ -70,14 +70,14 @@ def outcome(body: bytes) -> Request | InvalidBodyError:
 
 
 def refusal(body: bytes) -> InvalidBodyError:
-    """Return how a body is refused."""
+    """Return the refusal of a body."""
     found = outcome(body)
     assert isinstance(found, InvalidBodyError), found
     return found
 
 
 def valid_id(value: object) -> int | None:
-    """Return what section 2 says an ``id`` is, written apart from the code's own."""
+    """Return the value if section 2 allows it as ``id``, by code of the test's own."""
     is_id = isinstance(value, int) and not isinstance(value, bool)
     return value if is_id and 1 <= value <= 2**53 - 1 else None  # type: ignore[operator, return-value]
 

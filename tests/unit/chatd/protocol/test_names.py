@@ -1,4 +1,4 @@
-"""Names: one canonical form, whatever case and width they were typed in."""
+"""Names of users and rooms: one canonical form for every case and width."""
 
 import unicodedata
 

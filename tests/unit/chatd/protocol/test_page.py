@@ -1,4 +1,4 @@
-"""The protocol's page (chatd/protocol/README.md) says what the code does."""
+"""The protocol's page (chatd/protocol/README.md) agrees with the code."""
 
 import json
 import re
@@ -60,7 +60,7 @@ def codes_on_the_page() -> set[str]:
 
 
 def codes_of(cls: type[errors.ChatError]) -> set[str]:
-    # The administrator's commands have codes of their own, which never get here.
+    # The admin commands have codes of their own, which are never sent here.
     of_protocol = [c for c in cls.__subclasses__() if c.__module__ == errors.__name__]
     return {cls.code}.union(*map(codes_of, of_protocol))
 
@@ -83,7 +83,7 @@ def test_the_examples_are_found() -> None:
 def test_what_clients_send_on_the_page_is_a_request(body: str) -> None:
     request = parse_request(body.encode())
     known = {field.encode_name for field in msgspec.structs.fields(request)}
-    # Nothing that the page shows is ignored as unknown.
+    # The code knows every field that the page shows.
     assert set(json.loads(body)) <= known | {"type"}
 
 
@@ -104,7 +104,7 @@ def test_type_comes_first_and_re_second(body: str) -> None:
 @pytest.mark.parametrize("type_", REQUEST_TYPES)
 def test_every_request_is_shown_on_the_page(type_: str) -> None:
     shown = {json.loads(body)["type"] for body in examples(OFFERED, "C")}
-    # The one request that nobody has to send.
+    # The one request that no client has to send.
     assert type_ in shown or (type_ == "pong" and "`pong`" in OFFERED)
 
 

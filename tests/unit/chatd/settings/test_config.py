@@ -49,7 +49,7 @@ def test_every_key_of_the_shipped_file_is_explained() -> None:
     for line in SHIPPED.read_text("utf-8").splitlines():
         if re.match(r"\w+ = ", line):
             assert "#" in block, f"{line} has no comment"
-        # A comment may stand over two keys that belong together.
+        # A comment may stand above two keys that belong together.
         block = "" if not line else block + line
 
 

@@ -1,4 +1,4 @@
-"""The lines that are logged (chatd.settings.logs)."""
+"""The format of log lines (chatd.settings.logs)."""
 
 import json
 import logging

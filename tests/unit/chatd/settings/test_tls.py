@@ -1,4 +1,4 @@
-"""TLS material (chatd.settings.tls)."""
+"""TLS certificates and keys (chatd.settings.tls)."""
 
 import datetime
 import hashlib
@@ -210,7 +210,7 @@ def test_the_channel_binding_is_the_hash_of_the_signature(
 def test_the_binding_of_a_certificate_signed_with_sha1_is_by_sha256(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Signed:  # no library signs so any more
+    class Signed:  # no library signs like this any more
         signature_hash_algorithm = hashes.SHA1()
 
     monkeypatch.setattr(x509, "load_der_x509_certificate", lambda _: Signed())

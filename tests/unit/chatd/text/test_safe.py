@@ -1,4 +1,4 @@
-"""Text from others: harmless, of one width, wrapped."""
+"""Safe text (chatd.text.safe): harmless, of a known width, wrapped."""
 
 import re
 
@@ -90,7 +90,7 @@ def test_display_text_is_clean(text: str) -> None:
 @given(ANY_TEXT | HARD_TEXT)
 def test_no_character_carries_more_marks_than_any_script_needs(text: str) -> None:
     shape = "".join("x" if wcwidth.wcwidth(c) else "M" for c in clean(text))
-    # Beside them, there may be one mark of direction.
+    # In addition, there may be one directional mark.
     assert "M" * (MAX_MARKS + 2) not in shape
 
 

@@ -1,4 +1,4 @@
-"""What scripts do with files, over a link without a network."""
+"""Sending and fetching files in scripts (client.cli.file_io), without a network."""
 
 import asyncio
 import io
@@ -23,7 +23,7 @@ from tests.fakes.link import FakeLink, item
 
 
 class Line:
-    """A link on which every transfer comes to the same end."""
+    """A link on which every transfer ends in the same way."""
 
     def __init__(self, **end: object) -> None:
         self.fake = FakeLink()

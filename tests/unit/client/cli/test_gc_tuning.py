@@ -1,4 +1,4 @@
-"""The garbage collector is left out of the start, and of nothing else."""
+"""Garbage collection (client.cli.gc_tuning): off during the start, else as usual."""
 
 import subprocess
 import sys

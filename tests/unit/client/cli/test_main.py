@@ -1,4 +1,4 @@
-"""The command line: what is taken, what is refused, and in which words."""
+"""The command line (client.cli.main): what is accepted, refused, and the errors."""
 
 import re
 

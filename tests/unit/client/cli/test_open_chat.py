@@ -1,4 +1,4 @@
-"""Which face is chosen, and what it is made of."""
+"""Opening the chat (client.cli.open_chat): which frontend is chosen and loaded."""
 
 import subprocess
 import sys

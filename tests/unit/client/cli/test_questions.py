@@ -1,4 +1,4 @@
-"""Questions of the first run."""
+"""Questions of the first run (client.cli.questions)."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from client.cli.questions import (
 
 
 class Script:
-    """Answers in the order in which a test has written them."""
+    """Gives the answers that a test has written, in order."""
 
     is_there = True
 

@@ -1,4 +1,4 @@
-"""Where a file is gathered that is to be printed."""
+"""The private folder for files that are printed (client.cli.run_files)."""
 
 from pathlib import Path
 

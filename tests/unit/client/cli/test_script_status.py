@@ -1,4 +1,4 @@
-"""What scripts say beside their output."""
+"""Status lines and progress on stderr in scripts (client.cli.script_status)."""
 
 import io
 from typing import Any
@@ -26,7 +26,7 @@ class Out(io.StringIO):
 
 
 class Listener:
-    """Somebody who sees what is said, and says how time passes."""
+    """Reads what is written to stderr, and controls the time."""
 
     def __init__(self, is_terminal: bool = True) -> None:
         self.now = 0.0
@@ -42,7 +42,7 @@ class Listener:
         return text
 
     def move(self, after: float = 0.0, **members: Any) -> str:
-        """Let a transfer move on; return what is written for it."""
+        """Report progress of a transfer; return what is written for it."""
         self.now += after
         self.stderr.changed(TransferChanged(transfer=transfer(**members)))
         return self.heard()

@@ -1,4 +1,4 @@
-"""The /commands: one table for help, completion and dispatch."""
+"""The /commands: one table for help, completion and dispatch; chats and people."""
 
 import pytest
 
@@ -73,7 +73,7 @@ def test_a_name_cannot_be_taken_twice(registry: Registry) -> None:
         registry.add(Command(name="s", help="x", handler=registry.find("quit").handler))
 
 
-# What is sent, and what is not --------------------------------------------------------
+# Messages and other input -------------------------------------------------------------
 
 
 async def test_a_text_goes_to_the_open_chat(ops: Stage) -> None:

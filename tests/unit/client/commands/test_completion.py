@@ -1,4 +1,4 @@
-"""What Tab offers: from the same table that dispatches."""
+"""Completion of commands, names and paths, from the same table that dispatches."""
 
 import threading
 from collections.abc import Iterator
@@ -78,7 +78,7 @@ def test_at_most_fifty_are_offered(full: Stage) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with files, which is the present one and that of ``~``."""
+    """A folder with files, which is the current one and that of ``~``."""
     for name in ("notes.txt", "north pole.txt", ".hidden", "bad\nname"):
         (tmp_path / name).touch()
     (tmp_path / "docs").mkdir()
@@ -142,12 +142,12 @@ def test_tab_completes_what_is_to_be_got_and_where_to(
     assert offered(full, f"/get {typed}").words == words
 
 
-# What takes too long ------------------------------------------------------------------
+# Slow folders -------------------------------------------------------------------------
 
 
 @pytest.fixture
 def gone(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """A folder that does not answer until it is told to."""
+    """A folder that does not answer until the event is set."""
     answers = threading.Event()
 
     def names_in(folder: Path, prefix: str) -> list[str]:
@@ -158,7 +158,7 @@ def gone(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     monkeypatch.setattr(slow_folders, "PATIENCE_SECONDS", 0.0)
     yield answers
     answers.set()
-    # Nobody who still looks is left to the next test.
+    # No thread that still reads a folder is left to the next test.
     assert all(
         slow_folders._places.acquire(timeout=PATIENCE) for _ in range(MAX_WAITING)
     )

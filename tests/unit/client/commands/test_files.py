@@ -1,4 +1,4 @@
-"""The /commands about files: what is meant, what begins, and what is said."""
+"""The /commands about files: which file is meant, what begins, and what is shown."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def ops(stage: Stage) -> Stage:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The present folder, with a file in it."""
+    """The current folder, with a file in it."""
     (tmp_path / "my notes.txt").touch()
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -37,7 +37,7 @@ def page(*items: FileItem, more: bool = False) -> FilesPage:
 
 
 def begun(stage: Stage) -> list[tuple[str, str, int | None]]:
-    """Return chat, name and seq of what is under way."""
+    """Return chat, name and seq of the transfers."""
     return [(each.chat, each.name, each.seq) for each in stage.fake.transfers.items]
 
 
@@ -92,7 +92,7 @@ async def test_a_chat_without_files_says_so(ops: Stage) -> None:
 
 
 def send_files(stage: Stage, *names: str) -> None:
-    """Let files be sent to #ops: by alice the last, by bob the others."""
+    """Let files arrive in #ops: the last sent by alice, the others by bob."""
     for seq, name in enumerate(names, 10):
         sender = "alice" if seq == 9 + len(names) else "bob"
         stage.fake.take(message("", seq, sender, kind="file", file=info(name)))

@@ -1,4 +1,4 @@
-"""Which file is meant by what somebody typed, and where one may be saved."""
+"""Local paths: which file a typed path means, and where a download may be saved."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ from client.commands.local_paths import (
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The present folder, which is that of ``~`` too."""
+    """The current folder, which is that of ``~`` too."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path

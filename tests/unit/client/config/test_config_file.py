@@ -1,4 +1,4 @@
-"""``client.toml``: what is taken, what is refused and in which line, the default."""
+"""``client.toml``: what is accepted, refusals with the line, the default file."""
 
 import os
 import re
@@ -38,7 +38,7 @@ def uncommented() -> str:
     return re.sub(r"^#(?=[\w\"])", "", default_text(), flags=re.MULTILINE)
 
 
-# What is taken ------------------------------------------------------------------------
+# Accepted -----------------------------------------------------------------------------
 
 
 def test_without_a_file_there_are_the_defaults(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_chat_without_a_rule_of_its_own_follows_the_general_one() -> None:
     assert settings.rule_of("#lab") == "nothing"
 
 
-# What is refused ----------------------------------------------------------------------
+# Refused ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

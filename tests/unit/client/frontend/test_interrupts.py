@@ -1,4 +1,4 @@
-"""Ctrl+C on an empty line: says what it would do, and does only that."""
+"""Ctrl+C on an empty line: announces what a second press does, and does only that."""
 
 import pytest
 
@@ -15,7 +15,7 @@ class Keyboard:
         self.frontend = stage.frontend
 
     def press(self, after: float = 1.0) -> str:
-        """Return what is said for it."""
+        """Press it; return what is shown for it."""
         before = len(self.frontend.lines)
         self.now += after
         self.interrupts.press()

@@ -1,4 +1,4 @@
-"""What happens, as lines: own messages, those of others, the link."""
+"""The transcript: own messages, those of others, the link and files, as lines."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ from tests.fakes.link import NOON_MS, Stage, info, message, room, transfer
 
 
 class Clock:
-    """Calls back when the test says that time has passed."""
+    """A timer that fires when the test lets time pass."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Clock.Call, Callable[[], None]]] = []
@@ -44,7 +44,7 @@ class Clock:
 
 
 class Scene(Stage):
-    """A stage with a narrator, online in #ops."""
+    """A stage with a transcript, online in #ops."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ async def scene() -> Scene:
     return scene
 
 
-# One's own messages -------------------------------------------------------------------
+# The user's own messages --------------------------------------------------------------
 
 
 async def test_a_message_confirmed_at_once_is_shown_once_and_plainly(
@@ -157,7 +157,7 @@ async def test_a_message_to_another_chat_says_which(scene: Scene) -> None:
     assert scene.shown() == "12:00 @bob alice: psst"
 
 
-# Those of others ----------------------------------------------------------------------
+# Messages of others -------------------------------------------------------------------
 
 
 async def test_a_message_in_the_open_chat_is_shown_plainly(scene: Scene) -> None:

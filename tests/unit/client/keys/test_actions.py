@@ -1,4 +1,4 @@
-"""The table of actions: its keys, one's own keys, the bindings, and the help."""
+"""The table of actions: default keys, the user's own keys, the bindings, the help."""
 
 import asyncio
 from collections.abc import Iterator

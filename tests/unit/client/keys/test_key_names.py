@@ -1,4 +1,4 @@
-"""Keys as people write them and as prompt_toolkit knows them."""
+"""Key names as users write them and as prompt_toolkit knows them."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Which lines stand above the prompt, and when they are drawn."""
+"""The progress area above the prompt in line mode: which lines, and when drawn."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from tests.fakes.link import transfer
 
 
 class Prompt:
-    """Counts how often it is drawn; time passes when the test says so."""
+    """Counts how often it is drawn; the test advances its time."""
 
     def __init__(self) -> None:
         self.drawn = 0

@@ -1,4 +1,4 @@
-"""Where the prompt is after the window was made narrower."""
+"""The position of the prompt after the window became narrower (client.line.resize)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Files in line mode: progress above the prompt, Ctrl+C, and the end."""
+"""Transfers in line mode: progress above the prompt, Ctrl+C, and quitting."""
 
 from pathlib import Path
 from typing import Any

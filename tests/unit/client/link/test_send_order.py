@@ -1,4 +1,4 @@
-"""The drain: in order within a chat, whatever the server refuses meanwhile."""
+"""SendOrder: in order within a chat, whatever the server refuses meanwhile."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Iterators: nothing twice, nothing missing, and memory is bounded."""
+"""Message streams for bots: nothing twice, nothing missing, and bounded memory."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The model: a reducer that shows a log as it is, whatever order it comes in."""
+"""The model: a reducer that shows a log as it is, in whatever order entries arrive."""
 
 from collections.abc import Iterable
 
@@ -187,7 +187,7 @@ def test_any_order_of_pushes_and_pages_shows_the_log(
         else:
             apply_all(model, data.draw(st.permutations(part)))
     _check_window(model.chats[OPS], [m.seq for m in entries], seen)
-    # Once all has come, everything is there and nothing is missing.
+    # Once everything has arrived, nothing is missing.
     model.apply(HistoryPage(chat=OPS, messages=entries, more=False))
     chat = model.chats[OPS]
     assert seqs(chat) == [m.seq for m in entries]
@@ -205,7 +205,7 @@ def _check_window(chat: Chat, log: list[int], seen: set[int]) -> None:
     assert (chat.older() is not None) == (log[0] != held[0])
 
 
-# Counting -----------------------------------------------------------------------------
+# Unread counts ------------------------------------------------------------------------
 
 
 def test_what_the_server_counted_is_not_counted_again() -> None:
@@ -381,7 +381,7 @@ def test_a_topic_event_changes_the_topic() -> None:
     assert model.chats[OPS].topic == "freeze"
 
 
-# Edits and own items ------------------------------------------------------------------
+# Edits and the user's own items -------------------------------------------------------
 
 
 def test_an_edit_changes_its_target_and_the_latest_wins() -> None:

@@ -1,4 +1,4 @@
-"""Addresses of servers, as people type them."""
+"""Parsing of server addresses, as users type them."""
 
 from pathlib import Path
 

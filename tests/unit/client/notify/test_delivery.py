@@ -1,4 +1,4 @@
-"""How it rings: what goes to the terminal, and how one's own program is run."""
+"""Delivery of notifications: terminal sequences, the title, the user's own program."""
 
 import json
 import sys
@@ -158,7 +158,7 @@ def test_a_title_that_is_not_wanted_is_left_alone() -> None:
     assert written == []
 
 
-# One's own program --------------------------------------------------------------------
+# The user's own program ---------------------------------------------------------------
 
 
 def test_places_are_filled_once_and_never_become_an_option() -> None:

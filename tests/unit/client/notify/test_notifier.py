@@ -1,4 +1,4 @@
-"""What one is notified of: what is wanted, once, and not what is in front of one."""
+"""The notifier: which messages notify, once each, and not while they are visible."""
 
 import asyncio
 from pathlib import Path
@@ -29,7 +29,7 @@ NOTHING = ClientConfig(general=GeneralConfig(notifications="nothing"))
 
 
 class Person:
-    """Somebody at one terminal, and what rings there."""
+    """A user at one terminal, and the notifications there."""
 
     def __init__(
         self, notified: Notified | None = None, settings: ClientConfig | None = None
@@ -51,14 +51,14 @@ class Person:
         self.fake.log_in(room("#ops"), room("#lab"), room("@bob", role=None))
 
     async def rings(self) -> list[str]:
-        """Return what rang since the last call."""
+        """Return the notifications since the last call."""
         await self.notifier.idle()
         texts = [f"{alert.title} | {alert.text}" for alert in self.alerts]
         self.alerts.clear()
         return texts
 
 
-# What is wanted -----------------------------------------------------------------------
+# Settings -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_ones_own_messages_events_and_deleted_ones_are_never_wanted() -> None:
         assert not is_wanted(each, "all", "alice", True)
 
 
-# How it is said -----------------------------------------------------------------------
+# Wording ------------------------------------------------------------------------------
 
 
 def test_a_notification_says_who_where_and_what_on_one_line() -> None:
@@ -110,7 +110,7 @@ def test_a_notification_is_short_whatever_was_written() -> None:
     assert len(alert.title) <= 80
 
 
-# When it rings ------------------------------------------------------------------------
+# Timing -------------------------------------------------------------------------------
 
 
 async def test_a_mention_and_a_direct_message_ring_and_other_talk_does_not() -> None:

@@ -1,4 +1,4 @@
-"""Plain mode: what is written as one line, and what is never written."""
+"""Plain mode: one line for each event, and no control characters."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ from tests.helpers import eventually
 
 SERVER = "tls://lab:4747"
 
-# Everything that could move, draw or ring; of controls only the end of a line is left.
+# Everything that could move, draw or ring; of the controls only the line end is left.
 ACTING = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2500-\u257f\u202a-\u202e\u2066-\u2069]"
 )
@@ -109,7 +109,7 @@ def test_what_was_written_keeps_its_blanks() -> None:
     assert [plain(line) for line in lines] == ["bob: a    b"]
 
 
-# The face -----------------------------------------------------------------------------
+# The frontend -------------------------------------------------------------------------
 
 
 class FakeRunningLink(FakeLink):
@@ -143,7 +143,7 @@ class FakeInput(LineInput):
 
 
 class PlainStage:
-    """A person at a plain terminal, with everything faked around."""
+    """A user in plain mode, with everything faked around."""
 
     def __init__(
         self,
@@ -200,7 +200,7 @@ class PlainStage:
         await self.until(lambda: line in self.lines)
 
     def confirm(self) -> None:
-        """Let the server confirm the oldest message of the outbox."""
+        """Confirm the oldest message of the outbox, as the server would."""
         item = self.link.items[0]
         self.link.settle(
             msgspec.structs.replace(item, state="sent", seq=1, time_ms=NOON_MS)

@@ -1,4 +1,4 @@
-"""Lines from bytes, and from a descriptor that a thread reads."""
+"""The input of plain mode: lines from bytes, and from a descriptor read by a thread."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The cache: what was seen is there again, and damage never stops anybody."""
+"""The cache: entries are there again, and a damaged file never stops the client."""
 
 import contextlib
 import shutil
@@ -47,7 +47,7 @@ def test_no_commit_moves_the_log_into_the_file_a_thread_does(path: Path) -> None
 
 
 def kept_without_the_log(path: Path) -> int:
-    """Return how many entries are in the file itself."""
+    """Return how many entries are in the database file itself."""
     alone = path.with_name("alone.db")
     shutil.copyfile(path, alone)
     with contextlib.closing(sqlite3.connect(alone)) as db:

@@ -1,4 +1,4 @@
-"""Pins, logins and folders: private, replaced as a whole, never guessed at."""
+"""The client's files: paths, pins, saved logins, locks; private, replaced whole."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The outbox on disk: nothing is lost, nothing is sent by two processes."""
+"""The outbox on disk: no message is lost, none is sent by two processes."""
 
 import asyncio
 import signal
@@ -174,7 +174,7 @@ async def test_lock_files_of_the_killed_are_cleared_but_not_those_of_the_living(
     path: Path,
 ) -> None:
     alive = Outbox(path)
-    # Whoever is killed with nothing in the outbox leaves only this.
+    # A process killed with an empty outbox leaves only this.
     path.with_name(f"{path.name}.gone.lock").touch()
     (kept,) = [lock for lock in locks(path) if "gone" not in lock.name]
     after = Outbox(path)

@@ -1,4 +1,4 @@
-"""A terminal that is written the display form of a text, and what is seen on it."""
+"""CombiningOutput: combining marks that terminals give a cell of their own."""
 
 import io
 import re
@@ -20,10 +20,10 @@ SIGNS = st.text(st.sampled_from("ab कक्ीािংাবாசெ漢မ�
 
 
 class Spacing(Screen):
-    """A screen on which each of these signs has a cell of its own."""
+    """A screen on which each of these marks has a cell of its own."""
 
     def draw(self, data: str) -> None:
-        """Write text where the cursor is."""
+        """Write text at the cursor."""
         for char in data:
             takes_none = wcwidth.wcwidth(char) == 0
             is_sign = takes_none and wcwidth.width(f"x{char}") == 2

@@ -1,4 +1,4 @@
-"""What the terminal says of its focus becomes two keys."""
+"""Focus reports of the terminal, read as two keys."""
 
 from prompt_toolkit.input.vt100_parser import Vt100Parser
 from prompt_toolkit.key_binding import KeyPress

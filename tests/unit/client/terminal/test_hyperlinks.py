@@ -1,4 +1,4 @@
-"""Links for the terminal (OSC 8): each cell of a link, and none beside it."""
+"""Hyperlinks for the terminal (OSC 8): each cell of a link, and none beside it."""
 
 import io
 import re
@@ -26,7 +26,7 @@ CLOSE = "\x1b]8;;\x1b\\"
 
 
 class Terminal:
-    """An output, and what came out of it."""
+    """An output, and what was written to it."""
 
     def __init__(self) -> None:
         self.stream = io.StringIO()
@@ -44,7 +44,7 @@ class Terminal:
 
     @property
     def links(self) -> list[tuple[str, str]]:
-        """Return the texts that are on the terminal, each with its target."""
+        """Return the texts that are linked on the terminal, each with its target."""
         self.output.flush()
         found = []
         target = ""

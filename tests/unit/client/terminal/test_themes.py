@@ -1,4 +1,4 @@
-"""Themes: complete, readable, and never saying anything by colour alone."""
+"""Themes: complete, readable, and no meaning carried by colour alone."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Entries as people and programs read them."""
+"""Entries as text, for users and for programs."""
 
 import json
 import re

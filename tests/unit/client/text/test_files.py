@@ -1,4 +1,4 @@
-"""Files and transfers in words, and progress that fits."""
+"""Files and transfers as text, and progress that fits the width."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Colours: stable, readable on dark and light, and none where none are wanted."""
+"""Colours of users: stable, readable on dark and light, none where unsupported."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Times, spans and formats."""
+"""Formats of times, dates and durations."""
 
 import pytest
 

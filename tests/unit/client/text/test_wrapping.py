@@ -1,4 +1,4 @@
-"""Rows of styled text: as wide as allowed whoever counts, and nothing is lost."""
+"""Wrapping of styled text: never too wide by either measure, and nothing is lost."""
 
 import unicodedata
 
@@ -27,7 +27,7 @@ def line(text: str) -> str:
 
 
 def pieces_of(text: str, cuts: list[int]) -> list[Piece]:
-    """Return a text as pieces that begin at these places."""
+    """Split a text into pieces that begin at these offsets."""
     places = sorted({0, *(cut % (len(text) + 1) for cut in cuts), len(text)})
     return [
         Piece(f"class:{i}", text[a:b])
@@ -40,7 +40,7 @@ def plain(row: Row) -> str:
 
 
 def letters(text: str) -> str:
-    """Return what must not be lost: all but blanks and what stands on a letter."""
+    """Return what must not be lost: all but blanks and combining characters."""
     return "".join(c for c in text if is_letter(c))
 
 
@@ -51,7 +51,7 @@ def is_letter(char: str) -> bool:
 
 
 def is_within(wanted: str, text: str) -> bool:
-    """Whether all characters are there, in their order."""
+    """Return whether all characters are there, in their order."""
     rest = iter(text)
     return all(char in rest for char in wanted)
 

@@ -1,4 +1,4 @@
-"""What a killed process has left, asked for again while another goes on with it."""
+"""Adoption of a killed process's transfers, and the same command given again."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def left_behind(path: Path, *rows: TransferRecord) -> list[TransferRecord]:
-    """Have a process write rows down, and end."""
+    """Let a process write journal rows, and end."""
     journal = Journal(path)
     found = [journal.add(row) for row in rows]
     journal.close()
@@ -39,7 +39,7 @@ def test_what_a_living_process_has_adopted_is_taken_over_with_its_key(
     assert (adopting.owns(left), asking.owns(left)) == (False, True)
     with pytest.raises(TakenError):
         adopting.update(left)
-    # Nor does it go when it is over there.
+    # Nor is the row removed when the adopting process is done with it.
     adopting.remove(left, is_sent=True)
     asking.update(left)
     adopting.close()
@@ -121,7 +121,7 @@ def test_what_was_sent_for_a_killed_process_answers_one_command(path: Path) -> N
     assert again is not None
     assert (again.key, again.sha256, again.file) == (left.key, left.sha256, None)
     assert asking.take(UP) is None
-    # It was asked for, so that it is nobody's answer when it is over.
+    # The command has claimed it, so it is no other command's answer when it is over.
     asking.remove(again, is_sent=True)
     assert asking.take(UP) is None
     asking.close()

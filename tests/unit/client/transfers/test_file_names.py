@@ -1,4 +1,4 @@
-"""Names from others: harmless on every system, and never over an existing file."""
+"""File names from others: harmless on every system, and never over an existing file."""
 
 import os
 import unicodedata
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from client.transfers.file_names import FALLBACK, claim, numbered, safe_name
 
-# Whatever can be in a string, with more of what is dangerous in names.
+# Any string, with a bias to what is dangerous in file names.
 NAMES = st.text(
     st.one_of(
         st.characters(),

@@ -1,4 +1,4 @@
-"""The journal: rows survive kills and damage, and one process at a time moves them."""
+"""The transfer journal: rows survive kills and damage, and have one owner."""
 
 import subprocess
 import sys
@@ -108,7 +108,7 @@ def test_no_lock_file_is_left_behind(path: Path) -> None:
     journal = Journal(path)
     row = journal.add(UP)
     journal.close()
-    # That of a process which was killed when it had nothing to do.
+    # The lock of a process that was killed when it had no transfers.
     path.with_name(f"{path.name}.killed.lock").touch()
     journal = Journal(path)
     journal.remove(row)

@@ -114,7 +114,7 @@ def test_its_name_is_hidden_and_fits(tmp_path: Path) -> None:
     assert len(one.name.encode()) <= 255
 
 
-# Where it is saved --------------------------------------------------------------------
+# The place to save it -----------------------------------------------------------------
 
 
 def test_a_file_is_saved_under_its_own_name_made_harmless(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The small parts: turns, rates, and how bytes are gathered."""
+"""Parts of the transfer engine: the turn queue, rates, and receive buffers."""
 
 import asyncio
 from collections.abc import Iterable
@@ -101,7 +101,7 @@ def test_a_counter_that_went_back_begins_anew() -> None:
     assert rates([(0, 500), (1, 1000), (2, 0), (3, 10)]) == [0, 500, 0, 10]
 
 
-# Gathering bytes ----------------------------------------------------------------------
+# Receive buffers ----------------------------------------------------------------------
 
 
 def pour(frames: FrameBuffer, data: bytes, sizes: list[int]) -> list[bytes]:

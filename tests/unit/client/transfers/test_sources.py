@@ -1,4 +1,4 @@
-"""The file that is sent: what is refused, and how a change is noticed; spools."""
+"""The source file of an upload: refusals, changes while it is sent; stream copies."""
 
 import hashlib
 import io
@@ -117,7 +117,7 @@ def test_a_file_that_changes_is_noticed_while_it_is_read(
         source.read(5, 5)
 
 
-# Spools -------------------------------------------------------------------------------
+# Stream copies ------------------------------------------------------------------------
 
 
 @pytest.fixture

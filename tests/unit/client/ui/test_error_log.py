@@ -1,4 +1,4 @@
-"""What goes wrong inside is noted, and never written on the screen."""
+"""The error log of the full screen: errors go to a file, never to the screen."""
 
 import logging
 import subprocess

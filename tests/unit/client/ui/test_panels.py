@@ -1,4 +1,4 @@
-"""The list of chats, the list of people, the header and the status line."""
+"""The sidebar, the member list, the header and the status line."""
 
 import msgspec
 import pytest
@@ -32,7 +32,7 @@ def never(_: str) -> bool:
 
 
 def model_of(**unread: int) -> Model:
-    """Return a model with chats (``d_`` before a person), each with unread ones."""
+    """Return a model with chats (``d_`` before a user), each with unread messages."""
     records = [
         ChatRecord(
             chat=f"@{name[2:]}" if name.startswith("d_") else f"#{name}",

@@ -1,4 +1,4 @@
-"""What is said of keys is said of those that one has."""
+"""Status messages: their key hints name the keys that the user has bound."""
 
 from client.text.styles import Line
 from client.ui.status_messages import fold_hint, not_sent, nothing_open

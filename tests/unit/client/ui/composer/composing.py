@@ -1,4 +1,4 @@
-"""A composer in an application with a pipe for keys and a screen in memory."""
+"""A composer in an application, with a pipe for keys and a screen in memory."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ LIMITS = Limits(frame=131_072, text=16_384, in_flight=256, upload=10_000_000)
 
 
 class KeptTransfers(FakeTransfers):
-    """Keeps what was sent as a file: where to, its name, and its bytes."""
+    """Keeps what was sent as a file: chat, name and bytes."""
 
     def __init__(self, tell: Callable[[Change], None]) -> None:
         super().__init__(tell)
@@ -60,7 +60,7 @@ class KeptTransfers(FakeTransfers):
 
 
 class ComposerLink(FakeLink):
-    """What a composer needs of a link."""
+    """The parts of a link that a composer needs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,10 +73,10 @@ class ComposerLink(FakeLink):
 
 
 class Desk:
-    """A composer, the application around it, and what came of the keys.
+    """A composer, the application around it, and the effects of keys.
 
     Attributes:
-        submitted: What was sent: text, and seq of what it replies to.
+        submitted: What was submitted: text, and seq of the message it replies to.
         interrupts: How often Ctrl+C was left to the application.
     """
 
@@ -140,7 +140,7 @@ class Desk:
         return [c.display_text for c in state.completions] if state else []
 
     async def type(self, keys: str) -> None:
-        """Type keys, and wait until all of them have done what they do."""
+        """Type keys, and wait until all of them have been handled."""
         self._marked.clear()
         # In a thread, as a pipe takes only so much at a time.
         await asyncio.to_thread(self._pipe.send_text, keys + F12)
@@ -182,7 +182,7 @@ class Desk:
 async def desk(
     home: Path | None = None, columns: int = 80, rows: int = 24
 ) -> AsyncIterator[Desk]:
-    """A desk in #ops; what was typed is kept under ``home``."""
+    """Yield a composer in #ops; input history and drafts are kept under ``home``."""
     paths = Paths.under(home) if home else None
     with create_pipe_input() as pipe, create_app_session(input=pipe):
         made = Desk(pipe, paths, columns, rows)

@@ -1,4 +1,4 @@
-"""What is offered at the cursor, as one types and with Tab; and what that costs."""
+"""Completion in the composer: what is offered while typing and by Tab, and its cost."""
 
 import sys
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def _emoji() -> None:
 
 
 class Shelf(Stage):
-    """A workspace in #ops, and what completes there."""
+    """A workspace in #ops, and its completer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Shelf(Stage):
         return [offer.text for offer in self.find(before, is_asked=is_asked)]
 
     def result(self, before: str, after: str = "", is_asked: bool = True) -> str:
-        """Return the text after the first offer was taken."""
+        """Return the text after the first offer was accepted."""
         offer = self.find(before, after, is_asked)[0]
         return before[: len(before) + offer.start_position] + offer.text + after
 
@@ -73,7 +73,7 @@ def shelf() -> Shelf:
     return Shelf()
 
 
-# What there is ------------------------------------------------------------------------
+# Offers -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_the_completer_serves_prompt_toolkit_too(shelf: Shelf) -> None:
     assert list(found)
 
 
-# As things change ---------------------------------------------------------------------
+# Changes ------------------------------------------------------------------------------
 
 
 def test_rooms_come_and_go(shelf: Shelf) -> None:
@@ -276,7 +276,7 @@ def test_files_that_are_known_can_be_fetched_by_name(
 
 
 class CountedNames(list[str]):
-    """Counts how many names are looked at."""
+    """Counts how many names are read."""
 
     looked_at = 0
 
@@ -327,7 +327,7 @@ def calls_of(shelf: Shelf, before: str) -> int:
 
 
 class Untouched(dict[str, Any]):
-    """Must not be walked through."""
+    """A sequence that must not be iterated over."""
 
     def __iter__(self) -> Iterator[str]:
         raise AssertionError("all are looked at")

@@ -1,4 +1,4 @@
-"""The menu of completions: Tab, arrows, Enter, Esc, and where it is on the screen."""
+"""The completion menu: Tab, arrows, Enter, Esc, and its position on the screen."""
 
 import threading
 from pathlib import Path
@@ -171,7 +171,7 @@ async def test_a_draft_opens_no_menu() -> None:
         assert (at.text, at.offered) == ("ask @bo", [])
 
 
-# What takes time ----------------------------------------------------------------------
+# Slow completions ---------------------------------------------------------------------
 
 
 async def test_paths_are_looked_up_off_the_loop_and_then_put_in(
@@ -239,7 +239,7 @@ async def test_the_menu_is_above_the_composer_and_leaves_it_free(
         frame = at.frame()
         assert frame[-1] == "> /"
         assert at.cursor == (rows - 1, 3)
-        # Below 80 columns there is no room left for the menu to be under the cursor.
+        # Below 80 columns there is no space for the menu to be under the cursor.
         start = frame[-9].index("/away")
         assert all(row[start - 1 : start + 1] == " /" for row in frame[-9:-1])
         assert frame[-10] == "timeline"

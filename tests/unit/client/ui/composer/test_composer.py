@@ -1,4 +1,4 @@
-"""The composer: what keys do to the text, and what is sent."""
+"""The composer: editing keys, replies, input history, and submitting."""
 
 from pathlib import Path
 
@@ -120,7 +120,7 @@ async def test_each_chat_has_its_own_reply_text_and_cursor() -> None:
         assert at.is_replying
 
 
-# What was typed before ----------------------------------------------------------------
+# Input history ------------------------------------------------------------------------
 
 
 async def test_ctrl_up_and_down_go_through_what_was_sent_in_this_chat() -> None:
@@ -248,7 +248,7 @@ async def test_files_in_the_home_of_the_client_are_private(tmp_path: Path) -> No
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in files)
 
 
-# The keys of shells -------------------------------------------------------------------
+# Readline keys ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -262,11 +262,11 @@ async def test_files_in_the_home_of_the_client_are_private(tmp_path: Path) -> No
         ("\x1b[1;5DX", "one two\nthree Xfour"),  # Ctrl+Left
         ("\x17", "one two\nthree "),  # Ctrl+W: kill the word before
         ("\x1b\x7f", "one two\nthree "),  # Alt+Backspace
-        ("\x1bb\x1bd", "one two\nthree "),  # Alt+D: kill the word behind
-        ("\x15", "one two\n"),  # Ctrl+U: kill what is before in the line
+        ("\x1bb\x1bd", "one two\nthree "),  # Alt+D: kill the word after
+        ("\x15", "one two\n"),  # Ctrl+U: kill to the start of the line
         ("\x17\x17\x19\x19", "one two\nthree fourthree four"),  # Ctrl+Y: yank
         ("\x15\x19", "one two\nthree four"),
-        ("\x14", "one two\nthree foru"),  # Ctrl+T: change places
+        ("\x14", "one two\nthree foru"),  # Ctrl+T: transpose
         ("\x1bb\x1bu", "one two\nthree FOUR"),  # Alt+U, where it is no action
         ("\x1bb\x1bc", "one two\nthree Four"),  # Alt+C: a capital
         ("\x17\x1f", "one two\nthree four"),  # Ctrl+_: undo

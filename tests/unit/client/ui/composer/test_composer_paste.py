@@ -1,4 +1,4 @@
-"""Pasting: one insertion, never sent by itself, and asked about if it is long."""
+"""Pasting in the composer: one insertion, never sent by itself; a prompt if long."""
 
 from collections.abc import Callable
 

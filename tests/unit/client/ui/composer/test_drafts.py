@@ -1,4 +1,4 @@
-"""Drafts, and what was typed before, on the disk: soon, private, and shared."""
+"""Drafts and input history on disk: written soon, private, shared by processes."""
 
 import asyncio
 import threading
@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def on_disk(path: Path) -> dict[str, Any]:
-    """Return what the file holds, by chat; nothing if there is none."""
+    """Return the contents of the file, by chat; nothing if there is none."""
     if not path.exists():
         return {}
     found: dict[str, Any] = msgspec.json.decode(path.read_bytes())["chats"]
@@ -194,7 +194,7 @@ async def test_drafts_are_bounded_on_the_disk(path: Path) -> None:
     assert "@huge" not in found
 
 
-# What was typed before ----------------------------------------------------------------
+# Input history ------------------------------------------------------------------------
 
 
 def typed_texts(typed: InputHistory) -> list[str]:

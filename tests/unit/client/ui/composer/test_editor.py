@@ -1,4 +1,4 @@
-"""Writing on in one's own editor."""
+"""Editing the draft in an external editor."""
 
 import sys
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def editor(folder: Path, program: str = PROGRAM) -> str:
     return f"{sys.executable} '{path}' --wait '$(touch x)' ;"
 
 
-# Which editor -------------------------------------------------------------------------
+# Choice of the editor -----------------------------------------------------------------
 
 
 def test_visual_goes_before_editor_and_both_may_have_options() -> None:
@@ -51,7 +51,7 @@ def test_a_variable_that_cannot_be_understood_is_told() -> None:
         editor_words({"EDITOR": "vi 'x"})
 
 
-# What becomes of the text -------------------------------------------------------------
+# The edited text ----------------------------------------------------------------------
 
 
 def test_the_text_is_in_a_private_file_and_no_shell_sees_the_options(

@@ -1,4 +1,4 @@
-"""Shortcodes: which are replaced, and which are offered."""
+"""Emoji shortcodes: which are replaced, and which are offered."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What is typed, in a form of one width; and clusters that go with one key."""
+"""Grapheme clusters: typed text shown with a known width, and one key per cluster."""
 
 import pytest
 import wcwidth

@@ -1,4 +1,4 @@
-"""What one types, on the screen: which rows are seen, and where the cursor is."""
+"""The input control: which rows of the text are visible, and where the cursor is."""
 
 import pytest
 from prompt_toolkit.application import Application

@@ -1,4 +1,4 @@
-"""What a paste may become, decided without a terminal."""
+"""The choices for a long paste (text, code block, file), without a terminal."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""A line of what one types as rows of a screen."""
+"""Layout of one input line as rows of a screen."""
 
 import pytest
 import wcwidth

@@ -1,4 +1,4 @@
-"""Finding names by a few letters."""
+"""Fuzzy search of names by a few letters."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""How a message that was found is shown: in one line, with what was searched for."""
+"""Search results in one line each, with the match marked."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def row(text: str, wanted: str, **members: Any) -> Line:
 
 
 def said(line: Line) -> str:
-    """Return what the message says, with what is marked in brackets."""
+    """Return the text of a result, with the marked part in brackets."""
     _, _, before, found, after = line
     return f"{before[1]}[{found[1]}]{after[1]}".strip()
 

@@ -1,4 +1,4 @@
-"""Code in colours: of what is known, and never changed."""
+"""Syntax highlighting: known languages only, and the code is never changed."""
 
 import subprocess
 import sys

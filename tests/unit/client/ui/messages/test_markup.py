@@ -1,4 +1,4 @@
-"""Markdown-lite: what is a mark, and that nothing else is lost."""
+"""Markdown-lite: what counts as markup, and that no other text is lost."""
 
 import sys
 from types import FrameType

@@ -1,4 +1,4 @@
-"""Messages and all else of a timeline as rows: what they say, and how wide they are."""
+"""Messages and other timeline items as rows: their text, width and style."""
 
 import re
 import unicodedata
@@ -73,7 +73,7 @@ def texts(rows: list[Line]) -> list[str]:
 
 
 def rows(text: str, width: int = 80, **members: Any) -> list[str]:
-    """Return an entry of bob's as alice sees it, without the blanks behind."""
+    """Return bob's entry as alice sees it, without trailing blanks."""
     style = RowStyle(width=width, me="alice")
     around = members.pop("around", ALONE)
     found = entry_rows(entry(text, **members), style, around)
@@ -81,7 +81,7 @@ def rows(text: str, width: int = 80, **members: Any) -> list[str]:
 
 
 def letters(text: str) -> str:
-    """Return what must not be lost: all but marks, and what stands on a letter."""
+    """Return what must not be lost: all but marks and combining characters."""
     return "".join(
         char
         for char in display(text, is_multiline=True)
@@ -97,11 +97,11 @@ def is_within(wanted: str, text: str) -> bool:
     return all(char in rest for char in wanted)
 
 
-# How wide -----------------------------------------------------------------------------
+# Width --------------------------------------------------------------------------------
 
 
 def check(found: list[Line], width: int) -> None:
-    """Check rows against the window's width, whoever counts, and for what acts."""
+    """Check that rows fit the window by either measure of width, and are harmless."""
     assert found
     for text in texts(found):
         assert get_cwidth(text) == wcwidth.width(text) <= max(1, width - 1)
@@ -162,7 +162,7 @@ def test_a_name_above_what_is_seen_changes_no_width(name: str, width: int) -> No
         assert after.endswith(before.lstrip()[7:].lstrip())
 
 
-# What they say ------------------------------------------------------------------------
+# Text ---------------------------------------------------------------------------------
 
 
 def test_a_message_stands_beside_its_time_and_sender() -> None:
@@ -300,7 +300,7 @@ def test_a_long_link_that_fits_into_a_row_is_whole() -> None:
     assert f"                   {link}" in rows(f"look at this: {link}", 80)
 
 
-# How they look ------------------------------------------------------------------------
+# Style --------------------------------------------------------------------------------
 
 
 def styles(text: str, style: RowStyle | None = None, **members: Any) -> dict[str, str]:
@@ -443,7 +443,7 @@ def test_folding_hides_nothing_that_is_not_counted(lines: int, size: int) -> Non
         assert f"… {len(whole) - SHOWN_ROWS} more lines" in found[-1]
 
 
-# Lines between ------------------------------------------------------------------------
+# Dividers -----------------------------------------------------------------------------
 
 
 def test_the_day_is_named_as_people_would() -> None:

@@ -32,7 +32,7 @@ STYLE = make_theme("dark", {"TERM": "xterm-256color"}).to_style()
 
 
 class Desk(Stage):
-    """A timeline of #ops; messages are a minute apart unless said otherwise."""
+    """A timeline of #ops; messages are a minute apart unless given otherwise."""
 
     def __init__(self, columns: int = 80, rows: int = 24) -> None:
         super().__init__()
@@ -44,13 +44,13 @@ class Desk(Stage):
         return self.fake.model.chats["#ops"]
 
     def log_in(self, *records: ChatRecord, synced: bool = True) -> None:
-        """Come online, and open #ops."""
+        """Log in, and open #ops."""
         self.fake.log_in(*(records or (room(),)), synced=synced)
         self.workspace.current = "#ops"
         self.timeline.open("#ops")
 
     def say(self, *texts: str, sender: str = "bob", **members: Any) -> None:
-        """Let messages come."""
+        """Let messages arrive."""
         for text in texts:
             seq = self.chat.last + 1
             given = {"time": NOON_MS + seq * MINUTE_MS, "prev": self.chat.last}
@@ -58,13 +58,13 @@ class Desk(Stage):
         self.timeline.refresh()
 
     def load(self, entries: Iterable[Entry]) -> None:
-        """Let entries of the cache come."""
+        """Load entries, as from the cache."""
         self.fake.model.expect_older("#ops", 1_000_000)
         self.fake.model.load_entries("#ops", list(entries))
         self.timeline.refresh()
 
     def lines(self) -> list[str]:
-        """Return what is seen, as text."""
+        """Return the visible rows, as text."""
         rows = self.timeline.seen(self.columns, self.rows)
         return [shown(row.line) if row is not None else "" for row in rows]
 
@@ -74,7 +74,7 @@ class Desk(Stage):
 
 
 def past(first: int, last: int, text: str = "m", **members: Any) -> list[Entry]:
-    """Return entries of a log, from one seq to another, with their numbers."""
+    """Return entries of a log, from one seq to another, with their numbers as texts."""
     return [
         entry(f"{text}{seq}", seq, **({"time_ms": NOON_MS + seq * MINUTE_MS} | members))
         for seq in range(first, last + 1)
@@ -82,7 +82,7 @@ def past(first: int, last: int, text: str = "m", **members: Any) -> list[Entry]:
 
 
 def numbers(desk: Desk) -> list[int]:
-    """Return the numbers of the messages that are seen."""
+    """Return the numbers of the visible messages."""
     words = (line.split() for line in desk.lines())
     return [int(w[-1][1:]) for w in words if w and w[-1][1:].isdigit()]
 
@@ -95,8 +95,8 @@ class Screen:
     """A timeline beside a list, as a terminal shows it.
 
     Attributes:
-        sent: What the terminal was sent in the last frame.
-        typed: What is typed below the timeline.
+        sent: What was sent to the terminal for the last frame.
+        typed: The input below the timeline.
     """
 
     def __init__(self, desk: Desk, *, is_plain: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The order of what is in a timeline, step by step and in both directions."""
+"""The order of timeline items, step by step and in both directions."""
 
 from hypothesis import given
 from hypothesis import strategies as st

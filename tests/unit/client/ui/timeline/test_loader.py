@@ -1,4 +1,4 @@
-"""Fetching what is about to be seen: from which side, and what stays of it."""
+"""The loader: from which side a gap is filled, and what stays in memory."""
 
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from tests.unit.client.ui.timeline.reading import past
 
 
 class FakeLink:
-    """A link whose server has the messages that are given; it notes what is asked."""
+    """A link whose server has the given messages; it records the requests."""
 
     def __init__(self, log: list[Message]) -> None:
         self.model = Model("alice", max_entries=70)

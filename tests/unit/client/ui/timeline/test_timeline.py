@@ -1,4 +1,4 @@
-"""The timeline over the model: where one is, what is new, what is chosen."""
+"""The timeline over the model: reading position, unread line, selection, mouse."""
 
 from datetime import date
 from pathlib import Path
@@ -26,7 +26,7 @@ def desk() -> Desk:
 
 @pytest.fixture
 def long_desk() -> Desk:
-    """#ops with a hundred messages that were read, in a window of ten rows."""
+    """#ops with a hundred read messages, in a window of ten rows."""
     desk = Desk(60, 10)
     desk.log_in(room(last=100, read=100))
     desk.load(past(1, 100))
@@ -34,7 +34,7 @@ def long_desk() -> Desk:
     return desk
 
 
-# What is shown ------------------------------------------------------------------------
+# Content ------------------------------------------------------------------------------
 
 
 def test_messages_are_grouped_by_sender_and_day(desk: Desk) -> None:
@@ -204,7 +204,7 @@ def test_what_is_looked_for_is_highlighted(desk: Desk) -> None:
     assert ("class:match", "disk") in row.line
 
 
-# Where one is -------------------------------------------------------------------------
+# Position -----------------------------------------------------------------------------
 
 
 def test_at_the_bottom_one_follows(long_desk: Desk) -> None:
@@ -338,7 +338,7 @@ def test_a_day_is_found_as_far_as_it_is_loaded() -> None:
     assert desk.timeline.to_date(date(2026, 11, 21))
 
 
-# What is new --------------------------------------------------------------------------
+# Unread line --------------------------------------------------------------------------
 
 
 def test_the_line_stands_before_what_was_unread_when_the_chat_was_opened() -> None:
@@ -416,7 +416,7 @@ def test_the_first_unread_is_found() -> None:
     assert not desk.timeline.to_first_unread()
 
 
-# What is chosen -----------------------------------------------------------------------
+# Selection ----------------------------------------------------------------------------
 
 
 def test_choosing_begins_with_the_lowest_message_and_moves(long_desk: Desk) -> None:
@@ -501,7 +501,7 @@ def test_a_folded_message_is_unfolded_where_it_is(long_desk: Desk) -> None:
     assert long_desk.lines()[0].endswith("line 0")
 
 
-# What the model does meanwhile --------------------------------------------------------
+# Changes of the model -----------------------------------------------------------------
 
 
 def test_an_edited_message_is_shown_as_it_is_now(desk: Desk) -> None:
@@ -572,7 +572,7 @@ def test_a_click_opens_a_link_as_it_was_written(desk: Desk) -> None:
     assert clicked == ["https://example.org/की"]
 
 
-# How much is done ---------------------------------------------------------------------
+# Cost ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=[1_000, 50_000])

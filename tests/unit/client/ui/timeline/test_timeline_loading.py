@@ -1,4 +1,4 @@
-"""The timeline while it is loaded: what comes in between moves nothing that is read."""
+"""The timeline while history is loaded: arrivals do not move the reading position."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_who_goes_to_the_top_is_shown_the_beginning_when_it_comes() -> None:
 
 @pytest.fixture
 def torn_desk() -> Desk:
-    """#ops in a window of ten rows, without what is between 40 and 81."""
+    """#ops in a window of ten rows, without the messages between 40 and 81."""
     desk = Desk(60, 10)
     desk.log_in(room(last=120, read=120))
     desk.load([*past(1, 40), *past(81, 120)])
@@ -99,7 +99,7 @@ def test_a_gap_is_filled_without_moving_what_is_read(
 
 @pytest.fixture
 def behind_desk() -> Desk:
-    """#ops in a window of ten rows, with 100 unread ones of which 20 are loaded."""
+    """#ops in a window of ten rows, with 100 unread messages of which 20 are loaded."""
     desk = Desk(60, 10)
     desk.fake.log_in(room(last=200, read=100, unread=100))
     desk.load(past(181, 200))
@@ -152,7 +152,7 @@ def test_what_is_no_more_at_the_server_is_not_looked_for(behind_desk: Desk) -> N
     assert not behind_desk.timeline.needs_older
 
 
-# What leaves memory -------------------------------------------------------------------
+# Eviction from memory -----------------------------------------------------------------
 
 
 def test_what_one_reads_stays_in_memory_whatever_comes_below() -> None:

@@ -1,4 +1,4 @@
-"""The timeline on a terminal: rows, styles, borders, and how much is sent."""
+"""The timeline on a terminal: rows, styles, borders, and how many bytes are sent."""
 
 import re
 from collections.abc import Callable
@@ -41,11 +41,11 @@ INDIC = "क्षि நி কৗ กำ"
 
 
 def columns_of_border(rows: list[str]) -> set[int]:
-    """Return in which columns the border beside the timeline is."""
+    """Return the columns of the border beside the timeline."""
     return {row.index("│") for row in rows if "│" in row}
 
 
-# What is drawn ------------------------------------------------------------------------
+# Drawing ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -134,7 +134,7 @@ async def test_links_are_sent_as_links_where_they_are_wanted() -> None:
         assert "see https://a.b/c now" in screen.rows[-2]
 
 
-# How much is sent ---------------------------------------------------------------------
+# Bytes sent ---------------------------------------------------------------------------
 
 
 async def busy(desk: Desk) -> None:
@@ -229,7 +229,7 @@ async def test_other_sizes_leave_nothing_behind() -> None:
 
 
 def highest(desk: Desk, width: int, height: int) -> object:
-    """Return which message is at the top."""
+    """Return the topmost message."""
     row = desk.timeline.seen(width, height)[0]
     return row.placed.key if row is not None else None
 

@@ -1,4 +1,4 @@
-"""A window on a column of blocks: what one reads stays where it is."""
+"""The viewport on a column of blocks: the reading position stays where it is."""
 
 from bisect import bisect_left, bisect_right
 
@@ -13,7 +13,7 @@ HEIGHTS = st.lists(st.integers(1, 7), min_size=1, max_size=12)
 
 
 class Column:
-    """Blocks by key, whose rows say whose they are; counts what it is asked."""
+    """Blocks by key, whose rows name their block; counts the lookups."""
 
     def __init__(self, heights: list[int]) -> None:
         self.blocks = {(n * 10, 0): make(n * 10, h) for n, h in enumerate(heights)}
@@ -92,7 +92,7 @@ def test_scrolling_moves_by_rows_and_stops_at_the_ends(
 
 
 class Reading(RuleBasedStateMachine):
-    """Whatever happens around it, what one reads stays; at the bottom one follows."""
+    """The reading position stays through any change; at the bottom the view follows."""
 
     @initialize(heights=HEIGHTS, height=st.integers(1, 9))
     def begin(self, heights: list[int], height: int) -> None:
@@ -216,11 +216,11 @@ def test_only_what_is_seen_is_asked_for() -> None:
     assert column.asked <= 41
 
 
-# What comes in between ----------------------------------------------------------------
+# Insertions ---------------------------------------------------------------------------
 
 
 def insert(column: Column, viewport: Viewport, numbers: range) -> list[str]:
-    """Let blocks of one row come; return what is seen then."""
+    """Insert blocks of one row; return what is visible then."""
     for number in numbers:
         column.blocks[number, 0] = make(number, 1)
     viewport.changed()
@@ -249,7 +249,7 @@ def test_who_went_to_the_very_top_stays_there() -> None:
 
 
 def torn_column() -> Column:
-    """Return twenty blocks of a row; above the eleventh something is missing."""
+    """Return twenty blocks of one row each, with a gap above the eleventh."""
     column = Column([1] * 20)
     column.blocks[100, 0] = make(100, 1, lead=1, is_torn=True)
     return column

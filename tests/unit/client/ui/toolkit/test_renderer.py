@@ -1,4 +1,4 @@
-"""Frames as a terminal gets them: the same picture, but only what is new is sent."""
+"""The renderer: the terminal shows the same picture, but only changes are sent."""
 
 import io
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ COLUMNS, ROWS = 12, 4
 STYLES = ["", "class:red", "class:back", "class:under", "bold"]
 LOOKS = {"red": "ansired", "back": "bg:ansiblue", "under": "underline"}
 GO_AND_COME = "\x1b[?25l\x1b[0m", "\x1b[0m\x1b[?12l\x1b[?25h"
-"""What each frame begins and ends with."""
+"""Each frame begins and ends with these."""
 
 
 class Rows(UIControl):
@@ -49,9 +49,9 @@ class Terminal:
     """A terminal on which frames of rows are shown.
 
     Attributes:
-        sent: What it was sent for the last frame.
-        has_mouse: Whether the mouse is wanted.
-        style: How the classes of style look.
+        sent: What was sent for the last frame.
+        has_mouse: Whether mouse support is enabled.
+        style: The looks of the style classes.
     """
 
     def __init__(self, keys: ExitStack, *, is_usual: bool = False) -> None:
@@ -104,7 +104,7 @@ class Terminal:
 
     @property
     def picture(self) -> list[list[tuple[str, str, str, bool, bool]]]:
-        """What is seen, cell by cell; of blanks only what can be seen of them."""
+        """The screen, cell by cell; for blanks only what is visible of them."""
         return [
             [
                 (c.data, "" if c.data == " " else c.fg, c.bg, c.bold, c.underscore)
@@ -126,7 +126,7 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[tuple[Terminal, Terminal]]:
-    """A terminal of ours, and a usual one; to be begun anew for each example."""
+    """A terminal with our renderer and one with the usual; reset for each example."""
     with ExitStack() as keys:
         yield Terminal(keys), Terminal(keys, is_usual=True)
 
@@ -145,7 +145,7 @@ frames = st.tuples(st.lists(lines, max_size=ROWS), cursors)
 
 
 def clipped(line: Line) -> Line:
-    """Return as much of a line as there are columns."""
+    """Return as much of a line as fits the columns."""
     clip: Line = []
     room = COLUMNS - 1
     for style, text in line:
@@ -202,7 +202,7 @@ def test_moved_rows_are_shown_also_if_nothing_else_is_new(terminal: Terminal) ->
     assert terminal.sent.endswith("\x1b[?25h")
 
 
-# What is sent -------------------------------------------------------------------------
+# Bytes sent ---------------------------------------------------------------------------
 
 
 def test_a_frame_like_the_one_before_sends_nothing(terminal: Terminal) -> None:
@@ -244,7 +244,7 @@ def test_a_link_is_sent_with_the_first_of_its_cells_that_changed(
     assert "\x1b]8;;\x1b\\" in terminal.sent
 
 
-# What is no ordinary frame ------------------------------------------------------------
+# Unusual frames -----------------------------------------------------------------------
 
 
 def test_after_a_change_of_size_all_is_sent(terminal: Terminal) -> None:
