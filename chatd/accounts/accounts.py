@@ -1,4 +1,4 @@
-"""The accounts, as core and listeners see them: one front for who may log in."""
+"""The facade of accounts and authentication, for core and listeners."""
 
 import asyncio
 import hashlib
@@ -34,7 +34,7 @@ from chatd.protocol.names import parse_user_name
 
 _T = TypeVar("_T")
 
-# A record that says that this data folder has a user table.
+# The record that marks a data folder which has had a user table.
 _MARK = ("accounts", "table")
 
 
@@ -44,10 +44,10 @@ logger = logging.getLogger(__name__)
 class Accounts:
     """Registers, logs in and administers users; made by ``Accounts.open``.
 
-    Names are given in any writing and returned in the canonical one. Whatever changes
-    an account returns once that is on disk, and is carried out even if the caller is
-    cancelled; besides what each method says, it may raise StorageFullError or
-    UnavailableError.
+    Names are accepted in any form and returned in the canonical one. A method that
+    changes an account returns once the change is on disk, and completes even if the
+    caller is cancelled; besides the errors that it documents, it may raise
+    StorageFullError or UnavailableError.
     """
 
     def __init__(
@@ -105,11 +105,11 @@ class Accounts:
         return accounts
 
     def reconfigure(self, settings: AccountSettings) -> None:
-        """Take new settings, for registrations and passwords to come."""
+        """Apply new settings to later registrations and passwords."""
         self._settings = settings
 
     async def close(self) -> None:
-        """Carry out what was begun, and drop passwords that wait to be derived."""
+        """Complete the changes under way, and drop passwords that wait to be hashed."""
         await self._pool.close()
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -147,14 +147,15 @@ class Accounts:
     async def register(
         self, user: str, password: str, invite: str | None, address: str | None
     ) -> str:
-        """Make an account as a stranger may, and return its name.
+        """Create an account for a new user, as the settings allow; return its name.
 
         Raises:
             RegistrationClosedError: The server takes no registrations.
             BadNameError: The name breaks a rule.
             WeakPasswordError: The password breaks a rule.
-            NameTakenError: The name is, or was, somebody's.
-            BadInviteError: An invite code is needed, and this is none, or used up.
+            NameTakenError: The name is, or was, another user's.
+            BadInviteError: An invite code is needed, and this one is missing, unknown,
+                used up or expired.
             RateLimitedError: Too many passwords are being derived.
         """
         del address  # counted by the core, which limits registrations
@@ -193,7 +194,7 @@ class Accounts:
         """Return the name of the user whose token this is.
 
         Not throttled: 256 bits cannot be guessed, and a device with a revoked token
-        must not shut out the others behind its address.
+        must not lock out the others behind its address.
 
         Raises:
             AuthFailedError: The token is wrong, revoked, or of a user who may not log
@@ -225,12 +226,12 @@ class Accounts:
     # Administration -----------------------------------------------------------------
 
     async def add(self, user: str, password: str, role: UserRole = "member") -> str:
-        """Make an account, whoever may register, and return its name.
+        """Create an account, whatever the settings on registration; return its name.
 
         Raises:
             BadNameError: The name breaks a rule.
             WeakPasswordError: The password breaks a rule.
-            NameTakenError: The name is, or was, somebody's.
+            NameTakenError: The name is, or was, another user's.
             RateLimitedError: Too many passwords are being derived.
         """
         name, prepared = self._check_new(user, password)
@@ -239,12 +240,12 @@ class Accounts:
     async def set_password(
         self, user: str, password: str, keep: str | None = None
     ) -> None:
-        """Give a user another password, which ends the logins by token.
+        """Change a user's password, which revokes the logins by token.
 
         Args:
             user: Whose password.
             password: The new one.
-            keep: The id of the one login that goes on (see ``token_id_of``).
+            keep: The id of the one login that stays valid (see ``token_id_of``).
 
         Raises:
             NoSuchUserError: There is no such user.
@@ -256,7 +257,7 @@ class Accounts:
         await self._carry_out(self._set_password(name, prepared, keep))
 
     async def disable(self, user: str) -> None:
-        """Let a user not log in any more, until ``enable``; tokens are kept.
+        """Lock a user out until ``enable``; tokens are kept.
 
         Raises:
             NoSuchUserError: There is no such user.
@@ -272,7 +273,7 @@ class Accounts:
         await self._change(user, disabled=False)
 
     async def delete(self, user: str) -> None:
-        """End an account for good; its name is never given out again.
+        """Delete an account for good; its name is never given out again.
 
         Raises:
             NoSuchUserError: There is no such user.
@@ -289,7 +290,7 @@ class Accounts:
         return await self._tokens.logins_of(record.name, _epoch(verifier))
 
     async def revoke_login(self, user: str, login_id: str) -> bool:
-        """End one login by token; return whether there was one.
+        """Revoke one login by token; return whether there was one.
 
         Raises:
             NoSuchUserError: There is no such user.
@@ -299,7 +300,7 @@ class Accounts:
     async def create_invite(
         self, uses: int, expires_ms: int | None, by: str
     ) -> InviteCode:
-        """Make an invite code; see ``Invites.create``."""
+        """Create an invite code; see ``Invites.create``."""
         return await self._invites.create(uses, expires_ms, by)
 
     async def list_invites(self) -> list[InviteCode]:
@@ -307,10 +308,10 @@ class Accounts:
         return await self._invites.codes()
 
     async def revoke_invite(self, code: str) -> bool:
-        """End an invite code; return whether there was one."""
+        """Revoke an invite code; return whether there was one."""
         return await self._invites.revoke(code)
 
-    # Inside -------------------------------------------------------------------------
+    # Internal -----------------------------------------------------------------------
 
     def _check_new(self, user: str, password: str) -> tuple[str, str]:
         name = parse_user_name(user)
@@ -371,7 +372,7 @@ class Accounts:
         return record, record.scram
 
     async def _carry_out(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Await work that goes on if the caller is cancelled: it has several steps."""
+        """Await work of several steps, which goes on if the caller is cancelled."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -380,12 +381,12 @@ class Accounts:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # the caller may be gone; it is no longer news to asyncio
+            task.exception()  # retrieved, or asyncio would log it if the caller is gone
 
 
 @contextmanager
 def _clearing_up(otherwise: str) -> Iterator[None]:
-    """Let records stay that cannot be changed now: nothing depends on it."""
+    """Only log that a cleanup failed: nothing depends on the records it left."""
     try:
         yield
     except TemporaryError as error:
@@ -393,7 +394,7 @@ def _clearing_up(otherwise: str) -> Iterator[None]:
 
 
 def _epoch(verifier: Verifier) -> bytes:
-    """Return what tokens are bound to: it changes with every password."""
+    """Return the value that tokens are bound to: it changes with every password."""
     return hashlib.sha256(b"epoch\0" + verifier.stored_key).digest()[:12]
 
 

@@ -1,8 +1,8 @@
-"""Made-up verifiers: what a login of an unknown user is answered with.
+"""Decoy verifiers, with which logins of unknown users are answered.
 
 A stranger must not learn from the challenge who has an account. So a name that has none
-gets a salt and an iteration count all the same: always the same ones while the table's
-mix of counts stays, and such as real users have.
+gets a salt and an iteration count all the same: always the same ones as long as the
+table's mix of iteration counts stays, and ones that real users could have.
 """
 
 import hmac
@@ -15,18 +15,18 @@ from chatd.accounts.scram import SALT_BYTES, Verifier
 def make_decoy(
     secret: bytes, name: str, counts: Mapping[int, int], default_iterations: int
 ) -> Verifier:
-    """Return a verifier for a name without account; no password fits it.
+    """Return a verifier for a name without an account; no password matches it.
 
     Args:
-        secret: The table's secret, without which nobody can compute the salt.
-        name: The canonical name, or what was given instead of one.
-        counts: How many users there are of each iteration count.
-        default_iterations: For a table that has no users.
+        secret: The table's secret, without which no one can compute the salt.
+        name: The canonical name, or the invalid one that the client sent.
+        counts: How many users each iteration count has.
+        default_iterations: The iteration count for a table without users.
     """
     key = name.encode("utf-8", "surrogatepass")
     iterations = _choose(secret, key, counts) or default_iterations
-    # The count is part of it: when a new mix of counts gives the name another count, it
-    # gets another salt too, which looks like a user who has changed the password.
+    # The count is part of the seed: when a new mix of counts gives the name another
+    # count, the salt changes too, as if the user had changed the password.
     seed = b"%d\0%b" % (iterations, key)
     return Verifier(
         salt=hmac.digest(secret, b"salt\0" + seed, "sha256")[:SALT_BYTES],
@@ -39,7 +39,7 @@ def make_decoy(
 def _choose(secret: bytes, key: bytes, counts: Mapping[int, int]) -> int:
     """Choose a count in proportion to its users, by weighted rendezvous hashing.
 
-    A user more or less thus changes the choice of few names only.
+    So one user more or less changes the choice for few names only.
     """
     present = [(iterations, users) for iterations, users in counts.items() if users > 0]
     if len(present) <= 1:

@@ -1,4 +1,4 @@
-"""The threads that derive verifiers, so that no password holds up the event loop."""
+"""A thread pool for password hashing, so that PBKDF2 does not block the event loop."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from chatd.accounts.scram import Verifier, derive_verifier
 from chatd.protocol.errors import RateLimitedError, ServerStoppingError
 
-# About 15 s of work for one core: whoever comes later is better served by a refusal.
+# About 15 s of work for one core: beyond that, a refusal is better than the wait.
 MAX_QUEUED_ITERATIONS = 60_000_000
 BUSY_RETRY_MS = 2_000
 
@@ -15,10 +15,11 @@ BUSY_RETRY_MS = 2_000
 class HashPool:
     """A few threads for PBKDF2, with a queue bounded by the work that waits in it.
 
-    hashlib lets go of the interpreter lock meanwhile, so one core is left for the loop.
+    hashlib releases the interpreter lock while it hashes, so the threads are one fewer
+    than the cores: one is left for the event loop.
 
     Args:
-        max_queued_iterations: Iterations that may wait or run; one more job is taken
+        max_queued_iterations: Iterations that may wait or run; one more job is accepted
             as long as they are fewer.
     """
 
@@ -35,7 +36,7 @@ class HashPool:
         """Return ``derive_verifier`` of the same arguments; cancelling is safe.
 
         Raises:
-            RateLimitedError: Too much work waits already.
+            RateLimitedError: Too much work is waiting already.
             ServerStoppingError: The pool was closed before this job's turn came.
         """
         if self._queued >= self._max_queued:
@@ -59,7 +60,7 @@ class HashPool:
             self._queued -= iterations
 
     async def close(self) -> None:
-        """Let the jobs that run end, and drop those that wait."""
+        """Wait for the jobs that run, and drop those that wait."""
         self._closed = True
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
 

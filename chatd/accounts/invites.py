@@ -1,7 +1,7 @@
-"""Invite codes: permission to register, for a number of people and a time.
+"""Invite codes: each permits a number of registrations, until it expires.
 
-A code's record names those who registered by it. A name is put there before the account
-is made, taken out if that fails, and taken out at the next start if the daemon was
+A code's record names the users who registered with it. A name is added before the
+account is made, removed if that fails, and removed at the next start if the daemon was
 killed in between: so a use is spent exactly if there is an account for it.
 """
 
@@ -18,7 +18,7 @@ from chatd.protocol.errors import BadInviteError, BadRequestError
 KIND = "invite"
 MAX_USES = 1_000
 
-# Neither capitals nor signs, and without the letters that are mistaken for others.
+# Lower-case letters and digits, without those that are easily mistaken for others.
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 _LENGTH = 20
 _is_code = re.compile(f"[{_ALPHABET}]{{{_LENGTH}}}").fullmatch
@@ -48,19 +48,19 @@ _decode = msgspec.json.Decoder(_Invite).decode
 
 
 class Invites:
-    """Makes, spends and revokes codes; they live in the store's records."""
+    """Creates, uses and revokes codes; they are kept in the store's records."""
 
     def __init__(self, records: Records, clock: Callable[[], int]) -> None:
         self._records = records
         self._clock = clock
 
     async def create(self, uses: int, expires_ms: int | None, by: str) -> InviteCode:
-        """Make a code.
+        """Create a code.
 
         Args:
-            uses: How many people may register by it, 1 to ``MAX_USES``.
-            expires_ms: When it ends, by the wall clock; None: never.
-            by: Who made it.
+            uses: How many users may register with it, 1 to ``MAX_USES``.
+            expires_ms: When it expires, by the wall clock; None: never.
+            by: Who created it.
 
         Raises:
             BadRequestError: The number of uses is out of bounds, or it has expired.
@@ -77,7 +77,7 @@ class Invites:
         return _shown(code, invite)
 
     async def use(self, code: str, name: str) -> None:
-        """Spend one use of a code on ``name``; ``give_back`` if that came to nothing.
+        """Use a code once, for ``name``; call ``give_back`` if the registration fails.
 
         Raises:
             BadInviteError: There is no such code, or it is used up or has expired.
@@ -94,7 +94,7 @@ class Invites:
         raise BadInviteError("there is no such invite code: check it, or ask for one")
 
     async def give_back(self, code: str, name: str) -> None:
-        """Take back one ``use``."""
+        """Undo one ``use``."""
         code = _normal(code)
         while (found := await self._find(code)) is not None:
             value, invite = found
@@ -118,7 +118,7 @@ class Invites:
         return sorted(codes, key=lambda shown: (shown.created, shown.code))
 
     async def revoke(self, code: str) -> bool:
-        """End a code; return whether there was one."""
+        """Revoke a code; return whether there was one."""
         code = _normal(code)
         while (found := await self._find(code)) is not None:
             if await self._records.replace_record(KIND, code, found[0], None):

@@ -1,6 +1,6 @@
-"""Logins by password: SCRAM and PLAIN, throttled, and silent about who has an account.
+"""Password logins by SCRAM and PLAIN, throttled and silent about who has an account.
 
-An unknown or deleted user is answered from a made-up verifier, a disabled one from the
+An unknown or deleted user is answered from a decoy verifier, a disabled one from the
 real one; all end in the same refusal as a wrong password, after the same work.
 """
 
@@ -26,14 +26,14 @@ from chatd.protocol.errors import AuthFailedError, BadNameError, BadRequestError
 from chatd.protocol.names import parse_user_name
 
 _AUTH_FAILED = "the user name or the password is wrong"
-# Of what is no user name, this much stands for it in the throttle.
+# An invalid user name is cut to this length, which stands for it in the throttle.
 _MAX_NAME = 128
 
 logger = logging.getLogger(__name__)
 
 
 def auth_failed() -> AuthFailedError:
-    """Return the one refusal of every failed login by password."""
+    """Return the refusal that every failed login by password is answered with."""
     return AuthFailedError(_AUTH_FAILED)
 
 
@@ -66,7 +66,7 @@ class ScramLogin:
         owner.throttle.check(self._name, address)
 
     def finish(self, data: str) -> tuple[str, str]:
-        """Return the canonical user name and the server's final message; to call once.
+        """Return the canonical user name and the server's final message; call it once.
 
         Raises:
             AuthFailedError: The user or the proof is wrong; the failure was counted.
@@ -92,9 +92,9 @@ class Authenticator:
 
     Args:
         table: The users.
-        pool: Derives what PLAIN compares.
+        pool: Derives the verifier that PLAIN compares.
         throttle: Counts failures.
-        default_iterations: Returns the count for made-up verifiers of an empty table.
+        default_iterations: Returns the count for decoy verifiers of an empty table.
     """
 
     def __init__(
@@ -163,15 +163,15 @@ class Authenticator:
         return name
 
     def find(self, user: str) -> tuple[str, Verifier]:
-        """Return the canonical name, and the real or a made-up verifier.
+        """Return the canonical name, and the real or a decoy verifier.
 
-        A name that breaks the rules stands for itself, and has no account.
+        A name that breaks the rules is returned as it is, shortened; it has no account.
         """
         try:
             name = parse_user_name(user)
         except BadNameError:
             name = user[:_MAX_NAME]
-        # Made up for real users too, so that both take the same time.
+        # Made for real users too, so that both cases take the same time.
         decoy = make_decoy(
             self._table.secret, name, self._table.iterations, self._default_iterations()
         )
@@ -183,7 +183,7 @@ class Authenticator:
     def accept(
         self, name: str, verifier: Verifier | None, address: str | None
     ) -> UserRecord:
-        """Let a user in whose proof was right, if the account is still as it was then.
+        """Accept a login whose proof was right, if the account has not changed since.
 
         Raises:
             AuthFailedError: It was disabled, deleted or has another password now.
@@ -198,13 +198,13 @@ class Authenticator:
     def note_failure(self, name: str, address: str | None) -> None:
         """Count and log a failed login."""
         self.throttle.failed(name, address)
-        # What is no user's name may be a password in the wrong field.
+        # An unknown name may be a password that was typed into the wrong field.
         known = repr(name) if self._table.get(name) else "an unknown user"
         logger.info("failed login of %s from %s", known, address or "local")
 
 
 def _comparable(password: str) -> str:
-    """Prepare a password as at registration, but accept anything: it just is wrong."""
+    """Prepare a password as at registration, but accept any: it just will not match."""
     if len(password) > MAX_BYTES or (password.isascii() and password.isprintable()):
         return password
     try:

@@ -1,4 +1,4 @@
-"""The rules for passwords: length, and what SASLprep (RFC 4013) makes of them."""
+"""The rules for passwords: length, and normalization by SASLprep (RFC 4013)."""
 
 from scramp.utils import ScramException, saslprep
 
@@ -9,7 +9,7 @@ MAX_BYTES = 1_024
 
 
 def prepare_password(password: str) -> str:
-    """Return the password as SASLprep writes it, which is what gets hashed.
+    """Return the password as SASLprep normalizes it, which is what is hashed.
 
     Raises:
         WeakPasswordError: It breaks a rule; the reason says which.

@@ -1,16 +1,16 @@
-"""What the accounts need of the store: small records, changed by comparison."""
+"""The part of the store that accounts need: small records with compare-and-swap."""
 
 from typing import Protocol
 
 
 class Records(Protocol):
-    """The records of ``chatd.store.base.Store``; see there for what each promises."""
+    """The records of ``chatd.store.base.Store``; see there for the exact promises."""
 
     async def get_record(self, kind: str, key: str) -> bytes | None:
         """Return the value of a record."""
 
     async def create_record(self, kind: str, key: str, value: bytes) -> bool:
-        """Make a record; False if there is one already."""
+        """Create a record; False if there is one already."""
 
     async def replace_record(
         self, kind: str, key: str, old: bytes, new: bytes | None

@@ -1,7 +1,7 @@
 """SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, the server's side (RFC 5802, RFC 7677).
 
-The exchange itself is scramp's; this module adds what scramp leaves to its user: sizes,
-a mechanism that means what it says, and one kind of error.
+The exchange itself is scramp's; this module adds what scramp leaves to its caller: size
+limits, a check that channel binding is used with -PLUS only, and one kind of error.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ class Verifier(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 def derive_verifier(
     password: str, iterations: int, salt: bytes | None = None
 ) -> Verifier:
-    """Return the verifier of a prepared password; slow by design, so off the loop.
+    """Return the verifier of a prepared password; slow, so call it off the event loop.
 
     Args:
         password: What ``prepare_password`` returned.
@@ -96,15 +96,15 @@ class ScramExchange:
     Args:
         mechanism: ``MECHANISM`` or ``MECHANISM_PLUS``.
         client_first: The client's first message.
-        find_verifier: Given the user name as the client wrote it, unescaped and after
-            SASLprep; has to return a verifier for any name.
+        find_verifier: Called with the user name as the client wrote it, unescaped and
+            after SASLprep; has to return a verifier for any name.
         binding: What ``tls_server_end_point`` says of this connection's certificate,
             if -PLUS was offered on it; else None.
         nonce: The server's part of the nonce; random if None.
 
     Raises:
-        ScramError: The message is malformed, or the client's idea of what was offered
-            is not ours, which is what an attacker in the middle would bring about.
+        ScramError: The message is malformed, or the client was offered other mechanisms
+            than ours, as by a man in the middle who wants to prevent channel binding.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the accounts can be told: their settings and their clocks."""
+"""The settings of the accounts, and their clocks."""
 
 import time
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class AccountSettings:
     """The section ``[accounts]`` of the configuration.
 
     Attributes:
-        registration: Who may register: anybody, whoever has an invite code, or nobody.
+        registration: Who may register: everyone, users with an invite code, or no one.
         iterations: How often PBKDF2 hashes a new password; old ones keep their count.
     """
 
@@ -30,7 +30,7 @@ class AccountSettings:
 
 
 def wall_clock_ms() -> int:
-    """Return the time as protocol and table have it: milliseconds since 1970."""
+    """Return the time as in protocol and user table: milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 

@@ -7,7 +7,7 @@
 
 A change is durable, then visible: readers see it once its rewrite of the file is on
 disk. While one rewrite is in flight, further changes gather and go into the next one.
-A deleted user stays as a name without verifier, so that the name is never given again.
+A deleted user stays as a name without a verifier, so that the name is never reused.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ TABLE_FILE = "users.json"
 
 UserRole = Literal["member", "admin"]
 
-# Encoded and written at once: small enough that the loop gets its turn in between.
+# Users encoded and written at once: few enough that the event loop gets its turns.
 _CHUNK_USERS = 500
 _REMEDY = "restore it from a backup; it was left as it is"
 
@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 
 class DamagedTableError(Exception):
-    """The user table cannot be used; the sentence names file, fault and remedy."""
+    """The user table cannot be used; the text names file, fault and remedy."""
 
 
 class UserRecord(
@@ -97,8 +97,8 @@ class UserTable:
     Made by ``UserTable.open``. The folder belongs to one process (the daemon's lock).
 
     Attributes:
-        secret: Random bytes of this table, for made-up salts; never leaves the server.
-        iterations: How many users there are of each iteration count.
+        secret: Random bytes of this table, for decoy salts; never leaves the server.
+        iterations: How many users each iteration count has.
     """
 
     def __init__(
@@ -123,13 +123,13 @@ class UserTable:
     def open(
         cls, folder: Path, before_step: StepHook = no_hook, must_exist: bool = False
     ) -> "UserTable":
-        """Read the table, or make an empty one if there is none; blocks for the disk.
+        """Read the table, or create an empty one if there is none; blocks on the disk.
 
         Args:
             folder: The data folder.
             before_step: Called before each step of writing the file.
-            must_exist: The folder has had a table: without its tombstones anybody could
-                take the name of another, so a missing one is refused.
+            must_exist: The folder has had a table, so a missing one is refused: without
+                it, anyone could register under the name of another user.
 
         Raises:
             DamagedTableError: There is a file, but it cannot be used, or there is none
@@ -154,7 +154,7 @@ class UserTable:
         return table
 
     def get(self, name: str) -> UserRecord | None:
-        """Return the record of a canonical name, also of a deleted user."""
+        """Return the record of a canonical name, also that of a deleted user."""
         return self._users.get(name)
 
     def __iter__(self) -> Iterator[UserRecord]:
@@ -168,7 +168,7 @@ class UserTable:
         """Change one record, and return it once it is on disk.
 
         Changes are applied in the order of these calls. Cancelling only ends the
-        waiting: the change is carried out all the same.
+        waiting: the change is made all the same.
 
         Raises:
             ChatError: What ``change`` raised; nothing was changed.
@@ -185,7 +185,7 @@ class UserTable:
         return await done
 
     async def close(self) -> None:
-        """Take no more changes, and wait for those that were taken."""
+        """Accept no more changes, and wait for those that were accepted."""
         self._closed = True
         if self._writer is not None:
             await asyncio.wait([self._writer])
@@ -203,7 +203,7 @@ class UserTable:
         try:
             accepted = [waiting for waiting in batch if self._apply(waiting, changed)]
             if changed:
-                # The thread reads self._users, which nobody changes until it is done.
+                # The thread reads self._users, which does not change until it is done.
                 await asyncio.to_thread(
                     replace_file, self._path, self._encode(changed), self._before_step
                 )
@@ -261,7 +261,7 @@ class UserTable:
 
 
 def read_table(path: Path) -> UserTable | None:
-    """Return what a table's file says, or None if there is no file; changes nothing.
+    """Read a table from its file; None if there is no file; changes nothing.
 
     Raises:
         DamagedTableError: It cannot be read or used.

@@ -1,10 +1,10 @@
-"""Failed logins cost time: a growing delay per account and address.
+"""Login throttling: failed logins cost a growing delay per account and address.
 
 The rules, for guessers and for the owner whom they must not lock out:
 
 - A pair of account and address has 3 failures free; from the 4th on it waits after each
   failure: 1 s, 2 s, 4 s … up to 60 s, or up to 10 s once that pair has logged in.
-- An account that fails from many addresses (10 failures free) lets a further address
+- An account that fails from many addresses (10 failures free) makes a further address
   wait up to 5 s, but only once: after that wait it may try, whatever others do
   meanwhile. So a crowd of guessers delays the owner by 5 s, anywhere.
 - An address that fails on many accounts (50 failures free) waits up to 10 s.
@@ -41,7 +41,7 @@ _Value = TypeVar("_Value")
 
 
 class _Bounded(OrderedDict[_Key, _Value]):
-    """A mapping that forgets what was least recently put into it."""
+    """A mapping that forgets the entries least recently put into it."""
 
     def __init__(self, capacity: int) -> None:
         super().__init__()
@@ -72,11 +72,11 @@ class _Counts(_Bounded[_Key, tuple[int, int]]):
 
 
 class Throttle:
-    """Counts failed logins and says who has to wait.
+    """Counts failed logins and decides which logins have to wait.
 
     Args:
         ticks: Returns milliseconds that never step back.
-        max_entries: The bound of each of its tables.
+        max_entries: The bound on each of its tables.
     """
 
     def __init__(
@@ -87,21 +87,21 @@ class Throttle:
         self._accounts: _Counts[str] = _Counts(max_entries)
         self._addresses: _Counts[str] = _Counts(max_entries)
         self._trusted: _Bounded[Pair, None] = _Bounded(max_entries)
-        # When a pair that waits for its account's sake may try.
+        # When a pair that has to wait because of its account may try.
         self._turns: _Bounded[Pair, int] = _Bounded(max_entries)
 
     def check(self, account: str, address: str | None) -> None:
-        """Let a login attempt pass, or refuse it.
+        """Refuse a login attempt that comes too early.
 
-        To be called before the work, and again before its result is told: many attempts
-        begun at once would else be as many free guesses.
+        Call it before the work, and again before its result is reported: otherwise many
+        attempts begun at once would be as many free guesses.
 
         Args:
             account: The canonical name, whether or not there is such an account.
             address: An IP address; None for a Unix socket.
 
         Raises:
-            RateLimitedError: Not yet; ``retry_after_ms`` says when.
+            RateLimitedError: It has to wait for ``retry_after_ms``.
         """
         wait_ms = self._wait_ms((account, network_of(address)))
         if wait_ms > 0:
@@ -122,8 +122,8 @@ class Throttle:
     def succeeded(self, account: str, address: str | None) -> None:
         """Forget the failures of the pair, and trust it from now on.
 
-        The address's are kept, for else guessers would log in as themselves now and
-        then; the account's are of those who were not the owner.
+        The address's failures are kept, or guessers would log in to accounts of their
+        own to clear them; the account's are those of others than its owner.
         """
         pair = (account, network_of(address))
         self._turns.pop(pair, None)
@@ -152,7 +152,7 @@ class Throttle:
 
 
 def network_of(address: str | None) -> str:
-    """Return what counts as one address: of IPv6 the /64, which one host may have."""
+    """Return what counts as one address: for IPv6 its /64, which one host may own."""
     if address is None:
         return "local"
     if ":" not in address:

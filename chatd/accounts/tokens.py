@@ -1,9 +1,9 @@
-"""Device tokens: a login that a client keeps instead of the password.
+"""Device tokens, which clients keep for later logins instead of the password.
 
 The text is ``user.id.secret``. The record is kept under ``user/id``, so that a check is
 one lookup and a user's logins are one prefix; of the 256-bit secret only its SHA-256 is
-kept. A token is bound to the password it was made under: changing the password ends it
-in the same moment, also if the daemon is killed before the record is gone.
+kept. A token is bound to the password it was made under: changing the password revokes
+it at once, even if the daemon is killed before the record is removed.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _parse_token = re.compile(r"(.{1,64})\.([0-9a-f]{16})\.([\w-]{43})", re.ASCII).f
 
 
 class Login(Struct, frozen=True):
-    """A token as its owner sees it; ``used`` is right to the day."""
+    """A token as its owner sees it; ``used`` is accurate to the day."""
 
     id: str
     device: str
@@ -52,7 +52,7 @@ _decode = msgspec.json.Decoder(_Token).decode
 
 
 class Tokens:
-    """Issues, checks and revokes tokens; they live in the store's records."""
+    """Issues, checks and revokes tokens; they are kept in the store's records."""
 
     def __init__(self, records: Records, clock: Callable[[], int]) -> None:
         self._records = records
@@ -60,13 +60,13 @@ class Tokens:
         self._touches: set[asyncio.Task[bool]] = set()
 
     async def issue(self, user: str, epoch: bytes, device: str, client: str) -> str:
-        """Make a token and return its text, which is told this once.
+        """Create a token and return its text, which is not kept.
 
-        Of more than ``MAX_PER_USER`` the least recently used one ends.
+        A user who has ``MAX_PER_USER`` already loses the one least recently used.
 
         Args:
             user: The canonical name.
-            epoch: What changes with the user's password.
+            epoch: A value that changes with the user's password.
             device: The user's name for the device.
             client: The program.
         """
@@ -84,9 +84,9 @@ class Tokens:
         return f"{user}.{token_id}.{secret}"
 
     async def check(self, text: str) -> tuple[str, bytes] | None:
-        """Return whose token it is, and its epoch; None if it is none.
+        """Return the user and the epoch of a token; None if it is not valid.
 
-        The caller has to compare the epoch, and whether the user may log in.
+        The caller has to compare the epoch, and to check that the user may log in.
         """
         match = _parse_token(text)
         if match is None:
@@ -114,7 +114,7 @@ class Tokens:
         return sorted(logins, key=lambda login: (login.created, login.id))
 
     async def revoke(self, user: str, token_id: str) -> bool:
-        """End a token; return whether there was one."""
+        """Revoke a token; return whether there was one."""
         key = _key(user, token_id)
         while (value := await self._records.get_record(KIND, key)) is not None:
             if await self._records.replace_record(KIND, key, value, None):
@@ -122,13 +122,13 @@ class Tokens:
         return False
 
     async def revoke_all(self, user: str, keep: str | None = None) -> None:
-        """End all of a user's tokens but the one with the id ``keep``."""
+        """Revoke all of a user's tokens but the one with the id ``keep``."""
         for login in await self.logins_of(user):
             if login.id != keep:
                 await self.revoke(user, login.id)
 
     async def rebind(self, user: str, token_id: str, epoch: bytes) -> None:
-        """Let a token go on under a new password."""
+        """Keep a token valid under a new password."""
         key = _key(user, token_id)
         while (value := await self._records.get_record(KIND, key)) is not None:
             new = _encode(msgspec.structs.replace(_decode(value), epoch=epoch))
@@ -136,12 +136,12 @@ class Tokens:
                 return
 
     async def close(self) -> None:
-        """Wait for what is being written."""
+        """Wait for the writes under way."""
         if self._touches:
             await asyncio.wait(self._touches)
 
     def _touch(self, key: str, value: bytes, token: _Token) -> None:
-        """Note the use, beside the login: it need not wait, and may well fail."""
+        """Record the use in the background: no login waits for it, and it may fail."""
         now_ms = self._clock()
         if now_ms - token.used < USED_EVERY_MS or len(self._touches) >= _MAX_TOUCHES:
             return
@@ -158,7 +158,7 @@ class Tokens:
 
 
 def token_id_of(text: str) -> str | None:
-    """Return the id that a token's text names, as in ``Login.id``."""
+    """Return the id in a token's text, as in ``Login.id``; None if it is malformed."""
     match = _parse_token(text)
     return match.group(2) if match else None
 

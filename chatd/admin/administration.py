@@ -1,6 +1,6 @@
-"""The administrator's commands, carried out: one set of rules, daemon running or not.
+"""Carries out the administrator's commands: one set of rules, with or without daemon.
 
-While the daemon runs, commands come in through the admin socket; else the command line
+While the daemon runs, commands come through the admin socket; else the command line
 opens the data folder itself, under its lock, and calls the same object.
 """
 
@@ -32,8 +32,8 @@ from chatd.store.blobs import Blobs
 
 MS_PER_DAY = 86_400_000
 
-# Told of a user whose connections have to end: the name, the code that ``closing``
-# gives, and the id of the one login that ended (None: all of them).
+# Called when a user's connections have to end, with the name, the code for ``closing``,
+# and the id of the one login that ended (None: all of them).
 UserEnded = Callable[[str, str, str | None], None]
 
 logger = logging.getLogger(__name__)
@@ -50,10 +50,10 @@ class Administration:
 
     Args:
         data: The data folder.
-        accounts: Whose users are administered.
-        store: Where their messages are.
-        blobs: Where the contents of their files are.
-        upkeep: Removes what is left over of files, and keeps it while that is asked.
+        accounts: The accounts to administer.
+        store: Holds the users' messages.
+        blobs: Holds the contents of their files.
+        upkeep: Removes leftovers of files, and holds removals back on request.
         settings: The configuration; see ``reconfigure``.
         fingerprint: Of the server's key, for join links.
         endpoints: Where the daemon listens, with the real ports; None: as configured.
@@ -102,7 +102,7 @@ class Administration:
         }
 
     def reconfigure(self, settings: Settings, fingerprint: str) -> None:
-        """Take new settings, and the fingerprint of a key loaded again."""
+        """Apply new settings, and the fingerprint of a reloaded key."""
         self._settings = settings
         self.fingerprint = fingerprint
 
@@ -119,7 +119,7 @@ class Administration:
     # Users --------------------------------------------------------------------------
 
     async def add_user(self, command: commands.AddUser) -> str:
-        """Make an account; return its canonical name."""
+        """Create an account; return its canonical name."""
         role: UserRole = "admin" if command.admin else "member"
         name = await self._accounts.add(command.name, command.password, role)
         logger.info("user %s was added as %s", name, role)
@@ -142,11 +142,11 @@ class Administration:
         name = self._canonical(command.name)
         await self._accounts.set_password(name, command.password)
         self._end(name, "revoked")
-        logger.info("user %s has another password", name)
+        logger.info("the password of user %s was changed", name)
         return name
 
     async def disable_user(self, command: commands.DisableUser) -> str:
-        """Lock a user out, and end the connections."""
+        """Lock a user out, and end the user's connections."""
         name = self._canonical(command.name)
         await self._accounts.disable(name)
         self._end(name, "disabled")
@@ -154,17 +154,17 @@ class Administration:
         return name
 
     async def enable_user(self, command: commands.EnableUser) -> str:
-        """Let a user in again."""
+        """Let a disabled user log in again."""
         name = self._canonical(command.name)
         await self._accounts.enable(name)
         logger.info("user %s was enabled", name)
         return name
 
     async def delete_user(self, command: commands.DeleteUser) -> str:
-        """End an account, its connections and memberships; its messages stay."""
+        """Delete an account, its connections and memberships; its messages stay."""
         name = self._canonical(command.name)
-        # In this order, whoever is killed halfway can be deleted again, and is not
-        # put into a room after having been taken out of all.
+        # In this order, a deletion that is killed halfway can be repeated, and the user
+        # cannot join a room after having been removed from all.
         await self._accounts.disable(name)
         self._end(name, "disabled")
         await self.store.forget_user(name)
@@ -178,7 +178,7 @@ class Administration:
         return await self._accounts.logins(command.name)
 
     async def revoke_login(self, command: commands.RevokeLogin) -> None:
-        """End one login and its connections."""
+        """Revoke one login and end its connections."""
         name = self._canonical(command.name)
         if not await self._accounts.revoke_login(name, command.login):
             raise NotFoundError(
@@ -202,7 +202,7 @@ class Administration:
     # Invite codes -------------------------------------------------------------------
 
     async def create_invite(self, command: commands.CreateInvite) -> dict[str, object]:
-        """Make a code; return it with the links that carry it."""
+        """Create a code; return it with the join links that contain it."""
         expires = None
         if command.days is not None:
             # The upper bound keeps the time within what a date can show.
@@ -226,7 +226,7 @@ class Administration:
         return await self._accounts.list_invites()
 
     async def revoke_invite(self, command: commands.RevokeInvite) -> None:
-        """End a code."""
+        """Revoke a code."""
         if not await self._accounts.revoke_invite(command.code):
             raise NotFoundError(
                 f"there is no invite code {command.code!r}: chatd invite list shows"
@@ -252,6 +252,6 @@ class Administration:
         return report
 
     async def check(self, command: commands.Check) -> object:
-        """Return what ``chatd.admin.checks`` finds."""
+        """Check the data folder; return the results of ``chatd.admin.checks``."""
         tls = self._settings.tls
         return await check_all(self._data, tls, self.store, self.blobs, self._upkeep)

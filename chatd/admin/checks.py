@@ -1,7 +1,7 @@
 """Checks of a data folder: permissions, TLS material, user table, database, files.
 
-Of files, what is left over is removed: contents that no message refers to, and uploads
-that were given up. Nothing else is changed, and a running daemon is not disturbed.
+Leftovers of files are removed: contents that no message refers to, and abandoned
+uploads. Nothing else is changed, and a running daemon is not disturbed.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ _SECRETS = (TABLE_FILE, DATABASE_FILE, f"{TLS_FOLDER}/{KEY_FILE}", BLOBS_FOLDER)
 
 
 class Upkeep(Protocol):
-    """Whoever removes contents and uploads, see ``chatd.core.files.sweep.Sweeper``."""
+    """Removes leftovers of files; implemented by ``chatd.core.files.sweep.Sweeper``."""
 
     async def sweep(self) -> int:
-        """Remove all that is left over; return how many things that were."""
+        """Remove all leftover contents and uploads; return how many there were."""
 
     def holding_removals(self) -> AbstractAsyncContextManager[None]:
-        """Remove no content within this context."""
+        """Hold back the removal of contents within this context."""
 
 
 class Checked(Struct, frozen=True):
-    """One part that was checked: what there is, and every problem found."""
+    """The result of checking one part: a summary, and every problem found."""
 
     part: str
     summary: str
@@ -48,19 +48,19 @@ class Checked(Struct, frozen=True):
 async def check_all(
     data: Path, tls: TlsSettings, store: Store, blobs: Blobs, upkeep: Upkeep
 ) -> list[Checked]:
-    """Check everything, the store with its own means."""
+    """Check everything, the database and the files through the open stores."""
     checked = await asyncio.to_thread(check_small, data, tls)
     return [*checked, *await check_stored(data, store, blobs, upkeep)]
 
 
 def check_small(data: Path, tls: TlsSettings) -> list[Checked]:
-    """Check everything but database and files; blocks for the disk."""
+    """Check everything but database and files; blocks on the disk."""
     now = datetime.datetime.now(datetime.UTC)
     return [check_folder(data), check_tls(data, tls, now), check_table(data)]
 
 
 def check_no_database(data: Path) -> Checked:
-    """Check that a database which is not there has never been there."""
+    """Check that a missing database is not a lost one, as files would show."""
     path = data / DATABASE_FILE
     if next((data / BLOBS_FOLDER).glob("??/*"), None) is None:
         return Checked("database", "none yet: made at the first start", [])
@@ -71,10 +71,10 @@ def check_no_database(data: Path) -> Checked:
 async def check_stored(
     data: Path, store: Store, blobs: Blobs, upkeep: Upkeep
 ) -> list[Checked]:
-    """Check the database, read all contents of files, and remove what is left over.
+    """Check the database, read all contents of files, and remove leftovers.
 
-    Of a damaged database nobody knows whether it still names all that is in use: then
-    nothing is removed.
+    If the database is damaged, nothing is removed: it may not name all contents that
+    are in use.
     """
     problems = list(await store.check())
     database = Checked("database", str(data / DATABASE_FILE), problems)
@@ -117,8 +117,8 @@ async def _check_contents(
 
 
 def check_folder(data: Path) -> Checked:
-    """Check that nobody else can read what is secret."""
-    # Behind a folder that is closed to others the modes of files do not matter.
+    """Check that other users of the system cannot read or write secrets."""
+    # In a folder that is closed to others, the modes of files do not matter.
     names = _SECRETS if _is_open_to_others(data, 0o011) else ()
     paths = [data / name for name in names]
     problems = [
@@ -133,7 +133,7 @@ def _is_open_to_others(path: Path, bits: int) -> bool:
     try:
         return bool(stat.S_IMODE(path.stat().st_mode) & bits)
     except OSError:
-        # What is missing or unreadable is found where it is read.
+        # What is missing or unreadable is reported by the check that reads it.
         return False
 
 
@@ -151,7 +151,7 @@ def check_tls(data: Path, tls: TlsSettings, now: datetime.datetime) -> Checked:
         return Checked("TLS key", str(key), [str(error)])
     problems = []
     days = (material.expires - now).days
-    # Our own is renewed at every start, long before.
+    # Our own certificate is renewed at a start, long before it expires.
     if days < _WARN_DAYS:
         remedy = "restart chatd" if is_own else "renew it, then send SIGHUP to chatd"
         when = "has expired" if days < 0 else f"expires in {days} days"
@@ -176,7 +176,7 @@ def check_table(data: Path) -> Checked:
 
 
 def count_problems(checked: list[Checked], say: Callable[[str], None]) -> int:
-    """Tell each part's outcome, one line per part and problem; return how many."""
+    """Report the results, a line per part and problem; return how many problems."""
     problems = 0
     for each in checked:
         say(f"{each.part}: {each.summary}: {'PROBLEM' if each.problems else 'ok'}")

@@ -1,6 +1,6 @@
-"""The other end of the admin socket, and the way without a daemon.
+"""The client of the admin socket, and the same commands without a daemon.
 
-``carry_out`` is what the command line calls: it asks the daemon if one runs, and else
+The command line calls ``carry_out``: it asks the daemon if one runs, and else
 opens the data folder itself, under its lock.
 """
 
@@ -42,7 +42,7 @@ class NoDaemonError(AdminError):
 
 
 async def carry_out(settings: Settings, command: commands.AnyCommand) -> Any:
-    """Have a command carried out by the daemon, or without one; return its answer.
+    """Carry out a command through the daemon, or without one; return its answer.
 
     Raises:
         AdminError: The daemon refused it, or does not answer.
@@ -70,8 +70,8 @@ async def ask_daemon(path: Path, command: commands.AnyCommand) -> Any:
     """Send a command to the daemon and return its answer, however long it takes.
 
     Raises:
-        NoDaemonError: Nobody listens there.
-        AdminError: The daemon refused the command, or hung up.
+        NoDaemonError: No daemon listens there.
+        AdminError: The daemon refused the command, or closed the connection.
     """
     reader, writer = await _connect(path)
     try:
@@ -93,7 +93,7 @@ async def ask_daemon(path: Path, command: commands.AnyCommand) -> Any:
 
 @contextlib.asynccontextmanager
 async def open_administration(settings: Settings) -> AsyncIterator[Administration]:
-    """Open the data folder without a daemon, for the time of the context."""
+    """Open the data folder without a daemon, for the duration of the context."""
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(DataFolder.open(settings.data))
         tls = await asyncio.to_thread(load_tls, folder.path, settings.tls)
@@ -113,7 +113,7 @@ async def open_administration(settings: Settings) -> AsyncIterator[Administratio
 
 
 async def check_without_daemon(settings: Settings) -> list[Checked]:
-    """Check a data folder that no daemon uses, also one that cannot be opened."""
+    """Check a data folder that no daemon uses, even if its stores cannot be opened."""
     if not settings.data.exists():
         return [Checked("data folder", "none yet: made at the first start", [])]
     async with contextlib.AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The administrator's commands, as they travel over the admin socket.
+"""The administrator's commands, as they are sent over the admin socket.
 
 Each is a JSON object with a member ``command``; the reply is ``{"ok": …}`` or
 ``{"error": {"code": …, "reason": …}}``. Command line and daemon share these classes, so
@@ -13,7 +13,7 @@ class Command(Struct, frozen=True, tag_field="command", forbid_unknown_fields=Tr
 
 
 class AddUser(Command, frozen=True, tag="user add"):
-    """Make an account. Answered with its canonical name."""
+    """Create an account. Answered with its canonical name."""
 
     name: str
     password: str
@@ -25,7 +25,7 @@ class ListUsers(Command, frozen=True, tag="user list"):
 
 
 class SetPassword(Command, frozen=True, tag="user passwd"):
-    """Give a user another password and end the user's logins."""
+    """Change a user's password and revoke the user's logins."""
 
     name: str
     password: str
@@ -38,13 +38,13 @@ class DisableUser(Command, frozen=True, tag="user disable"):
 
 
 class EnableUser(Command, frozen=True, tag="user enable"):
-    """Let a disabled user in again."""
+    """Let a disabled user log in again."""
 
     name: str
 
 
 class DeleteUser(Command, frozen=True, tag="user delete"):
-    """End an account for good; what the user wrote stays."""
+    """Delete an account for good; the user's messages stay."""
 
     name: str
 
@@ -56,16 +56,16 @@ class ListLogins(Command, frozen=True, tag="user logins"):
 
 
 class RevokeLogin(Command, frozen=True, tag="user logins revoke"):
-    """End one login."""
+    """Revoke one login."""
 
     name: str
     login: str
 
 
 class CreateInvite(Command, frozen=True, tag="invite"):
-    """Make an invite code; ``days`` None: it never expires.
+    """Create an invite code; ``days`` None: it never expires.
 
-    Answered with the code, its expiry, and the join links that carry it.
+    Answered with the code, its expiry, and the join links that contain it.
     """
 
     uses: int = 1
@@ -77,7 +77,7 @@ class ListInvites(Command, frozen=True, tag="invite list"):
 
 
 class RevokeInvite(Command, frozen=True, tag="invite revoke"):
-    """End an invite code."""
+    """Revoke an invite code."""
 
     code: str
 
@@ -92,7 +92,7 @@ class Backup(Command, frozen=True, tag="backup"):
 
 
 class Check(Command, frozen=True, tag="check"):
-    """Check the data folder, and remove what is left over of files.
+    """Check the data folder, and remove leftovers of files.
 
     Answered with a list of ``chatd.admin.checks.Checked``.
     """

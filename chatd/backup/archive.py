@@ -1,4 +1,4 @@
-"""The form of a backup, which ``backup`` writes and ``restore`` reads.
+"""The format of a backup, which ``backup`` writes and ``restore`` reads.
 
     DIR/monday.tar              the database, the user table, the key; two lists
     DIR/blobs/ab/abcd…          the contents of files, named by their SHA-256
@@ -41,13 +41,13 @@ MEMBERS = (
 )
 
 LOCK_FILE = ".chatd-backup.lock"
-# How often it is tried whether somebody else has let go of a folder.
+# How long to wait before trying again to lock a folder.
 _LOCK_SECONDS = 0.1
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class BackupError(Exception):
-    """A backup could not be written or restored; the sentence says why."""
+    """A backup could not be written or restored; the text says why."""
 
 
 class FileEntry(Struct, frozen=True):
@@ -59,7 +59,7 @@ class FileEntry(Struct, frozen=True):
 
 
 class Manifest(Struct, frozen=True):
-    """What a backup holds, and what made it when."""
+    """What a backup holds, and which chatd made it when."""
 
     format: int
     chatd: str
@@ -68,15 +68,15 @@ class Manifest(Struct, frozen=True):
     files: list[FileEntry]
 
 
-# Errors -----------------------------------------------------------------------------
+# Lock and errors ------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def locked_folder(folder: Path, stop: threading.Event) -> Iterator[bool]:
-    """Be the only one to write into a folder of backups; waits, in a thread.
+    """Lock a folder of backups for writing; blocks until it is free.
 
     Yields:
-        False if the folder's disk knows no locks.
+        Whether it is locked; False if the folder's disk supports no locks.
 
     Raises:
         InterruptedError: ``stop`` was set meanwhile.
@@ -91,13 +91,13 @@ def locked_folder(folder: Path, stop: threading.Event) -> Iterator[bool]:
         yield lock >= 0
     finally:
         if lock >= 0:
-            # Who waits for it finds that it has lost its name, and makes another.
+            # A process that waits for it sees that it lost its name, and makes another.
             path.unlink(missing_ok=True)
             os.close(lock)
 
 
 def _try_lock(path: Path) -> int | None:
-    """Return the lock, None if somebody has it, -1 if there are no locks here."""
+    """Return the lock; None if another process has it, -1 if none are supported."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     lock = os.open(path, flags, 0o600)
     try:
@@ -116,11 +116,11 @@ def _try_lock(path: Path) -> int | None:
 
 @contextlib.contextmanager
 def explained(path: Path, target: Path) -> Iterator[None]:
-    """Turn what disk, tar and database say into a BackupError.
+    """Turn the errors of disk, tar and database into a BackupError.
 
     Args:
         path: The tar.
-        target: What is written, if that disk is full.
+        target: What is written; named if its disk is full.
     """
     try:
         yield

@@ -1,14 +1,13 @@
-"""Backup while running: a tar, and beside it the contents of files.
+"""Writes backups while the daemon runs: a tar, and the contents of files beside it.
 
 The order makes the copy consistent. The database is copied first, in one read
 transaction, and the user table after it: users are never removed from the table
-(deleted ones stay as names), so whoever is mentioned in the database is in the table.
+(deleted ones stay as names), so every user named in the database is in the table.
 Contents are copied after the database that refers to them, and none is removed
-meanwhile. The tar gets its name when all of that is on stable storage. Nothing needs to
-stand still.
+meanwhile. The tar gets its name when all of that is on stable storage. Nothing has to
+be paused.
 
-Uploads that are not complete are not in it. ``chatd.backup.archive`` has the form of it
-all.
+Uploads that are not complete are left out. ``chatd.backup.archive`` has the format.
 """
 
 import asyncio
@@ -61,7 +60,7 @@ T = TypeVar("T")
 
 
 class BackupReport(Struct, frozen=True):
-    """What a backup came to; sizes in bytes.
+    """The result of a backup; sizes in bytes.
 
     Attributes:
         size: That of the tar.
@@ -91,14 +90,14 @@ async def write_backup(
 ) -> BackupReport:
     """Write a backup of a data folder in use to a new file and the folder beside it.
 
-    It has its name only once it is complete and on stable storage. Cancelling, or a
-    failure, removes what was written. It waits for another one into the same folder.
+    The file gets its name only once it is complete and on stable storage. Cancelling,
+    or a failure, removes what was written. Waits for others into the same folder.
 
     Args:
         data: The data folder.
         store: The store that is open on it.
         target: The tar's path; the contents are in ``blobs`` beside it.
-        holding_removals: No content is removed within this context.
+        holding_removals: Returns a context in which no content is removed.
 
     Raises:
         BackupError: There is something at ``target``, or it cannot be written.
@@ -116,7 +115,7 @@ async def write_backup(
 
 
 class _Backup:
-    """A backup on its way; all but ``in_thread`` waits for the disk."""
+    """A backup being written; all methods but ``in_thread`` block on the disk."""
 
     def __init__(self, data: Path, target: Path, log_id: str) -> None:
         self._data = data
@@ -133,12 +132,12 @@ class _Backup:
 
     @property
     def work(self) -> Path:
-        """Where the parts gather: beside the target, as they may fit nowhere else."""
+        """The working folder: beside the target, as the parts may fit nowhere else."""
         assert self._work is not None
         return self._work
 
     async def in_thread(self, step: Callable[[], T]) -> T:
-        """Take a step in a thread; cancelling stops it, and waits until it has."""
+        """Run a step in a thread; cancelling stops it, and waits for its end."""
         task = asyncio.create_task(asyncio.to_thread(step))
         try:
             return await asyncio.shield(task)
@@ -166,7 +165,7 @@ class _Backup:
             raise FileExistsError(errno.EEXIST, "exists", str(self._target))
 
     def _refuse_data_folder(self, folder: Path) -> None:
-        # What is beside the backup would be the very contents that it is to save.
+        # The contents beside the backup would be the very ones that it is to save.
         for name in ("", BLOBS_FOLDER):
             mine, other = self._data / name, folder / name
             if mine.exists() and other.exists() and mine.samefile(other):
@@ -203,7 +202,7 @@ class _Backup:
         )
 
     def pack(self) -> BackupReport:
-        """Write the tar and give it its name; return what it all came to."""
+        """Write the tar and give it its name; return the report."""
         packed = self.work / "backup.tar"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with open(os.open(packed, flags, 0o600), "wb") as file:
@@ -231,8 +230,8 @@ class _Backup:
         _add_bytes(tar, MANIFEST, msgspec.json.encode(manifest))
 
     def end(self) -> None:
-        """Remove what nobody needs: all of it, if the backup is not complete."""
-        # Another backup may count on what this one has added, unless it had to wait.
+        """Remove the working folder, and what an incomplete backup has added."""
+        # Another backup may rely on what this one has added, unless it had to wait.
         if self._is_alone and not self._has_name:
             self._shared.undo()
         if self._work is not None:
@@ -242,12 +241,12 @@ class _Backup:
 
 def _give_name(packed: Path, target: Path) -> None:
     try:
-        # Unlike a rename, it never takes the place of a file that came meanwhile.
+        # Unlike a rename, it never replaces a file that was made meanwhile.
         os.link(packed, target)
     except FileExistsError:
         raise
     except OSError:
-        # USB sticks and some network disks know no links.
+        # USB sticks and some network disks support no links.
         if os.path.lexists(target):
             raise
         packed.rename(target)
@@ -275,7 +274,7 @@ def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> FileEntry:
 
 
 class _HashingReader:
-    """Hashes what is read through it, and ends when told to stop."""
+    """Hashes what is read through it, and raises when it has to stop."""
 
     def __init__(self, file: IO[bytes], is_stopped: Callable[[], bool]) -> None:
         self._file = file

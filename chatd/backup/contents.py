@@ -1,6 +1,6 @@
-"""Contents of files outside of the store: copied with a check, and beside backups.
+"""File contents outside of the store: verified copies, and those beside backups.
 
-A content is named by its SHA-256, and lies in ``blobs`` as it does in the data folder.
+A content is named by its SHA-256, and is in ``blobs`` as it is in the data folder.
 """
 
 import contextlib
@@ -16,16 +16,16 @@ from typing import BinaryIO, NamedTuple
 from chatd.system.atomic_file import sync_folder
 
 CHUNK_BYTES = 1 << 20
-# Of so many files that are missing or damaged each is named.
+# How many of the files that are missing or damaged are named.
 MAX_NAMED = 20
-# What is not complete ends like that, so that what a kill has left is found again.
+# How names of incomplete files end, so that those left by a kill can be found.
 UNFINISHED = ".chatd-backup"
 
 _LINE = re.compile(r"([0-9a-f]{64}) ([0-9]{1,16})( missing)?")
 
 
 class DamagedContentError(Exception):
-    """A content cannot be copied, because of itself; the words say what is wrong."""
+    """A content is missing, unreadable or damaged; the text says which."""
 
 
 class NeededContent(NamedTuple):
@@ -45,7 +45,7 @@ def encode_contents(contents: Iterable[NeededContent]) -> bytes:
 
 
 def parse_contents(text: str) -> list[NeededContent]:
-    """Return what ``encode_contents`` was given.
+    """Parse a list that ``encode_contents`` wrote.
 
     Raises:
         ValueError: It is no such list.
@@ -61,7 +61,7 @@ def _parse_line(line: str) -> NeededContent:
 
 
 def content_path(blobs: Path, sha256: str) -> Path:
-    """Return where a content is, below the folder of contents."""
+    """Return the path of a content below the folder of contents."""
     return blobs / sha256[:2] / sha256
 
 
@@ -79,11 +79,11 @@ def copy_content(
     content: NeededContent,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Copy a content to a new file, on stable storage, while checking it.
+    """Copy a content to a new file on stable storage, and verify it on the way.
 
     Raises:
         DamagedContentError: It is missing, unreadable or not what its name says.
-        InterruptedError: ``is_stopped`` said so.
+        InterruptedError: ``is_stopped`` returned True.
         OSError: The copy cannot be written.
     """
     with contextlib.ExitStack() as stack:
@@ -151,7 +151,7 @@ class SharedContents:
 
     Args:
         blobs: The folder they are in; made when it is needed.
-        is_stopped: Whether to break off.
+        is_stopped: Returns whether to stop.
     """
 
     def __init__(self, blobs: Path, is_stopped: Callable[[], bool]) -> None:
@@ -161,13 +161,13 @@ class SharedContents:
         self._added: list[Path] = []
 
     def add(self, source: Path, content: NeededContent) -> bool:
-        """Have a content, from the folder ``source``; False if it was there already.
+        """Add a content from the folder ``source``; False if it was there already.
 
-        One of the right size is trusted: it was checked when it was copied.
+        One of the right size is trusted: it was verified when it was copied.
 
         Raises:
             DamagedContentError: It is not there, and the source does not have it.
-            InterruptedError: ``is_stopped`` said so.
+            InterruptedError: ``is_stopped`` returned True.
             OSError: It cannot be written.
         """
         path = content_path(self._blobs, content.sha256)
@@ -191,12 +191,12 @@ class SharedContents:
                 sync_folder(folder)
 
     def sweep(self) -> None:
-        """Remove what a killed backup left unfinished; no other may be under way."""
+        """Remove the unfinished files of killed backups; none may be under way."""
         for left in self._blobs.glob(f".*{UNFINISHED}"):
             left.unlink(missing_ok=True)
 
     def undo(self) -> None:
-        """Remove what was added, and the folders that are empty then."""
+        """Remove the contents that were added, and the folders that are then empty."""
         for path in self._added:
             path.unlink(missing_ok=True)
         for folder in (*self._folders, self._blobs):

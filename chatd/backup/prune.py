@@ -26,7 +26,7 @@ from chatd.backup.contents import SharedContents, parse_contents
 from chatd.settings.data_folder import BLOBS_FOLDER
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# What reading says of a file that is no tar, also of a compressed one.
+# What reading raises for a file that is no tar, compressed or not.
 _UNREADABLE = (
     tarfile.TarError,
     EOFError,
@@ -38,7 +38,7 @@ _UNREADABLE = (
 
 
 class Pruned(Struct, frozen=True):
-    """What pruning came to; sizes in bytes.
+    """The result of pruning; sizes in bytes.
 
     Attributes:
         backups: How many backups there are.
@@ -54,10 +54,10 @@ class Pruned(Struct, frozen=True):
 
 
 def prune_contents(folder: Path) -> Pruned:
-    """Remove from ``blobs`` in a folder what no backup beside it needs; blocks.
+    """Remove from a folder's ``blobs`` what no backup beside it needs; blocks.
 
     It waits for a backup that is being written there. Every file in the folder has to
-    be a backup that can be read, as nobody knows what another one needs.
+    be a readable backup, as it is unknown which contents any other file needs.
 
     Raises:
         BackupError: One is not, or there is none; nothing was removed.

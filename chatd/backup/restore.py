@@ -1,7 +1,7 @@
-"""Restoring what ``chatd.backup.backup`` wrote into an empty data folder.
+"""Restores a backup of ``chatd.backup.backup`` into an empty data folder.
 
-Everything is checked on the way, and gathers in a folder of its own within the data
-folder; what is served gets its place last.
+Everything is verified on the way into a working folder within the data folder, and
+moved from there to its place, the database last.
 """
 
 import hashlib
@@ -47,14 +47,14 @@ from chatd.store.sqlite import renew_log_id
 from chatd.store.sqlite.copies import forget_begun_files, name_files
 from chatd.system.atomic_file import sync_folder
 
-# What a restore puts in place, and last the one without which nothing is served.
+# What a restore puts in place; last the one without which nothing is served.
 _PLACES = (TLS_FOLDER, BLOBS_FOLDER, TABLE_FILE, DATABASE_FILE)
 _REQUIRED = {
     1: {DATABASE_FILE, TABLE_FILE},
     2: {DATABASE_FILE, TABLE_FILE, CONTENTS_LIST},
 }
 _MAX_MANIFEST = 1 << 20
-# A refusal is one sentence: it names so many of the contents that are missing.
+# How many missing contents are named in a refusal, which is one sentence.
 _NAMED_IN_REFUSAL = 3
 
 
@@ -79,7 +79,7 @@ class Restored(Struct, frozen=True):
 def restore_backup(
     source: Path, folder: DataFolder, *, is_incomplete_fine: bool = False
 ) -> Restored:
-    """Restore a backup into an empty data folder; blocks for the disk.
+    """Restore a backup into an empty data folder; blocks on the disk.
 
     The logs get a new id: they may lack what clients have seen since the backup. A
     restore that is killed leaves a folder that ``DataFolder.open`` refuses. What was
@@ -87,8 +87,9 @@ def restore_backup(
 
     Args:
         source: The tar; the contents of files are in ``blobs`` beside it.
-        folder: Where to.
-        is_incomplete_fine: Only report what is missing or damaged in ``blobs``, too.
+        folder: The data folder, empty and locked.
+        is_incomplete_fine: Only report what is missing or damaged in ``blobs``, too,
+            instead of refusing.
 
     Raises:
         BackupError: The folder is not empty, or the backup is damaged or lacks
@@ -173,7 +174,7 @@ def _restore_contents(
     """
     contents = _take_list(source, work)
     copies = _Copies(source.parent / BLOBS_FOLDER, work / BLOBS_FOLDER)
-    # Those that are missing are found at once, those that are damaged while copying.
+    # Missing ones are found at once, damaged ones while copying.
     lost = copies.find_lost(contents)
     if not lost or is_incomplete_fine:
         lost |= copies.copy(contents)
@@ -205,7 +206,7 @@ def _take_list(source: Path, work: Path) -> list[NeededContent]:
 
 
 class _Copies:
-    """The contents of a backup on their way from one folder to another."""
+    """Copies the contents of a backup from one folder to another."""
 
     def __init__(self, blobs: Path, target: Path) -> None:
         self.blobs = blobs
@@ -213,7 +214,7 @@ class _Copies:
         self._target = target
 
     def find_lost(self, contents: list[NeededContent]) -> dict[str, str]:
-        """Return what is wrong with contents that are not there in their size."""
+        """Return what is wrong with contents that are missing or of another size."""
         return {
             content.sha256: "is missing"
             for content in contents
@@ -221,7 +222,7 @@ class _Copies:
         }
 
     def copy(self, contents: list[NeededContent]) -> dict[str, str]:
-        """Copy what is there; return what is wrong with what should be, and is not."""
+        """Copy what is there; return what is wrong with contents that are damaged."""
         lost = {}
         folders = set()
         for content in contents:

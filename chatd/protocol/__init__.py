@@ -1,7 +1,7 @@
-"""What goes over the wire, shared by daemon and clients; nothing here does I/O.
+"""The wire protocol, shared by daemon and clients; nothing here does I/O.
 
 ``README.md`` beside this file is the contract; the modules are its executable form:
-``frames`` (bytes and bodies), ``messages`` (every type once), ``entries`` (an item of a
+``frames`` (bytes and bodies), ``messages`` (all types), ``entries`` (an item of a
 log as JSON), ``names`` (users, rooms, addresses), ``links`` (join links and key
-fingerprints) and ``errors`` (the tree of refusals, each with its code).
+fingerprints) and ``errors`` (the tree of exceptions, refusals with codes).
 """

@@ -1,14 +1,14 @@
-"""Entries of a log as JSON, encoded once and then only joined (protocol README, 5).
+"""Log entries as JSON, encoded once and then only joined (protocol README, section 5).
 
-An entry is stored as its *tail*: the JSON members that do not depend on where it ends
-up in the log and on who reads it, up to and with the closing brace. The rest is put in
+An entry is stored as its *tail*: the JSON members that depend neither on its place in
+the log nor on the reader, up to and including the closing brace. The rest is put in
 front: ``type``, the ``chat`` as the reader addresses it, ``seq`` and ``prev``.
 
     {"type":"message","chat":"@bob","seq":121,"prev":120,   <- the head, made per reader
     "time":1790000000000,"from":"alice","kind":"text","text":"hello"}      <- the tail
 
-``time`` comes first in the tail, so that what follows its comma is the content: what
-the same key must always stand for.
+``time`` comes first in the tail, so that all after its comma is the content, which must
+always be the same for the same key.
 """
 
 from collections.abc import Iterable
@@ -19,16 +19,16 @@ from msgspec import Struct
 
 EntryKind = Literal["text", "action", "file", "create", "join", "leave", "topic"]
 
-# What people wrote, as opposed to events of the log: these count as unread.
+# Kinds of messages, as opposed to events of the log: these count as unread.
 TALK: frozenset[str] = frozenset({"text", "action", "file"})
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Draft(Struct, frozen=True, gc=False):
-    """An entry that has no place in a log yet.
+    """An entry without a place in a log yet.
 
-    ``tail`` is final: what is stored, and what is delivered, byte by byte.
+    ``tail`` is final: it is stored and delivered byte by byte.
     """
 
     sender: str
@@ -55,7 +55,7 @@ def encode_text(sender: str, kind: EntryKind, time_ms: int, text: str) -> bytes:
 
 
 def begin_text(sender: str, kind: EntryKind, time_ms: int) -> bytes:
-    """Return what several texts of one moment have in common, for ``finish_text``."""
+    """Return a tail up to its text, for ``finish_text``; texts of one time share it."""
     return b'"time":%d,"from":%b,"kind":"%b","text":' % (
         time_ms,
         _encode(sender),
@@ -64,7 +64,7 @@ def begin_text(sender: str, kind: EntryKind, time_ms: int) -> bytes:
 
 
 def finish_text(begun: bytes, text: str) -> bytes:
-    """Return the tail that ``begin_text`` began."""
+    """Return the tail of a text, given what ``begin_text`` returned."""
     return begun + _encode(text) + b"}"
 
 
@@ -82,7 +82,7 @@ def encode_tail(
 
 
 def has_same_content(one: bytes, other: bytes) -> bool:
-    """Whether two tails say the same, whatever their times."""
+    """Whether two tails are the same apart from their times."""
     return one[one.index(b",") :] == other[other.index(b",") :]
 
 
@@ -102,7 +102,7 @@ def encode_place(seq: int, prev: int, tail: bytes) -> bytes:
 
 
 def encode_places(entries: Iterable[Entry]) -> list[bytes]:
-    """Return ``encode_place`` of each entry, without a call for each."""
+    """Return ``encode_place`` of each entry, without the cost of a call for each."""
     return [
         b'"seq":%d,"prev":%d,%b' % (entry.seq, entry.prev, entry.tail)
         for entry in entries
@@ -120,6 +120,6 @@ def with_key(tail: bytes, key: str) -> bytes:
 
 
 def decode_members(tail: bytes) -> dict[str, object]:
-    """Return what a tail says, as a dictionary."""
+    """Return the members of a tail as a dictionary."""
     members: dict[str, object] = msgspec.json.decode(b"{" + tail)
     return members

@@ -1,6 +1,6 @@
-"""The tree of refusals, each with the stable code that goes over the wire.
+"""The exceptions of the protocol: refusals with their wire codes, broken framing.
 
-    ChatError                    a refusal that the peer is told of
+    ChatError                    a refusal that is sent to the peer
      ├── BadRequestError …       one class per code, see below
      └── TemporaryError          worth repeating with the same key
           ├── RateLimitedError, StorageFullError, UnavailableError,
@@ -9,15 +9,15 @@
      ├── EmptyFrameError         a length of zero
      └── FrameTooLargeError      a length over the limit
 
-A code is stable (protocol README, section 2); a reason is a sentence for people.
+A code is stable (protocol README, section 2); a reason is a sentence for users.
 """
 
 
 class ChatError(Exception):
-    """A refusal that is answered to the peer as ``error``.
+    """A refusal, sent to the peer as an ``error`` message.
 
     Args:
-        reason: One sentence for people: what was wrong and what to do.
+        reason: One sentence for users: what was wrong and what to do.
         retry_after_ms: When trying again may help, in milliseconds from now.
     """
 
@@ -64,7 +64,7 @@ class NameTakenError(ChatError):
 
 
 class BadNameError(ChatError):
-    """The name breaks the rules of section 3."""
+    """The name breaks the rules of the protocol README, section 3."""
 
     code = "bad_name"
 
@@ -148,7 +148,7 @@ class TooManyError(ChatError):
 
 
 class KeyReusedError(ChatError):
-    """The key of a send has already served a different message."""
+    """The key of a send was already used for a different message."""
 
     code = "key_reused"
 
@@ -216,7 +216,7 @@ _BY_CODE["unavailable"] = UnavailableError
 def error_from_code(
     code: str, reason: str, retry_after_ms: int | None = None
 ) -> ChatError:
-    """Return the error that ``code`` stands for, for the client's side.
+    """Return the exception for a code that a client received.
 
     A code that this version does not know becomes a plain ``ChatError`` carrying it.
     """

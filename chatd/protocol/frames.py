@@ -1,4 +1,4 @@
-"""Frames: a length of four bytes, then a body (protocol README, section 1).
+"""Framing: a length of four bytes, then a body (protocol README, section 1).
 
 The decoder is sans-I/O: bytes go in as the network delivered them, bodies come out.
 It never holds more than one incomplete frame, and it refuses a frame as soon as its
@@ -25,7 +25,7 @@ def encode_frame(body: bytes) -> bytes:
 
 
 class FrameDecoder:
-    """Turns a stream of bytes into bodies.
+    """Splits a stream of bytes into the bodies of frames.
 
     Args:
         max_body_bytes: The longest body allowed; may be raised between frames, as
@@ -84,7 +84,7 @@ class FrameDecoder:
 
     @property
     def buffered_bytes(self) -> int:
-        """How many bytes of an incomplete frame are held."""
+        """The number of bytes held of an incomplete frame."""
         return len(self._buffer)
 
     def _fail(self, length: int) -> None:

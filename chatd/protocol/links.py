@@ -1,4 +1,6 @@
-"""Join links and fingerprints: what one person gives another to find a server.
+"""Join links (``chat://`` URLs), and the fingerprints of servers' keys.
+
+A join link is what a user gives another to find a server:
 
     chat://HOST[:PORT]/[ROOM]?pin=FINGERPRINT&invite=CODE
 
@@ -43,7 +45,7 @@ def fingerprint_of_certificate(der: bytes) -> str:
     Raises:
         ValueError: It is not a certificate.
     """
-    # Not at the top: whoever only formats a link is spared a slow import.
+    # Not at the top: the import is slow, and formatting a link does not need it.
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
 
@@ -57,14 +59,14 @@ def fingerprint_of_certificate(der: bytes) -> str:
 
 
 class JoinLink(Struct, frozen=True):
-    """Where a server is, how to know it, and what to do there.
+    """A join link: where a server is, how to recognize it, and what to do there.
 
     Attributes:
-        host: A host name in small letters or an IP address, without brackets.
+        host: A host name in lower case or an IP address, without brackets.
         port: 1 to 65535.
         room: The canonical name of a room to join, without ``#``.
         pin: The fingerprint of the server's key.
-        invite: A code to register with.
+        invite: An invite code to register with.
     """
 
     host: str
@@ -74,7 +76,7 @@ class JoinLink(Struct, frozen=True):
     invite: str | None = None
 
     def format(self) -> str:
-        """Return the link as text; ``parse_join_link`` is the way back."""
+        """Return the link as text, which ``parse_join_link`` parses."""
         members = {"pin": self.pin, "invite": self.invite}
         query = "&".join(
             f"{name}={quote(value, safe='')}"
@@ -96,7 +98,7 @@ def parse_host_port(text: str, lowest_port: int = 1) -> tuple[str, int]:
     """Return host and port of ``HOST``, ``HOST:PORT``, ``[IPV6]`` or ``[IPV6]:PORT``.
 
     Args:
-        text: As a person wrote it.
+        text: As the user wrote it.
         lowest_port: 0 where a listener may leave the choice to the system.
 
     Raises:
@@ -125,9 +127,9 @@ def parse_host_port(text: str, lowest_port: int = 1) -> tuple[str, int]:
 
 
 def parse_join_link(text: str) -> JoinLink:
-    """Return what a join link says.
+    """Parse a join link.
 
-    Query members that are not known here are ignored: newer links may have more.
+    Query parameters that are not known here are ignored: newer links may have more.
 
     Raises:
         LinkError: It is not a join link; the text says why.
@@ -146,7 +148,7 @@ def parse_join_link(text: str) -> JoinLink:
 
 
 def parse_pin(text: str) -> str:
-    """Return a fingerprint as given by a person, checked, without padding.
+    """Return a fingerprint that the user entered, checked and without padding.
 
     Raises:
         LinkError: It is not base64url of 32 bytes.
@@ -156,7 +158,7 @@ def parse_pin(text: str) -> str:
         digest = urlsafe_b64decode(pin + "=" * (-len(pin) % 4))
     except (binascii.Error, ValueError):
         digest = b""
-    # The comparison catches what the decoder skips over or cuts off in silence.
+    # The comparison catches what the decoder silently skips or cuts off.
     if len(digest) != 32 or urlsafe_b64encode(digest).decode("ascii")[:43] != pin:
         raise LinkError(
             "the pin is not a fingerprint (43 letters, digits, - and _):"
@@ -188,7 +190,7 @@ def _parse_query(query: str) -> dict[str, str]:
     except ValueError as error:
         raise LinkError("the part of the join link after ? is not valid") from error
     for name, value in pairs:
-        # Of two pins neither is to be trusted.
+        # Of two pins, neither can be trusted.
         if name in members:
             raise LinkError(f"the join link has {name!r} twice: copy it again")
         members[name] = value

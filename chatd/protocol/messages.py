@@ -1,8 +1,8 @@
-"""Every message type once, as tagged structs (protocol README, sections 1 to 8).
+"""All message types of the protocol, as tagged structs (README, sections 1 to 8).
 
 Requests travel from client to server, replies and pushes the other way. Members that
-are ``None`` or at their default are left out on the wire. ``parse_request`` is the
-server's way in, ``parse_server_message`` the client's.
+are ``None`` or at their default are left out on the wire. The server decodes with
+``parse_request``, the client with ``parse_server_message``.
 
 The structs hold values as they are on the wire: names are canonicalised and rules
 checked by the core, so that a refusal can carry the right code.
@@ -35,13 +35,13 @@ SyncMode = Literal["unread", "ask", "none"]
 
 
 class Request(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What a client may ask; ``id`` comes back as ``re``."""
+    """The base of all requests; the reply to one has its ``id`` as ``re``."""
 
     id: Id | None = None
 
 
 class Register(Request, frozen=True, kw_only=True, tag="register"):
-    """Make an account; answered ``registered``."""
+    """Create an account; answered ``registered``."""
 
     user: str
     password: str
@@ -63,7 +63,7 @@ class Auth(Request, frozen=True, kw_only=True, tag="auth"):
 
 
 class Sync(Request, frozen=True, kw_only=True, tag="sync"):
-    """Say what is held already, and ask for the backlog after it."""
+    """Report what the client has already, and ask for the backlog after it."""
 
     have: dict[Address, Seq] = {}
     more: bool = False
@@ -81,8 +81,8 @@ class Send(_OpenSend, frozen=True, tag="send", forbid_unknown_fields=True):
     """Append a text to a chat; ``action`` is what clients type as /me.
 
     Unknown members are ignored here as everywhere, but by way of ``_OpenSend``: a body
-    that has none cannot be nested, nor hide text that is not UTF-8, so that the most
-    frequent request needs no other check than being decoded.
+    without any cannot be nested, nor hide text that is not UTF-8. So the most frequent
+    request, tried first with this strict schema, needs no check besides the decoding.
     """
 
 
@@ -103,13 +103,13 @@ class History(Request, frozen=True, kw_only=True, tag="history"):
 
 
 class Typing(Request, frozen=True, kw_only=True, tag="typing"):
-    """Say that one is typing; no reply, never stored."""
+    """Report that the user is typing; no reply, never stored."""
 
     chat: Address
 
 
 class Create(Request, frozen=True, kw_only=True, tag="create"):
-    """Make a room; answered ``joined``."""
+    """Create a room; answered ``joined``."""
 
     room: Address
     topic: str = ""
@@ -164,7 +164,7 @@ class Members(Request, frozen=True, kw_only=True, tag="members"):
 
 
 class SetStatus(Request, frozen=True, kw_only=True, tag="status"):
-    """Say how present one is; kept until this user's last connection ends."""
+    """Set the user's presence; kept until the user's last connection ends."""
 
     status: Status
     text: ShortText = ""
@@ -191,20 +191,20 @@ class Upload(Request, frozen=True, kw_only=True, tag="upload"):
 
 
 class CancelUpload(Request, frozen=True, kw_only=True, tag="cancel_upload"):
-    """Give up an upload that one has begun; what came of it is removed."""
+    """Cancel an upload of the user's own; the bytes received of it are removed."""
 
     file: FileId
 
 
 class Download(Request, frozen=True, kw_only=True, tag="download"):
-    """Ask for a ticket to fetch a file from an offset on."""
+    """Ask for a ticket to download a file from an offset on."""
 
     file: FileId
     offset: Bytes = 0
 
 
 class Data(Request, frozen=True, kw_only=True, tag="data"):
-    """Instead of a login: make this the connection that a ticket is for."""
+    """Make this the data connection of a ticket; sent instead of a login."""
 
     ticket: ShortText
 
@@ -218,7 +218,7 @@ class Files(Request, frozen=True, kw_only=True, tag="files"):
 
 
 class Ping(Request, frozen=True, kw_only=True, tag="ping"):
-    """Ask for a sign of life; either side may."""
+    """Ask whether the peer is alive; either side may."""
 
 
 class PongFromClient(Request, frozen=True, kw_only=True, tag="pong"):
@@ -260,13 +260,13 @@ NO_REPLY: frozenset[type[Request]] = frozenset({Read, Typing, PongFromClient})
 
 
 class ServerMessage(Struct, kw_only=True, omit_defaults=True, gc=False):
-    """What the server sends; with ``re`` it is a reply, without it a push."""
+    """The base of what the server sends: with ``re`` a reply, without it a push."""
 
     re: int | None = None
 
 
 class Error(ServerMessage, kw_only=True, tag="error"):
-    """A refusal: a stable code and a sentence for people."""
+    """A refusal: a stable code and a sentence for users."""
 
     code: str
     reason: str
@@ -274,7 +274,7 @@ class Error(ServerMessage, kw_only=True, tag="error"):
 
 
 class Closing(ServerMessage, kw_only=True, tag="closing"):
-    """The last message before the server hangs up; ``retry_after`` in ms."""
+    """The last message before the server disconnects; ``retry_after`` in ms."""
 
     code: str
     reason: str
@@ -288,7 +288,7 @@ class Pong(ServerMessage, kw_only=True, tag="pong"):
 
 
 class PingFromServer(ServerMessage, kw_only=True, tag="ping"):
-    """The server asks for a sign of life."""
+    """The server asks whether the client is alive."""
 
     id: int | None = None
 
@@ -306,7 +306,7 @@ class Hello(ServerMessage, kw_only=True, tag="hello"):
 
 
 class Registered(ServerMessage, kw_only=True, tag="registered"):
-    """The account exists now; ``auth`` is what logs in."""
+    """The account was created; ``auth`` logs in to it."""
 
     user: str
 
@@ -330,7 +330,7 @@ class Limits(Struct, kw_only=True, omit_defaults=True):
 
 
 class Invitation(Struct, omit_defaults=True):
-    """A room that the user may join, and who said so."""
+    """A room that the user may join, and who invited the user."""
 
     room: str
     by: str
@@ -355,7 +355,7 @@ class ChatRecord(Struct, kw_only=True, omit_defaults=True):
 
 
 class Ready(ServerMessage, kw_only=True, tag="ready"):
-    """Logged in: who one is, the limits, and one's chats (more may follow)."""
+    """The user is logged in: name, limits, and chats (more may follow)."""
 
     user: str
     role: str
@@ -424,7 +424,7 @@ class Message(ServerMessage, kw_only=True, tag="message", rename={"from_": "from
 
 
 class HistoryPage(ServerMessage, kw_only=True, tag="history"):
-    """Entries of a log, oldest first, those next to the bound that was asked."""
+    """Entries of a log, oldest first, those next to the requested bound."""
 
     chat: str
     messages: list[Message]
@@ -432,7 +432,7 @@ class HistoryPage(ServerMessage, kw_only=True, tag="history"):
 
 
 class ReadPush(ServerMessage, kw_only=True, tag="read"):
-    """A cursor moved: one's own on another device, or the other user's."""
+    """A cursor moved: the user's own on another device, or the other user's."""
 
     chat: str
     seq: int
@@ -440,34 +440,34 @@ class ReadPush(ServerMessage, kw_only=True, tag="read"):
 
 
 class TypingPush(ServerMessage, kw_only=True, tag="typing"):
-    """Somebody is typing in a chat."""
+    """A user is typing in a chat."""
 
     chat: str
     user: str
 
 
 class Joined(ServerMessage, kw_only=True, tag="joined"):
-    """A chat was gained: the reply to create and join, else a push."""
+    """The user has a new chat: the reply to create and join, else a push."""
 
     chat: ChatRecord
 
 
 class Left(ServerMessage, kw_only=True, tag="left"):
-    """A chat was lost, and why."""
+    """The user lost a chat, and why."""
 
     chat: str
     code: str
 
 
 class Invited(ServerMessage, kw_only=True, tag="invited"):
-    """Somebody invited the user to a room."""
+    """A member invited the user to a room."""
 
     room: str
     by: str
 
 
 class Ok(ServerMessage, kw_only=True, tag="ok"):
-    """Done."""
+    """The request was carried out."""
 
 
 class RoomInfo(Struct, omit_defaults=True):
@@ -501,7 +501,7 @@ class MembersPage(ServerMessage, kw_only=True, tag="members"):
 
 
 class PresenceOf(Struct, kw_only=True, omit_defaults=True):
-    """How present a user is; ``seen`` (ms) where offline and known."""
+    """The presence of a user; ``seen`` (ms) if offline and known."""
 
     status: str
     text: str = ""
@@ -516,7 +516,7 @@ class Presence(ServerMessage, kw_only=True, tag="presence"):
 
 
 class WhoisReply(ServerMessage, kw_only=True, tag="whois"):
-    """What may be known about a user; ``since`` and ``seen`` in ms."""
+    """What the asking user may know of a user; ``since`` and ``seen`` in ms."""
 
     user: str
     role: str
@@ -527,7 +527,7 @@ class WhoisReply(ServerMessage, kw_only=True, tag="whois"):
 
 
 class UploadReply(ServerMessage, kw_only=True, tag="upload"):
-    """An upload may begin, or go on from ``offset``, on a connection of its own."""
+    """An upload may begin, or resume at ``offset``, on a connection of its own."""
 
     file: str
     offset: int
@@ -535,14 +535,14 @@ class UploadReply(ServerMessage, kw_only=True, tag="upload"):
 
 
 class Stored(ServerMessage, kw_only=True, tag="stored"):
-    """The file is on stable storage, and ``seq`` is the entry that says so."""
+    """The file is on stable storage; ``seq`` is that of its entry."""
 
     file: str
     seq: int
 
 
 class DownloadReply(ServerMessage, kw_only=True, tag="download"):
-    """A file may be fetched, on a connection of its own."""
+    """A file may be downloaded, on a connection of its own."""
 
     name: str
     size: int
@@ -551,7 +551,7 @@ class DownloadReply(ServerMessage, kw_only=True, tag="download"):
 
 
 class DataReply(ServerMessage, kw_only=True, tag="data"):
-    """What follows are the raw bytes of a file from ``offset`` on."""
+    """The raw bytes of a file from ``offset`` on come next."""
 
     offset: int
     size: int
@@ -568,7 +568,7 @@ class FileItem(Struct, kw_only=True, omit_defaults=True, rename={"from_": "from"
 
 
 class FilesPage(ServerMessage, kw_only=True, tag="files"):
-    """Files of a chat that can be fetched, newest first."""
+    """Files of a chat that can be downloaded, newest first."""
 
     chat: str
     files: list[FileItem]
@@ -640,7 +640,7 @@ class InvalidBodyError(Exception):
     """A body that is answered with ``error``.
 
     Attributes:
-        error: What to answer.
+        error: The refusal to answer with.
         re: The valid ``id`` of the body, if it had one.
     """
 
@@ -666,8 +666,8 @@ def parse_request(body: bytes) -> Request:
 
 def _parse_any(body: bytes) -> Request:
     try:
-        # msgspec does not look at the text of members that the schema does not have,
-        # nor limit their depth.
+        # msgspec checks neither the text nor the depth of members that the schema does
+        # not have.
         if not body.isascii():
             body.decode()
         _check_depth(body)
@@ -686,7 +686,7 @@ def parse_server_message(body: bytes) -> ServerMessage | None:
     """Return the message that the server sent, or None for a type unknown here.
 
     Raises:
-        InvalidBodyError: The server sent something that is no message of ours.
+        InvalidBodyError: The body is no message of this protocol.
     """
     try:
         message: ServerMessage = _decode_server(body)
@@ -760,7 +760,7 @@ def _lenient_id(body: bytes) -> int | None:
 
 
 def _parse_slowly(body: bytes, error: Exception) -> Request:
-    """Find out what is wrong with a body, or that nothing is.
+    """Return the request that fast decoding refused, or raise what is wrong with it.
 
     A body whose ``type`` is given twice is refused by msgspec, but valid: of duplicate
     members the last counts (section 1).

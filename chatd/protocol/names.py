@@ -43,7 +43,7 @@ def parse_room_name(name: str) -> str:
 
 
 def parse_address(address: str) -> tuple[ChatKind, str]:
-    """Return what kind of chat an address means, and the canonical name in it.
+    """Return the kind of chat that an address means, and the canonical name in it.
 
     Raises:
         BadNameError: It is neither ``@user`` nor ``#room``.
@@ -105,11 +105,11 @@ def _canonical(name: str, limit: int, what: str) -> str:
 
 
 def _is_own_saslprep(name: str) -> bool:
-    """Whether SASLprep (RFC 4013), which SCRAM applies to names, leaves a name alone.
+    """Whether SASLprep (RFC 4013), which SCRAM applies, leaves a name unchanged.
 
     Args:
-        name: Letters, marks, digits and signs: what else SASLprep prohibits is of other
-            categories.
+        name: Letters, marks, digits and signs only: all else that SASLprep prohibits is
+            of other categories.
     """
     if unicodedata.ucd_3_2_0.normalize("NFKC", name) != name:
         return False

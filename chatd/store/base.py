@@ -1,19 +1,20 @@
-"""The interface of every store, and the rules that its users may rely on.
+"""The interface of every store, and the rules that its callers may rely on.
 
 - ``seq`` is an int that strictly increases within a chat and is otherwise opaque: not
   dense, and not comparable between chats. ``prev`` links an entry to its predecessor.
 - An append is answered only once its entry is on stable storage. The same key by the
   same sender in the same chat is answered with the first seq, and stored once.
-- What readers are sent is what the follower is handed: every committed entry of a
-  followed chat, in order, exactly once, whoever appended it. Nobody may assume that a
-  chat has only one process that writes to it.
-- A read is never silently short: fewer entries than the limit mean that there are none.
+- Readers are sent what the follower is given: every committed entry of a followed
+  chat, in order, exactly once, whichever process appended it. Nothing may assume that
+  only one process writes to a chat.
+- A read is never silently short: fewer entries than the limit mean that there are no
+  more.
 - Cursors only move forward and are written lazily: a crash may show an entry again, but
   never skip one.
 
 Every implementation has to pass ``tests/service/store_conformance.py``.
 
-Errors, wherever something is written: ``StorageFullError`` (nothing was written),
+Errors of every write: ``StorageFullError`` (nothing was written),
 ``UnavailableError`` (the outcome is unknown: ask again with the same key).
 """
 
@@ -36,11 +37,12 @@ from chatd.store.values import (
     Visibility,
 )
 
+# Called on the event loop with everything that one commit made visible.
 Follower = Callable[[list[Committed]], None]
 
 
 class Store(ABC):
-    """Logs, memberships, cursors and small records; opened by its constructor's helper.
+    """Stores logs, memberships, cursors, records of files, and small records.
 
     All coroutines may be cancelled: a write that has begun is carried out all the same.
     """
@@ -49,28 +51,28 @@ class Store(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Commit what was accepted, write the cursors, let go of the files."""
+        """Commit what was accepted, write the cursors, and close the files."""
 
     # The log ------------------------------------------------------------------------
 
     @abstractmethod
     def set_follower(self, follower: Follower) -> None:
-        """Say who is handed the committed entries of followed chats."""
+        """Set the callback that is given the committed entries of followed chats."""
 
     @abstractmethod
     def follow(self, chat: int) -> None:
-        """Hand over the chat's entries from now on; counted, see ``unfollow``."""
+        """Give the follower the chat's entries from now on; calls are counted."""
 
     @abstractmethod
     def unfollow(self, chat: int) -> None:
-        """Take back one ``follow``."""
+        """Undo one ``follow``."""
 
     @abstractmethod
     def append_nowait(self, append: Append) -> None:
-        """Take an entry for the next commit; ``append.on_done`` tells the outcome.
+        """Queue an entry for the next commit; ``append.on_done`` reports the outcome.
 
         Appends are committed in the order of these calls. If a commit fails, all that
-        were taken by then fail with it.
+        were queued by then fail with it.
         """
 
     @abstractmethod
@@ -81,7 +83,7 @@ class Store(ABC):
 
         Raises:
             KeyReusedError: The key stands for a different content.
-            ChatError: The change is not possible, see there.
+            ChatError: The change is not possible, see its class.
         """
 
     @abstractmethod
@@ -94,8 +96,8 @@ class Store(ABC):
     ) -> list[Entry]:
         """Return the oldest entries with a seq over ``after``, oldest first.
 
-        With ``max_bytes``, no more than come to so many bytes of tails, but at least
-        one if there is any.
+        With ``max_bytes``, no more than so many bytes of tails, but at least one entry
+        if there is any.
         """
 
     @abstractmethod
@@ -114,11 +116,14 @@ class Store(ABC):
 
     @abstractmethod
     async def tail(self, chat: int, count: int) -> int:
-        """Return after which seq the newest ``count`` entries begin, for ``read``."""
+        """Return the seq after which the newest ``count`` entries are, for ``read``."""
 
     @abstractmethod
     async def count(self, chat: int, after: int, user: str, cap: int) -> int:
-        """Return how many entries after ``after`` others than ``user`` wrote (TALK)."""
+        """Return how many messages others than ``user`` wrote after ``after``.
+
+        Messages are the entries of a kind in ``TALK``; at most ``cap`` are counted.
+        """
 
     @abstractmethod
     async def heads(self, chats: Iterable[int]) -> dict[int, int]:
@@ -128,9 +133,10 @@ class Store(ABC):
 
     @abstractmethod
     async def open_direct(self, one: str, other: str) -> ChatInfo:
-        """Return the direct chat of two users (or one), made if there was none.
+        """Return the direct chat of two users (or one), created if there was none.
 
-        A direct chat without entries is nobody's yet: ``chats_of`` leaves it out.
+        A direct chat without entries is not listed for its users yet: ``chats_of``
+        leaves it out.
         """
 
     @abstractmethod
@@ -142,7 +148,7 @@ class Store(ABC):
         owner: str,
         draft: Draft,
     ) -> tuple[ChatInfo, Append]:
-        """Make a room with one member and one entry.
+        """Create a room with one member and one entry.
 
         Raises:
             NameTakenError: There is a room of that name.
@@ -158,17 +164,17 @@ class Store(ABC):
 
     @abstractmethod
     async def chat_of(self, user: str, chat: int) -> ChatState | None:
-        """Return one chat as ``user`` has it; None for one who is not a member."""
+        """Return one chat as ``user`` has it; None if ``user`` is not a member."""
 
     @abstractmethod
     async def members(
         self, chat: int, after: str | None, limit: int
     ) -> list[Membership]:
-        """Return members by name, after a name."""
+        """Return members, sorted by name, after the name ``after``."""
 
     @abstractmethod
     async def rooms(self, after: str | None, limit: int) -> list[RoomSummary]:
-        """Return public rooms by name, after a name."""
+        """Return public rooms, sorted by name, after the name ``after``."""
 
     @abstractmethod
     def advance(self, chat: int, user: str, seq: int) -> None:
@@ -182,7 +188,7 @@ class Store(ABC):
 
     @abstractmethod
     async def invite(self, chat: int, user: str, by: str, cap: int) -> bool:
-        """Keep an invitation; return False if there was one already.
+        """Store an invitation; return False if there was one already.
 
         Raises:
             TooManyError: The user has ``cap`` invitations already.
@@ -190,7 +196,7 @@ class Store(ABC):
 
     @abstractmethod
     async def uninvite(self, chat: int, user: str) -> bool:
-        """End an invitation; return whether there was one."""
+        """Remove an invitation; return whether there was one."""
 
     @abstractmethod
     async def is_invited(self, chat: int, user: str) -> bool:
@@ -198,16 +204,16 @@ class Store(ABC):
 
     @abstractmethod
     async def invitations_of(self, user: str) -> list[Invitation]:
-        """Return the user's invitations, by room."""
+        """Return the user's invitations, sorted by room."""
 
     # Files (their contents are elsewhere, see ``chatd.store.blobs``) -----------------
 
     @abstractmethod
     async def begin_file(self, file: FileRecord, cap: int) -> FileRecord:
-        """Keep a begun upload; if its chat, owner and key have one, return that.
+        """Store a begun upload; if its chat, owner and key have one, return that.
 
         Raises:
-            TooManyError: The owner has begun ``cap`` uploads and ended none of them.
+            TooManyError: The owner has ``cap`` unfinished uploads.
         """
 
     @abstractmethod
@@ -216,7 +222,7 @@ class Store(ABC):
 
     @abstractmethod
     async def drop_file(self, file: str) -> bool:
-        """Forget a begun upload; False if there is none, also if it is stored."""
+        """Delete a begun upload's record; False if there is none, or it is stored."""
 
     @abstractmethod
     async def files_of(
@@ -229,17 +235,20 @@ class Store(ABC):
 
     @abstractmethod
     async def file_usage(self, user: str) -> FileUsage:
-        """Return how much files take."""
+        """Return how many bytes the files take, those of the user and those of all."""
 
     @abstractmethod
     async def expire_files(
         self, begun_before_ms: int, stored_before_ms: int, limit: int
     ) -> list[FileRecord]:
-        """Forget at most ``limit`` files that are older than that; return them."""
+        """Delete and return the records of at most ``limit`` expired files.
+
+        Those are uploads begun, and files stored, before the given times.
+        """
 
     @abstractmethod
     async def begun_files(self) -> list[FileRecord]:
-        """Return all uploads that were begun and are not complete."""
+        """Return all uploads that are not complete."""
 
     @abstractmethod
     async def is_content_used(self, sha256: str) -> bool:
@@ -257,7 +266,7 @@ class Store(ABC):
 
     @abstractmethod
     async def create_record(self, kind: str, key: str, value: bytes) -> bool:
-        """Make a record; False if there is one: of several callers, one wins."""
+        """Create a record; False if there is one: of several callers, one wins."""
 
     @abstractmethod
     async def replace_record(

@@ -1,18 +1,18 @@
-"""The interface of where the contents of files are kept.
+"""The interface of the storage for file contents (blobs) and uploads.
 
-A content is named by its SHA-256 (in hexadecimal) and never changes. What comes in
-gathers under the id of its upload, survives the process, and can be gone on with from
-the last byte that was stored; ``seal`` makes it a content, which may be there already.
+A content is the bytes of a file: it is named by its SHA-256 (in hexadecimal) and never
+changes. The bytes of an upload are stored under its id, outlive the process, and the
+upload can be resumed after the last byte that was stored; ``seal`` makes it a content,
+which may be there already.
 
-Which contents are in use is known to the records of ``chatd.store.base``. Whoever makes
-a record of a content, and whoever removes one that has no record, holds its ``lock``.
+The records of ``chatd.store.base`` say which contents are in use. Making a record of a
+content, or removing a content that has no record, requires holding its ``lock``.
 
 All coroutines may be cancelled: what has begun is carried out all the same.
 
-Errors, wherever something is written: ``StorageFullError`` if there is no room,
-``UnavailableError`` for whatever else the disk says; after ``close``
-``ServerStoppingError``. A name or an id of a form that could be a path is a
-``ValueError``.
+Errors of every write: ``StorageFullError`` if the disk is full, ``UnavailableError``
+for any other error of the disk; after ``close`` ``ServerStoppingError``. A name or an
+id of a form that could be a path is a ``ValueError``.
 """
 
 from abc import ABC, abstractmethod
@@ -30,39 +30,39 @@ class Receiving(ABC):
         """Append bytes; ``offset`` counts them once they were written.
 
         Raises:
-            StorageFullError: There is no room; ``offset`` counts what was written.
-            UnavailableError: The disk failed (``offset`` tells what is left), or it was
-                closed, discarded, or is received by another one now.
+            StorageFullError: The disk is full; ``offset`` counts what was written.
+            UnavailableError: The disk failed (``offset`` counts what is left), or the
+                upload was closed, discarded, or taken over by another writer.
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of it; what was written stays."""
+        """Stop writing; what was written stays."""
 
 
 class Content(ABC):
-    """A content opened for reading; it can be read to its end whatever is removed."""
+    """A content opened for reading, up to its end even if it is removed."""
 
     size: int
 
     @abstractmethod
     def read_nowait(self, offset: int, count: int) -> bytes | None:
-        """Return bytes that are in memory, None if the disk would have to be asked.
+        """Return bytes that are in memory; None if the disk would have to be read.
 
-        At least one byte below ``size``, at most ``count``.
+        At most ``count`` bytes, and at least one if ``offset`` is below ``size``.
         """
 
     @abstractmethod
     async def read(self, offset: int, count: int) -> bytes:
-        """Return bytes, at least one below ``size``, at most ``count``."""
+        """Return at most ``count`` bytes, and at least one below ``size``."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of it; twice is fine."""
+        """Close the content; twice is fine."""
 
 
 class Blobs(ABC):
-    """Contents by SHA-256, and uploads by id."""
+    """Stores contents by SHA-256, and uploads by id."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -70,9 +70,9 @@ class Blobs(ABC):
 
     @abstractmethod
     def lock(self, sha256: str) -> AbstractAsyncContextManager[None]:
-        """Be the only one to make or remove that content, or a record of it."""
+        """Lock a content: only the holder may make or remove it, or a record of it."""
 
-    # Coming in ----------------------------------------------------------------------
+    # Uploads ------------------------------------------------------------------------
 
     @abstractmethod
     async def received(self, upload: str) -> int:
@@ -80,26 +80,26 @@ class Blobs(ABC):
 
     @abstractmethod
     async def receive(self, upload: str) -> Receiving:
-        """Go on with an upload, or begin it.
+        """Begin or resume an upload.
 
-        What received it until now cannot write any more. It may take a while: what came
-        in before is read again if this process does not know it.
+        An earlier writer of it cannot write any more. This may take a while: the bytes
+        that are there are read again if this process does not know their hash.
         """
 
     @abstractmethod
     async def seal(self, upload: str, size: int, sha256: str) -> bool:
         """Make a complete upload a content, on stable storage; call it under ``lock``.
 
-        What came in stays under the upload's id until ``discard``, so that a crash in
+        The bytes stay under the upload's id, too, until ``discard``, so that a crash in
         between loses nothing.
 
         Returns:
-            False if its size or SHA-256 is another; then nothing was changed.
+            False if its size or SHA-256 is different; then nothing was changed.
         """
 
     @abstractmethod
     async def discard(self, upload: str) -> None:
-        """Remove what came in under an id, if anything did."""
+        """Remove the bytes of an upload, if there are any."""
 
     # Contents -----------------------------------------------------------------------
 
@@ -128,7 +128,7 @@ class Blobs(ABC):
 
     @abstractmethod
     async def sweep_uploads(self, known: Collection[str]) -> int:
-        """Remove what came in under other ids than those; return how many."""
+        """Remove all uploads whose ids are not in ``known``; return how many."""
 
     @abstractmethod
     async def verify(self, contents: Mapping[str, int]) -> list[str]:

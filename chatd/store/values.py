@@ -16,7 +16,7 @@ UNREAD_CAP = 1_000
 
 
 class ChatInfo(Struct, frozen=True, gc=False):
-    """A chat, whoever looks at it.
+    """A chat as it is for all users.
 
     ``name`` is a room's name without ``#``; of a direct chat both users' names, sorted
     and joined by one space (a name has none), the same name twice in a note to self.
@@ -62,14 +62,14 @@ class RoomSummary(Struct, frozen=True, gc=False):
 
 
 class Invitation(Struct, frozen=True, gc=False):
-    """A room that a user may join, and who said so."""
+    """A room that a user may join, and who invited the user."""
 
     room: str
     by: str
 
 
 class FileRecord(Struct, frozen=True, gc=False, kw_only=True):
-    """A file that is being uploaded, or stored: what is known of it besides its bytes.
+    """The record of a begun or stored file: what is known of it besides its bytes.
 
     ``id`` is random and names the file to clients; ``sha256`` names the content, which
     several files may share. ``seq`` is that of the entry which the file came with, 0 as
@@ -95,7 +95,7 @@ class FileRecord(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class FileUsage(Struct, frozen=True, gc=False):
-    """Bytes of files, uploads begun with their whole size.
+    """How many bytes files take; a begun upload counts with its whole size.
 
     ``user`` counts each file of one user; ``total`` counts the same content once.
     """
@@ -105,10 +105,11 @@ class FileUsage(Struct, frozen=True, gc=False):
 
 
 class AddMember(Struct, frozen=True, gc=False):
-    """Make ``user`` a member, as of the entry that says so.
+    """Make ``user`` a member, as of the entry that records it.
 
     The cursor starts at that entry; in a private room ``first`` does too. An invitation
-    to the room is used up. It fails with NameTakenError for one who is a member.
+    to the room is used up. The append fails with NameTakenError if ``user`` is one
+    already.
     """
 
     user: str
@@ -128,7 +129,7 @@ class SetTopic(Struct, frozen=True, gc=False):
 
 
 class SealFile(Struct, frozen=True, gc=False):
-    """Make a begun file a stored one, as of the entry that says so.
+    """Make a begun file a stored one, as of the entry that records it.
 
     The append fails with NotAllowedError if the upload was dropped meanwhile.
     """
@@ -140,13 +141,13 @@ Change = AddMember | RemoveMember | SetTopic | SealFile
 
 
 class Append(Struct, gc=False):
-    """An entry on its way into a log; the store fills in the second half.
+    """An entry to be appended to a log; the store sets the fields from ``seq`` on.
 
-    ``on_done`` is called on the loop, after the follower was handed the entry, with a
-    list of appends: those of one commit that share it (the same object) and were taken
-    one after the other come together. Then either ``error`` is set, or ``seq`` (and
-    ``time_ms``) of the entry that the key stands for, which is an earlier one if
-    ``duplicate``.
+    ``on_done`` is called on the event loop, after the follower was given the entry,
+    with a list of appends: consecutive ones of one commit that share the callback (the
+    same object) are reported in one call. By then either ``error`` is set, or ``seq``
+    and ``time_ms`` are those of the entry that the key stands for, which is an earlier
+    one if ``duplicate``.
     """
 
     chat: int
@@ -164,6 +165,3 @@ class Committed(Struct, gc=False):
 
     chat: int
     entries: list[Entry]
-
-
-# Called on the loop with everything that one commit made visible.

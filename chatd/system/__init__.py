@@ -1,4 +1,4 @@
-"""What daemon and client both need of the operating system; the lowest room.
+"""Operating system helpers that daemon and client share; the lowest layer.
 
 ``atomic_file`` replaces a file as a whole, so that a crash leaves the old or the new.
 """

@@ -1,8 +1,8 @@
-"""Replacing a file as a whole: whatever is killed, it is the old one or the new one.
+"""Atomic file replacement: a crash leaves either the old file or the new one.
 
 The steps are: open a temporary file beside it, write, fsync, rename over the old one,
-fsync the folder. Until the rename the old file stands; after it the new one does, and
-only whether the rename outlives a power cut is unknown until the folder is synced.
+fsync the folder. Until the rename the old file is there, after it the new one; only
+whether the rename survives a power cut is unknown until the folder is synced.
 """
 
 import errno
@@ -26,16 +26,16 @@ logger = logging.getLogger(__name__)
 
 
 def no_hook(step: Step) -> None:
-    """Let every step happen."""
+    """Do nothing: the default step hook."""
 
 
 def temporary_path(path: Path) -> Path:
-    """Return where the new content of ``path`` is written before it gets the name."""
+    """Return where the new content of ``path`` is written before it is renamed."""
     return path.with_name(f".{path.name}.new")
 
 
 def remove_leftover(path: Path) -> None:
-    """Remove what a replacement left that was killed halfway."""
+    """Remove the temporary file of a replacement that was killed halfway."""
     with suppress(FileNotFoundError):
         temporary_path(path).unlink()
 
@@ -43,11 +43,11 @@ def remove_leftover(path: Path) -> None:
 def replace_file(
     path: Path, chunks: Iterable[bytes], before_step: StepHook = no_hook
 ) -> None:
-    """Give ``path`` new content, readable by its owner only; blocks for the disk.
+    """Replace the content of ``path``, readable by its owner only; blocks on the disk.
 
     Raises:
-        StorageFullError: The disk is full; the old file stands.
-        UnavailableError: The old file stands, or the rename is not known to be durable.
+        StorageFullError: The disk is full; the old file is kept.
+        UnavailableError: The old file is kept, or the rename may not be durable.
     """
     try:
         _write_and_rename(path, chunks, before_step)
@@ -94,10 +94,10 @@ def _write_and_rename(
 
 
 def sync_folder(folder: Path) -> None:
-    """Make what was renamed or made in a folder survive a loss of power.
+    """Make new and renamed files in a folder survive a power cut.
 
     Raises:
-        OSError: It may not have been made so.
+        OSError: They may not survive one.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -1,5 +1,4 @@
-"""How texts are shown, pure; shared with the client as ``chatd.protocol`` is.
+"""Pure text processing for display, shared with the client like ``chatd.protocol``.
 
-``safe`` makes texts of other people harmless for a terminal, and measures them in
-cells.
+``safe`` makes untrusted text safe for a terminal, and measures it in cells.
 """

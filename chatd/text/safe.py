@@ -1,15 +1,15 @@
-"""Text from others made fit for a terminal: harmless, of a known width, and wrapped.
+"""Sanitizes untrusted text for a terminal, measures it in cells, and wraps it.
 
-Whatever a peer wrote passes through ``clean`` once before it is shown, in every face:
+Text from a peer passes through ``clean`` once before it is shown, in every frontend:
 no control character, no escape sequence and no direction override gets through, and
-emoji take one form on which terminals agree. ``display`` is narrower still: a full
-screen counts cells per code point where terminals count clusters, and in the display
-form both counts are the same. The original text is what is stored and sent.
+emoji take one form on which terminals agree. ``display`` is stricter still: the full
+screen counts cells per code point where terminals count grapheme clusters, and in the
+display form both counts are the same. The original text is what is stored and sent.
 
-Of the vowel signs of Indic and other scripts, terminals count some into the letter
-before, others not. In the display form, a code point of one cell that is not assigned
-stands for each of them; ``client.terminal.combining_output`` draws the sign itself in
-its place.
+Terminals count some vowel signs of Indic and other scripts as part of the letter
+before, and others not. In the display form, an unassigned code point of one cell stands
+in for each of them; ``client.terminal.combining_output`` draws the sign itself in its
+place.
 """
 
 import re
@@ -30,11 +30,11 @@ _ZWJ = "\N{ZERO WIDTH JOINER}"
 _ZWNJ = "\N{ZERO WIDTH NON-JOINER}"
 _LRM = "\N{LEFT-TO-RIGHT MARK}"
 _VIRAMA = 9  # the canonical combining class of viramas
-_STAND_INS = 0x40000  # into planes that have no characters, from the first two
+_STAND_INS = 0x40000  # offset from the first two planes to planes without characters
 _NO_LETTER = -1
 
-# Nothing to mend, and of one width whoever counts: nearly every text, so it is looked
-# at first. Latin, Greek, Cyrillic, letters of Hebrew and
+# Text that needs no cleaning and has one width however it is counted. Nearly every text
+# is like that, so it is checked first. Latin, Greek, Cyrillic, letters of Hebrew and
 # Arabic, punctuation, single emoji, kana, ideographs, Hangul.
 _is_plain = re.compile(
     "[\n -~\xa0-\xac\xae-\u02ff\u0370-\u0377\u037a-\u037f\u0384-\u0482\u048a-\u052f"
@@ -56,11 +56,11 @@ _dropped = re.compile(
     "\U0001f3fb-\U0001f3ff"  # skin tones
     "]+"
 )
-# Shows nothing although it counts as a letter.
+# Invisible, although they are letters by category.
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
 # The few format characters that writing needs: those of Arabic and Hebrew …
 _DIRECTIONS = frozenset("\u200e\u200f\u061c")
-# … and signs that are visible, and span the digits behind them.
+# … and visible signs, which span the digits after them.
 _SIGNS = frozenset(
     "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"
     "\U000110bd\U000110cd"
@@ -68,11 +68,11 @@ _SIGNS = frozenset(
 
 
 def clean(text: str, *, is_multiline: bool = False) -> str:
-    r"""Return ``text`` so that it can be printed: it holds nothing that acts.
+    r"""Return ``text`` made safe to print: nothing in it can control a terminal.
 
-    Control characters become visible pictures, line ends become ``\n`` (or a blank
-    where there may be only one line), tabs become blanks, invisible characters go,
-    flags become ``[JP]``.
+    Control characters become visible pictures, line ends become ``\n`` (a space unless
+    ``is_multiline``), tabs become spaces, invisible characters are removed, flags
+    become ``[JP]``.
     """
     if _is_plain(text):
         return text if is_multiline else text.replace("\n", " ")
@@ -87,10 +87,10 @@ def clean(text: str, *, is_multiline: bool = False) -> str:
 
 
 def display(text: str, *, is_multiline: bool = False) -> str:
-    """Return ``clean(text)`` in a form whose width does not depend on who counts.
+    """Return ``clean(text)`` in a form that has one width however it is counted.
 
     ``cells(display(s)) == width(display(s))`` holds for every ``s``. It is for outputs
-    that draw what stands for vowel signs (``client.terminal.combining_output``).
+    that draw vowel signs for their stand-ins (``client.terminal.combining_output``).
     """
     return settle(clean(text, is_multiline=is_multiline))
 
@@ -110,17 +110,17 @@ def width(text: str) -> int:
 
 
 def cells(text: str) -> int:
-    """Return the sum of the widths of the code points, as a full screen counts."""
+    """Return the sum of the widths of the code points, as the full screen counts."""
     return sum(map(_cells, text))
 
 
 def is_agreed(text: str) -> bool:
-    """Whether clean text, on one line, has one width whoever counts."""
+    """Whether clean text of one line has one width however it is counted."""
     return bool(_is_plain(text)) or cells(text) == width(text)
 
 
 def clusters(text: str) -> Iterator[str]:
-    """Yield the characters of a text in the display form, as people see them."""
+    """Yield the grapheme clusters of display-form text, with their stand-ins."""
     whole = ""
     for cluster in wcwidth.iter_graphemes(text):
         if whole and not is_stand_in(cluster[0]):
@@ -133,7 +133,7 @@ def clusters(text: str) -> Iterator[str]:
 
 @lru_cache(maxsize=4_096)
 def is_mark(char: str) -> bool:
-    """Whether a character needs another one before it."""
+    """Whether a character combines with the one before it."""
     if char in _SIGNS or char == "\n":
         return False
     return wcwidth.wcwidth(char) == 0 or is_stand_in(char)
@@ -141,24 +141,24 @@ def is_mark(char: str) -> bool:
 
 @lru_cache(maxsize=4_096)
 def is_open(text: str) -> bool:
-    """Whether terminals count what follows, even if it is wide, into the last cell."""
+    """Whether terminals merge what follows, even if it is wide, into the last cell."""
     return wcwidth.width(text + "漢") != wcwidth.width(text) + 2
 
 
 @lru_cache(maxsize=4_096)
 def is_stand_in(char: str) -> bool:
-    """Whether a code point stands for a sign of which it is disputed what it takes."""
+    """Whether a code point stands in for a sign on whose width terminals disagree."""
     code = ord(char) - _STAND_INS
     return 0x300 <= code < 0x20000 and _is_spacing(chr(code))
 
 
 def has_stand_ins(text: str) -> bool:
-    """Whether something in a text stands for a sign."""
+    """Whether a text has stand-ins for signs."""
     return _may_have_stand_ins(text) is not None and any(map(is_stand_in, text))
 
 
 def signs_of(text: str) -> str:
-    """Return text of the display form with the signs that others stand for."""
+    """Return display-form text with the signs in place of their stand-ins."""
     return "".join(chr(ord(c) - _STAND_INS) if is_stand_in(c) else c for c in text)
 
 
@@ -170,15 +170,15 @@ def fit(text: str, size: int) -> str:
 
 
 def pad(text: str, size: int) -> str:
-    """Return clean text with blanks behind it, at least ``size`` cells wide."""
-    # In a loop, as a blank after an incomplete Indic cluster may count for nothing.
+    """Return clean text padded on the right to at least ``size`` cells."""
+    # In a loop, as a space after an incomplete Indic cluster may add no width.
     while (missing := size - width(text)) > 0:
         text += " " * missing
     return text
 
 
 def anchored(text: str) -> str:
-    """Return clean text so that what follows it keeps its place, also beside Hebrew."""
+    """Return clean text that does not reorder what follows it, even if it is Hebrew."""
     is_rtl = any(unicodedata.bidirectional(char) in ("R", "AL") for char in text)
     return f"{text}{_LRM}" if is_rtl else text
 
@@ -223,12 +223,12 @@ def _spell_flag(found: re.Match[str]) -> str:
 
 
 def _mend(text: str) -> Iterator[str]:
-    room = _NO_LETTER  # for more marks on the letter before
+    room = _NO_LETTER  # how many more marks the letter before may carry
     previous = "\n"
     for index, char in enumerate(text):
         shown = _look(char)
         if char == _ZWJ:
-            # Elsewhere, it only joins emoji into one.
+            # Kept beside a virama only: elsewhere, it just joins emoji into one.
             around = previous + text[index + 1 : index + 2]
             if room < 2 or not any(map(_is_virama, around)):
                 continue
@@ -240,7 +240,7 @@ def _mend(text: str) -> Iterator[str]:
                 continue
             room = _NO_LETTER
         elif not is_mark(shown):
-            # On a blank, a mark would seem to change what is before the text.
+            # On a space, a mark would seem to change what is before the text.
             room = _NO_LETTER if shown in " \n\u3000" else MAX_MARKS
         elif shown == _ZWNJ:
             if room == _NO_LETTER or previous == _ZWNJ:
@@ -279,10 +279,10 @@ def _cells(char: str) -> int:
 
 @lru_cache(maxsize=4_096)
 def _is_spacing(char: str) -> bool:
-    """Whether it is a mark that stands beside its letter and takes cells there."""
+    """Whether a mark stands beside its letter and takes cells of its own there."""
     if wcwidth.wcwidth(char) != 0:
         return False
-    # Newer ones than Python knows are known by what they do to a letter.
+    # Marks newer than Python's tables are recognized by what they do to a letter.
     return unicodedata.category(char) == "Mc" or wcwidth.width(f"x{char}") > 1
 
 
@@ -295,7 +295,7 @@ _is_part = lru_cache(maxsize=4_096)(is_agreed)
 
 
 def _settled(text: str) -> Iterator[str]:
-    """Yield clean text in parts that have one width whoever counts, also together."""
+    """Yield clean text in parts that have one width, also together."""
     part = ""
     for char in text:
         if _is_spacing(char):
@@ -306,7 +306,7 @@ def _settled(text: str) -> Iterator[str]:
         elif _is_part(part + char):
             part += char
         else:
-            # Of a conjunct of many letters; each of them can be seen.
+            # A conjunct of many letters: a non-joiner splits it into visible letters.
             yield part + _ZWNJ
             part = char
     yield part

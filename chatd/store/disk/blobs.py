@@ -24,7 +24,7 @@ from chatd.store.disk.files import (
 from chatd.store.disk.receiving import DiskReceiving, Upload
 from chatd.store.disk.threads import Threads
 
-# Of so many uploads the SHA-256 so far is kept; others are read again to go on.
+# How many uploads keep their SHA-256 so far; others are read again to resume.
 KEPT_UPLOADS = 64
 
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -33,10 +33,11 @@ _INCOMING = re.compile(r"([A-Za-z0-9_-]{1,64})(\.new)?")
 
 
 class DiskBlobs(Blobs):
-    """Contents and uploads in one folder, made if there is none.
+    """Stores contents and uploads in one folder, made if there is none.
 
-    A name that is no SHA-256 in small hexadecimal, or an id of other characters than
-    ``A-Z a-z 0-9 _ -`` (1 to 64), is a ``ValueError`` everywhere: it could be a path.
+    A name that is no SHA-256 in lower-case hexadecimal, or an id of other characters
+    than ``A-Z a-z 0-9 _ -`` (1 to 64), is a ``ValueError`` everywhere: it could be a
+    path.
 
     Args:
         folder: Where they are kept; no other process may write to it.
@@ -58,7 +59,7 @@ class DiskBlobs(Blobs):
             ) from error
         self._threads = Threads()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        # Those used last are at the end.
+        # The most recently used ones are at the end.
         self._uploads: OrderedDict[str, Upload] = OrderedDict()
 
     async def close(self) -> None:
@@ -68,33 +69,33 @@ class DiskBlobs(Blobs):
             upload.end()
 
     def lock(self, sha256: str) -> AbstractAsyncContextManager[None]:
-        """Be the only one to make or remove that content, or a record of it."""
-        # It lives for as long as somebody holds it or waits for it.
+        """Lock a content: only the holder may make or remove it, or a record of it."""
+        # It lives as long as a task holds it or waits for it.
         lock = self._locks.get(sha256)
         if lock is None:
             lock = self._locks[sha256] = asyncio.Lock()
         return lock
 
-    # Coming in ----------------------------------------------------------------------
+    # Uploads ------------------------------------------------------------------------
 
     async def received(self, upload: str) -> int:
         """Return how many bytes of an upload are stored, 0 if there is none."""
         return await self._threads.read(size_of, self._upload_path(upload)) or 0
 
     async def receive(self, upload: str) -> Receiving:
-        """Go on with an upload, or begin it; what had received it before is cut."""
+        """Begin or resume an upload; an earlier writer cannot write any more."""
         receiving = DiskReceiving(self._upload(upload), self._threads)
         await receiving.begin()
         return receiving
 
     async def seal(self, upload: str, size: int, sha256: str) -> bool:
-        """Make a complete upload a content; False if it is another than that."""
+        """Make a complete upload a content; False if size or SHA-256 is different."""
         return await self._threads.write(
             self._upload(upload).seal, size, sha256, self._content_path(sha256)
         )
 
     async def discard(self, upload: str) -> None:
-        """Remove what came in under an id, if anything did."""
+        """Remove the bytes of an upload, if there are any."""
         await self._discard(upload)
 
     async def _discard(self, upload: str) -> bool:
@@ -165,9 +166,9 @@ class DiskBlobs(Blobs):
         return await self._threads.read(_list_contents, self._folder)
 
     async def sweep_uploads(self, known: Collection[str]) -> int:
-        """Remove what came in under other ids than those; return how many.
+        """Remove all uploads whose ids are not in ``known``; return how many.
 
-        What is being received at this moment stays: it was begun meanwhile.
+        Those that are being received now stay: they were begun meanwhile.
         """
         there = await self._threads.read(_list_uploads, self._incoming)
         swept = 0

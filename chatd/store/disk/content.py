@@ -1,4 +1,4 @@
-"""Reading a content: at once where it is in memory, else in a thread."""
+"""Reads file contents: at once what the page cache has, the rest in a thread."""
 
 import errno
 import os
@@ -10,9 +10,9 @@ from chatd.store.blobs import Content
 from chatd.store.disk.files import open_file
 from chatd.store.disk.threads import Threads
 
-# No read is longer, so that none holds the loop for long.
+# No read is longer, so that none blocks the event loop for long.
 MAX_READ_BYTES = 1 << 20
-# What is asked of the disk ahead: the reads that follow find it in memory.
+# How far the system is asked to read ahead: later reads find it in memory.
 AHEAD_BYTES = 4 << 20
 
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
@@ -20,11 +20,11 @@ _CANNOT = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
 class DiskContent(Content):
-    """A file opened for reading.
+    """A content's file, opened for reading.
 
     Args:
         path: Where it is.
-        threads: Where it is read and closed; it has to be made in one of them, too.
+        threads: Where it is read and closed; it has to be created in one of them, too.
     """
 
     def __init__(self, path: Path, threads: Threads) -> None:
@@ -33,13 +33,13 @@ class DiskContent(Content):
         self._lock = threading.Lock()
         self._is_closed = False
         self._can_nowait = _NOWAIT is not None
-        # Only the loop reads into it: made once, as making it costs as much as reading.
+        # Used on the event loop only, and reused: making it costs as much as reading.
         self._buffer = memoryview(b"")
         self._fd = open_file(path, os.O_RDONLY)
         self.size = os.fstat(self._fd).st_size
 
     def read_nowait(self, offset: int, count: int) -> bytes | None:
-        """Return bytes that are in memory, None if the disk would have to be asked."""
+        """Return bytes that are in memory; None if the disk would have to be read."""
         if offset >= self.size or count <= 0:
             return b""
         if not self._can_nowait or self._is_closed:
@@ -53,13 +53,13 @@ class DiskContent(Content):
         except BlockingIOError:
             return None
         except OSError as error:
-            # Whatever else it is, ``read`` will meet it too and say so.
+            # Any other error will occur in ``read``, too, which reports it.
             self._can_nowait = error.errno not in _CANNOT
             return None
         return bytes(self._buffer[:found]) or None
 
     async def read(self, offset: int, count: int) -> bytes:
-        """Return bytes, at least one below ``size``, at most ``count``.
+        """Return at most ``count`` bytes, at least one if ``offset`` is below ``size``.
 
         Raises:
             UnavailableError: It cannot be read, is shorter than it was, or is closed.
@@ -70,10 +70,10 @@ class DiskContent(Content):
         return await self._threads.read(self._read, offset, wanted)
 
     def close(self) -> None:
-        """Let go of it; twice is fine."""
+        """Close the content; twice is fine."""
         if not self._is_closed:
             self._is_closed = True
-            # To close the last name of a removed file is to remove it: that can take.
+            # Closing a removed file frees its blocks, which can take a while.
             self._threads.run_soon(self._close)
 
     # In threads ---------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is done to files and folders; all of it may wait for the disk."""
+"""Functions for single files and folders; all of them may block on the disk."""
 
 import contextlib
 import errno
@@ -15,7 +15,7 @@ from chatd.protocol.errors import (
     UnavailableError,
 )
 
-# Between two of them one may stop; large enough not to matter otherwise.
+# Long work can stop between two pieces; large enough not to cost anything else.
 PIECE_BYTES = 1 << 20
 
 _FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
@@ -35,12 +35,12 @@ class Hashed:
         self._hash = hashlib.sha256()
 
     def add(self, data: bytes | memoryview) -> None:
-        """Count the bytes that come next."""
+        """Add the bytes that come next."""
         self._hash.update(data)
         self.offset += len(data)
 
     def copy(self) -> "Hashed":
-        """Return one that goes its own way from here."""
+        """Return an independent copy."""
         other = Hashed()
         other.offset = self.offset
         other._hash = self._hash.copy()
@@ -48,14 +48,14 @@ class Hashed:
 
     @property
     def sha256(self) -> str:
-        """Return it in hexadecimal."""
+        """The SHA-256 so far, in hexadecimal."""
         return self._hash.hexdigest()
 
     def read_piece(self, fd: int, end: int) -> int:
-        """Add a piece of a file, but nothing from ``end`` on; return how many bytes.
+        """Add the next piece of a file, up to ``end``; return how many bytes it has.
 
         Raises:
-            OSError: The disk says so.
+            OSError: The file cannot be read.
         """
         data = os.pread(fd, min(PIECE_BYTES, end - self.offset), self.offset)
         self.add(data)
@@ -63,7 +63,7 @@ class Hashed:
 
 
 def write_error(error: OSError) -> TemporaryError:
-    """Return what a failed write is answered with; the operator is told more."""
+    """Log a failed write; return the refusal to answer it with."""
     _log.warning("writing a file failed: %s", error)
     if error.errno in _FULL:
         return StorageFullError(
@@ -73,14 +73,14 @@ def write_error(error: OSError) -> TemporaryError:
 
 
 def read_error(error: OSError) -> TemporaryError:
-    """Return what a failed read is answered with; the operator is told more."""
+    """Log a failed read; return the refusal to answer it with."""
     _log.warning("reading a file failed: %s", error)
     return UnavailableError("the server could not read that file; try again")
 
 
 @contextlib.contextmanager
 def opened(path: Path, flags: int) -> Iterator[int]:
-    """Open a file, close it at the end."""
+    """Open a file for the duration of the context."""
     fd = open_file(path, flags)
     try:
         yield fd
@@ -89,12 +89,12 @@ def opened(path: Path, flags: int) -> Iterator[int]:
 
 
 def open_file(path: Path, flags: int) -> int:
-    """Open a file, and nothing but a file.
+    """Open a regular file, and nothing else.
 
     Raises:
         OSError: It cannot be opened, or is a folder, a link or a device.
     """
-    # Not to wait for the other end, should it be a pipe.
+    # Non-blocking, so as not to wait for the other end if it is a pipe.
     fd = os.open(path, flags | _FLAGS | os.O_NONBLOCK, 0o600)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
@@ -106,7 +106,7 @@ def size_of(path: Path) -> int | None:
     """Return the size of a file, None if there is none.
 
     Raises:
-        OSError: It is no file, or cannot be looked at.
+        OSError: It is no regular file, or its status cannot be read.
     """
     try:
         status = path.lstat()
@@ -127,15 +127,15 @@ def remove_file(path: Path) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a private folder, on stable storage, unless it is there."""
+    """Create a private folder on stable storage, unless it is there."""
     if not folder.is_dir():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync_folder(folder.parent)
 
 
 def sync_data(fd: int) -> None:
-    """Bring what was written to a file to stable storage."""
-    # Not every system can leave out the times of a file.
+    """Flush the data of a file to stable storage."""
+    # Not every system can leave out the file's times.
     if hasattr(os, "fdatasync"):
         os.fdatasync(fd)
     else:
@@ -143,7 +143,7 @@ def sync_data(fd: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to stable storage."""
+    """Flush the names in a folder to stable storage."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -152,7 +152,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def unshare(path: Path) -> None:
-    """Make a file one of its own that so far has other names as well."""
+    """Replace a file that has other hard links by a copy of its own."""
     passing = _passing(path)
     remove_file(passing)
     _copy(path, passing)
@@ -160,11 +160,11 @@ def unshare(path: Path) -> None:
 
 
 def publish(source: Path, target: Path) -> None:
-    """Give a file that is on stable storage a second name, in place of what has it.
+    """Link a file that is on stable storage to ``target``, replacing what is there.
 
-    A file that stands there already is replaced even if it looks the same: it may be
+    A file that is there already is replaced even if it looks the same: it may be
     damaged, and the new one was just checked. On a file system without links the file
-    is copied. ``source.new`` is left behind by a crash.
+    is copied. A crash may leave ``source.new`` behind.
     """
     passing = _passing(source)
     remove_file(passing)
@@ -176,7 +176,7 @@ def publish(source: Path, target: Path) -> None:
         _copy(source, passing)
     make_folder(target.parent)
     passing.replace(target)
-    # Renaming a file to another name of the same file leaves both.
+    # Renaming to a link to the same file does nothing: both names are left.
     remove_file(passing)
     sync_folder(target.parent)
     sync_folder(source.parent)

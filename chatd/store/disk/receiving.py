@@ -1,4 +1,4 @@
-"""Writing uploads: what comes in is hashed as it is written, and synced as it grows."""
+"""Writes uploads to disk: hashed while they are written, and synced as they grow."""
 
 import contextlib
 import os
@@ -20,23 +20,23 @@ from chatd.store.disk.files import (
 )
 from chatd.store.disk.threads import Threads
 
-# How much may wait in memory to be written. The disk is busy with it at every sync, and
-# whatever else is synced meanwhile, the commits of messages above all, waits for that.
+# How many bytes are written between two syncs. A sync keeps the disk busy with them,
+# and whatever else is synced meanwhile, mostly the commits of messages, waits for that.
 # Beside an upload of 300 MB/s the 99th percentile of a small sync was 43 ms with
 # 64 MiB, 13 ms with 4 MiB and 5 ms with 1 MiB; without any upload it was 2 ms.
 SYNC_BYTES = 1 << 20
 
 
 class Upload:
-    """What this process knows of what has come in under one id.
+    """The state of one upload in this process.
 
-    Whoever it was handed over to last is the only one who may write: what an earlier
-    writer still has under way is refused. The functions that touch the file run in
-    threads, one at a time.
+    Only the writer to which it was handed over last may write: pending writes of an
+    earlier one are refused. The functions that touch the file run in threads, one at a
+    time.
 
     Args:
-        path: Where it is kept.
-        is_stopping: Whether the daemon is about to end.
+        path: Where its bytes are stored.
+        is_stopping: Returns whether the daemon is stopping.
     """
 
     def __init__(self, path: Path, is_stopping: Callable[[], bool]) -> None:
@@ -47,15 +47,15 @@ class Upload:
         self._fd: int | None = None
         self._opened_by: object | None = None
         self._hashed = Hashed()
-        # As far as the disk is known to have it.
+        # As far as it is known to be on stable storage.
         self._synced = Hashed()
-        # The file has another name too, which must not see what is written from now on:
-        # it is a content as well, or somebody has made a copy of links.
+        # The file has another hard link, which must not see what is written from now
+        # on: it is a content as well, or part of a copy that was made with links.
         self._is_shared = False
 
     @property
     def offset(self) -> int:
-        """How many bytes there are."""
+        """The number of bytes received."""
         return self._hashed.offset
 
     @property
@@ -64,11 +64,11 @@ class Upload:
         return self._writer is not None
 
     def is_written_by(self, writer: object) -> bool:
-        """Whether it was handed over to that one last."""
+        """Whether it was handed over to ``writer`` last."""
         return self._writer is writer
 
     def hand_over(self, writer: object | None) -> None:
-        """Let ``writer``, or nobody, write from now on; called on the loop."""
+        """Let only ``writer`` (None: no one) write; called on the event loop."""
         self._writer = writer
 
     def open(self, writer: object) -> None:
@@ -76,7 +76,7 @@ class Upload:
 
         Raises:
             UnavailableError: There is another writer by now.
-            OSError: The disk says so.
+            OSError: The file cannot be opened, synced or read.
         """
         with self._lock:
             self._check_writer(writer)
@@ -99,7 +99,7 @@ class Upload:
 
         Raises:
             UnavailableError: There is another writer by now.
-            OSError: The disk says so; ``offset`` tells how much there is.
+            OSError: The file cannot be written; ``offset`` tells how much there is.
         """
         with self._lock:
             self._check_writer(writer)
@@ -121,18 +121,18 @@ class Upload:
                 self._close_file()
 
     def end(self) -> None:
-        """Close the file, whoever has opened it."""
+        """Close the file, whichever writer has opened it."""
         with self._lock:
             self._close_file()
 
     def seal(self, size: int, sha256: str, target: Path) -> bool:
-        """Make it the content at ``target``; False if it is another.
+        """Make it the content at ``target``; False if size or SHA-256 is different.
 
         Raises:
-            OSError: The disk says so.
+            OSError: The file cannot be read, synced or linked.
         """
         with self._lock:
-            # Of an empty file nothing may ever have come.
+            # For an empty file, nothing may ever have been received.
             flags = os.O_RDONLY if size else os.O_RDONLY | os.O_CREAT
             try:
                 with opened(self._path, flags) as fd:
@@ -149,7 +149,7 @@ class Upload:
             return True
 
     def discard(self) -> bool:
-        """Remove it; False if there was nothing."""
+        """Remove the upload's bytes; False if there were none."""
         with self._lock:
             self._close_file()
             self._hashed = Hashed()
@@ -197,7 +197,7 @@ class Upload:
         try:
             sync_data(fd)
         except OSError:
-            # Nobody knows how much of it is on the disk: back to where that was known.
+            # It is unknown how much is on the disk: go back to where it was known.
             self._hashed = self._synced.copy()
             with contextlib.suppress(OSError):
                 os.ftruncate(fd, self._hashed.offset)
@@ -206,11 +206,11 @@ class Upload:
 
 
 class DiskReceiving(Receiving):
-    """An upload as one writer has it, for as long as there is no newer one.
+    """One writer of an upload, until a newer one takes over.
 
     Args:
-        upload: What is written to.
-        threads: Where that is done.
+        upload: The upload to write to.
+        threads: Where the file is written.
     """
 
     def __init__(self, upload: Upload, threads: Threads) -> None:
@@ -220,16 +220,16 @@ class DiskReceiving(Receiving):
         upload.hand_over(self)
 
     async def begin(self) -> None:
-        """Open the file, and find out how much there is.
+        """Open the file, and set ``offset`` to the number of bytes received.
 
         Raises:
-            StorageFullError: There is no room for another file.
+            StorageFullError: The disk has no space for another file.
             UnavailableError: It cannot be opened.
         """
         try:
             await self._threads.write(self._upload.open, self)
         except BaseException:
-            # What was cancelled may be under way all the same.
+            # A cancelled call may still be running in its thread.
             self._retire()
             self._threads.run_soon(self._upload.close, self)
             raise
@@ -240,7 +240,7 @@ class DiskReceiving(Receiving):
         await self._threads.write(self._write, data)
 
     async def close(self) -> None:
-        """Let go of it; what was written stays."""
+        """Stop writing; what was written stays."""
         self._retire()
         with contextlib.suppress(ServerStoppingError):  # All have been closed by then.
             await self._threads.write(self._upload.close, self)

@@ -1,4 +1,4 @@
-"""Threads of their own for everything that may wait for the disk."""
+"""A thread pool for everything that may block on the disk."""
 
 import asyncio
 import logging
@@ -12,14 +12,14 @@ from chatd.store.disk.files import read_error, write_error
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# A few syncs at once must not hold up those who only read.
+# A few syncs at once must not hold up reads.
 THREADS = 8
 
 _log = logging.getLogger(__name__)
 
 
 class Threads:
-    """Runs functions in threads; what was asked for is done, also if it is cancelled.
+    """Runs functions in threads, to their end even if the caller is cancelled.
 
     ``is_stopping`` is for long functions: they should end soon once it is True.
     """
@@ -39,7 +39,7 @@ class Threads:
         """Run a function that reads.
 
         Raises:
-            UnavailableError: The disk says that it cannot be read.
+            UnavailableError: The disk cannot be read.
         """
         try:
             return await self._run(function, *args, **kwargs)
@@ -52,8 +52,8 @@ class Threads:
         """Run a function that writes.
 
         Raises:
-            StorageFullError: The disk has no room.
-            UnavailableError: The disk says anything else.
+            StorageFullError: The disk is full.
+            UnavailableError: The disk reports any other error.
         """
         try:
             return await self._run(function, *args, **kwargs)
@@ -67,7 +67,7 @@ class Threads:
         try:
             future = self._executor.submit(function, *args, **kwargs)
         except RuntimeError:
-            function(*args, **kwargs)  # Nobody is held up any more.
+            function(*args, **kwargs)  # After ``close``, no one is held up any more.
         else:
             future.add_done_callback(_log_failure)
 
@@ -83,7 +83,7 @@ class Threads:
         try:
             return await done
         except asyncio.CancelledError:
-            # It may fail, or have failed just now, with nobody left to be told.
+            # It may fail, or have failed just now: log that, as no one awaits it.
             work.add_done_callback(_drop)
             done.add_done_callback(_drop)
             raise
@@ -92,10 +92,10 @@ class Threads:
 def _drop(done: "asyncio.Future[T]") -> None:
     error = None if done.cancelled() else done.exception()
     if error is not None and not isinstance(error, ChatError):
-        _log.warning("work on a file that nobody waits for failed: %s", error)
+        _log.warning("work on a file failed after its caller was cancelled: %s", error)
 
 
 def _log_failure(future: "Future[object]") -> None:
     error = future.exception()
     if error is not None:
-        _log.warning("letting go of a file failed: %s", error)
+        _log.warning("closing a file failed: %s", error)

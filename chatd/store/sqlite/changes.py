@@ -22,11 +22,11 @@ from chatd.store.values import (
 def apply_change(
     connection: sqlite3.Connection, chat: int, seq: int, time_ms: int, change: Change
 ) -> None:
-    """Carry out what the entry at ``seq`` says.
+    """Apply the change that the entry at ``seq`` records.
 
     Raises:
         NameTakenError: The user is a member already.
-        NotAMemberError: The user is no member.
+        NotAMemberError: The user is not a member.
         NotAllowedError: The upload is not there any more.
     """
     match change:
@@ -68,7 +68,7 @@ def _add_member(
 def insert_room(
     connection: sqlite3.Connection, name: str, visibility: Visibility, topic: str
 ) -> ChatInfo:
-    """Make the row of a room.
+    """Insert a room.
 
     Raises:
         NameTakenError: There is a room of that name.
@@ -84,7 +84,7 @@ def insert_room(
 
 
 def open_direct(connection: sqlite3.Connection, one: str, other: str) -> ChatInfo:
-    """Return the direct chat of two users, made if there was none."""
+    """Return the direct chat of two users, created if there was none."""
     low, high = sorted((one, other))
     name = f"{low} {high}"
     row = connection.execute(
@@ -108,7 +108,7 @@ def open_direct(connection: sqlite3.Connection, one: str, other: str) -> ChatInf
 def insert_invitation(
     connection: sqlite3.Connection, chat: int, user: str, by: str, cap: int
 ) -> bool:
-    """Keep an invitation; False if there was one.
+    """Store an invitation; False if there was one.
 
     Raises:
         TooManyError: The user has ``cap`` invitations.

@@ -1,7 +1,7 @@
-"""What is asked of, and done to, a database file by its path: backups and checks.
+"""Functions for a database file given by its path, for backups and checks.
 
-Nothing here goes through the store's threads: the file is a copy that nobody serves, or
-is only read beside the daemon.
+Nothing here goes through the store's threads: the file is a copy that no daemon serves,
+or is only read while the daemon runs.
 """
 
 import contextlib
@@ -24,10 +24,10 @@ def read_contents(path: Path) -> dict[str, int]:
 
 
 def name_files(path: Path, contents: Collection[str]) -> dict[str, str]:
-    """Return which stored files have each of these contents, in words.
+    """Return a description of the stored files that have each of these contents.
 
     Of several files one is named, as in ``'core.tar' of alice in #ops and 2 more``.
-    What no file has is left out.
+    Contents that no file has are left out.
 
     Raises:
         sqlite3.Error: The database is damaged or of another schema.
@@ -48,7 +48,7 @@ def name_files(path: Path, contents: Collection[str]) -> dict[str, str]:
 
 
 def forget_begun_files(path: Path) -> None:
-    """Forget all uploads that are not complete, in a database that nobody serves.
+    """Delete the records of incomplete uploads, in a database that no daemon serves.
 
     Raises:
         sqlite3.Error: The database cannot be written.

@@ -1,10 +1,10 @@
-"""The database's connections and threads, and grouped commits.
+"""SQLite connections, the writer and reader threads, and group commit.
 
-One writer thread has the only connection that writes. The loop hands it a batch, and
-while that batch is committed whatever arrives waits to be the next one: no timer, and
-the more arrives the larger the batches. Only the loop touches the waiting list, so when
-a commit fails everything that waits fails with it, before anything else is taken; a
-later send can therefore never overtake an earlier one that was refused.
+One writer thread has the only connection that writes. The event loop hands it a batch,
+and jobs that arrive while it is committed wait for the next one: no timer, and the more
+arrive the larger the batches. Only the loop touches the waiting list, so when a commit
+fails everything that waits fails with it, before anything else is accepted; a later
+send can therefore never overtake an earlier one that was refused.
 
 Reader threads share a queue of reads; in WAL mode they never wait for the writer.
 """
@@ -34,7 +34,7 @@ READERS = 2
 # Bounds how long one commit can take, and so how long others wait for theirs.
 MAX_BATCH = 8_192
 CACHE_KIB = 32_768
-# Checkpoints copy the log into the database and sync both: seldom is cheaper.
+# Checkpoints copy the WAL into the database and sync both: fewer are cheaper.
 CHECKPOINT_PAGES = 4_000
 
 _log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ Batch = list[Job]
 
 
 def connect(path: Path, *, for_reading: bool = False) -> sqlite3.Connection:
-    """Open a connection that any one thread at a time may use.
+    """Open a connection for use by any thread, but one at a time.
 
     Raises:
         sqlite3.Error: It cannot be opened, or is no database.
@@ -89,7 +89,7 @@ def connect(path: Path, *, for_reading: bool = False) -> sqlite3.Connection:
 
 
 def storage_error(error: BaseException) -> TemporaryError:
-    """Return what a failed write is answered with."""
+    """Return the refusal that a failed write is answered with."""
     code = getattr(error, "sqlite_errorcode", None)
     if code == sqlite3.SQLITE_FULL:
         return StorageFullError("the server's disk is full; nothing was stored")
@@ -101,8 +101,8 @@ class Database:
 
     Args:
         path: The database file; it exists and has the right schema.
-        on_committed: Called on the loop with what a commit made visible, before the
-            outcomes of its jobs are told.
+        on_committed: Called on the event loop with what a commit made visible, before
+            the outcomes of its jobs are reported.
     """
 
     def __init__(
@@ -149,10 +149,10 @@ class Database:
             await self._loop.run_in_executor(None, thread.join)
         self._connection.close()
 
-    # Writing, on the loop -----------------------------------------------------------
+    # Writing, on the event loop -----------------------------------------------------
 
     def write_nowait(self, job: Job) -> None:
-        """Take a job for the next commit."""
+        """Queue a job for the next commit."""
         if self._closed:
             self._fail([job], ServerStoppingError("the server is stopping"))
             return
@@ -210,12 +210,12 @@ class Database:
                 self._idle.set()
 
     def _tell(self, batch: Batch, committed: list[Committed]) -> None:
-        # A bug in one who is told must not leave the others unanswered.
+        # A bug in one callback must not leave the other jobs unanswered.
         if committed:
             try:
                 self._on_committed(committed)
             except Exception:  # noqa: BLE001 - as above
-                _log.exception("passing on what was committed failed")
+                _log.exception("passing on committed entries failed")
         _tell_all(batch)
 
     @staticmethod
@@ -238,7 +238,7 @@ class Database:
             failure: TemporaryError | None = None
             try:
                 committed = self._commit(batch)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+            except Exception as error:  # noqa: BLE001 - every failure is answered
                 self._roll_back()
                 failure = storage_error(error)
                 level = (
@@ -279,7 +279,7 @@ class Database:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         except sqlite3.Error:
-            _log.exception("roll back failed")
+            _log.exception("rollback failed")
 
     # Reading ------------------------------------------------------------------------
 
@@ -308,7 +308,7 @@ class Database:
             except sqlite3.Error as error:
                 _log.warning("read failed: %s", error)
                 failure = UnavailableError("the server could not read that; try again")
-            except Exception as error:  # noqa: BLE001 - handed to whoever asked
+            except Exception as error:  # noqa: BLE001 - passed on to the caller
                 failure = error
             self._loop.call_soon_threadsafe(_tell, read.future, result, failure)
 
@@ -347,7 +347,7 @@ def _tell_run(run: list[Append]) -> None:
     try:
         run[0].on_done(run)
     except Exception:  # noqa: BLE001 - a bug in one must not leave others unanswered
-        _log.exception("telling of a commit failed")
+        _log.exception("reporting the outcome of appends failed")
 
 
 def _resolve(job: Transaction) -> None:

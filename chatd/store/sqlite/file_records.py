@@ -1,4 +1,4 @@
-"""The part of the store's interface that is about files."""
+"""The file methods of the SQLite store."""
 
 from chatd.store.base import Store
 from chatd.store.sqlite import files
@@ -7,12 +7,12 @@ from chatd.store.values import FileRecord, FileUsage
 
 
 class FileRecords(Store):
-    """What the embedded store does about files; the rest is left to its subclass."""
+    """Implements the file methods of ``Store``; the rest is left to its subclass."""
 
     _database: Database
 
     async def begin_file(self, file: FileRecord, cap: int) -> FileRecord:
-        """Keep a begun upload; if its chat, owner and key have one, return that."""
+        """Store a begun upload; if its chat, owner and key have one, return that."""
         return await self._database.transact(
             lambda connection, _: files.begin(connection, file, cap)
         )
@@ -24,7 +24,7 @@ class FileRecords(Store):
         )
 
     async def drop_file(self, file: str) -> bool:
-        """Forget a begun upload; False if there is none, also if it is stored."""
+        """Delete a begun upload's record; False if there is none, or it is stored."""
         return await self._database.transact(
             lambda connection, _: files.drop(connection, file)
         )
@@ -38,7 +38,7 @@ class FileRecords(Store):
         )
 
     async def file_usage(self, user: str) -> FileUsage:
-        """Return how much files take."""
+        """Return how many bytes the files take, those of the user and those of all."""
         return await self._database.read(
             lambda connection: files.usage(connection, user)
         )
@@ -46,7 +46,7 @@ class FileRecords(Store):
     async def expire_files(
         self, begun_before_ms: int, stored_before_ms: int, limit: int
     ) -> list[FileRecord]:
-        """Forget at most ``limit`` files that are older than that; return them."""
+        """Delete and return the records of at most ``limit`` expired files."""
         return await self._database.transact(
             lambda connection, _: files.expire(
                 connection, begun_before_ms, stored_before_ms, limit
@@ -54,7 +54,7 @@ class FileRecords(Store):
         )
 
     async def begun_files(self) -> list[FileRecord]:
-        """Return all uploads that were begun and are not complete."""
+        """Return all uploads that are not complete."""
         return await self._database.read(files.begun)
 
     async def is_content_used(self, sha256: str) -> bool:

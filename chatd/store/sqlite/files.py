@@ -1,7 +1,7 @@
-"""Records of files: what writes them runs inside a write transaction.
+"""The records of files; functions that write run inside a write transaction.
 
-What is not possible raises before it writes anything, as in ``changes``. Sums and
-counts are kept by the triggers in schema.sql.
+A change that is not possible raises before it writes anything, as in ``changes``. Sums
+and counts are kept by the triggers in schema.sql.
 """
 
 import sqlite3
@@ -15,7 +15,7 @@ _COLUMNS = "id, chat, owner, key, name, size, sha256, time_ms, text, seq"
 
 
 def begin(connection: sqlite3.Connection, file: FileRecord, cap: int) -> FileRecord:
-    """Keep a begun upload, unless its chat, owner and key have one.
+    """Store a begun upload; if its chat, owner and key have one, return that.
 
     Raises:
         TooManyError: The owner has ``cap`` begun uploads.
@@ -73,7 +73,7 @@ def expire(
     stored_before_ms: int,
     limit: int,
 ) -> list[FileRecord]:
-    """Forget old files, begun ones first; return them."""
+    """Delete the records of old files, begun ones first; return them."""
     rows: list[Sequence[Any]] = []
     for state, before_ms in (("= 0", begun_before_ms), ("> 0", stored_before_ms)):
         rows += connection.execute(
@@ -86,13 +86,13 @@ def expire(
 
 
 def drop(connection: sqlite3.Connection, file: str) -> bool:
-    """Forget a begun upload; False if there is none."""
+    """Delete the record of a begun upload; False if there is none."""
     dropped = connection.execute("DELETE FROM files WHERE id = ? AND seq = 0", (file,))
     return dropped.rowcount > 0
 
 
 def forget_begun(connection: sqlite3.Connection, owner: str) -> None:
-    """Forget what a user has begun to upload."""
+    """Delete the records of a user's begun uploads."""
     connection.execute("DELETE FROM files WHERE owner = ? AND seq = 0", (owner,))
 
 
@@ -130,7 +130,7 @@ def begun(connection: sqlite3.Connection) -> list[FileRecord]:
 
 
 def usage(connection: sqlite3.Connection, owner: str) -> FileUsage:
-    """Return how many bytes the files of one and of all take."""
+    """Return how many bytes the files of one owner and of all take."""
     return FileUsage(_sum(connection, owner), _sum(connection, ""))
 
 

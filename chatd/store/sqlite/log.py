@@ -1,8 +1,9 @@
-"""What one commit appends to the logs; runs in the writer's thread.
+"""Writes what a commit appends to the logs; runs in the writer's thread.
 
 Appends are gathered per chat, in the order they came, and written as blocks: seqs are
-given out here, inside the write transaction, and only here. Keys are resolved here too,
-one after the other, so two sends with one key can never both be new.
+assigned here, inside the write transaction, and only here. Keys are resolved here too,
+one after the other, so two sends with one key can never both be new. Most keys are
+proved new without a lookup, by the counter in them; see ``streams`` in schema.sql.
 """
 
 import sqlite3
@@ -20,14 +21,14 @@ from chatd.protocol.errors import ChatError, KeyReusedError
 from chatd.store.sqlite.changes import apply_change
 from chatd.store.values import Append, Committed
 
-# A block stays a bite: a page of history decodes few entries that it does not want.
+# Blocks are small, so that a page of history decodes few entries it does not need.
 MAX_BLOCK_ENTRIES = 128
 MAX_BLOCK_BYTES = 65_536
 
 # A counter that rises within a prefix of at least 96 random bits (16 characters of
-# base64url) proves a key new. Shorter prefixes might serve two outboxes.
+# base64url) proves a key new. Two outboxes might have the same shorter prefix.
 MIN_PREFIX = 16
-# The database's integers hold any counter of so many digits.
+# SQLite's integers hold any counter of at most this many digits.
 MAX_DIGITS = 15
 
 _MAX_CACHED = 65_536
@@ -43,12 +44,12 @@ def unpack_block(data: bytes) -> list[Entry]:
 
 
 def parse_stream_key(key: str) -> tuple[str, int] | None:
-    """Return prefix and counter of a key that has them."""
+    """Return prefix and counter of a key that has them, else None."""
     prefix, _, digits = key.rpartition("-")
     if len(prefix) < MIN_PREFIX or len(digits) > MAX_DIGITS or not digits.isdecimal():
         return None
-    # "-7" and "-07" are two keys with one counter. That is no harm: only a counter over
-    # all others proves a key new, and what is not new is looked up by the whole key.
+    # "-7" and "-07" are two keys with one counter. That is harmless: only a counter
+    # above all others proves a key new, and any other key is looked up as a whole.
     return prefix, int(digits)
 
 
@@ -64,7 +65,7 @@ class _Stream:
 
 
 class LogWriter:
-    """Writes the entries of one commit after the other.
+    """Writes the entries of one commit after another.
 
     Caches what the next append needs (heads of chats, highest counters); after a failed
     commit the cache may be ahead of the database: call ``forget``.
@@ -93,7 +94,7 @@ class LogWriter:
             group.append(append)
 
     def write(self) -> list[Committed]:
-        """Write what was gathered; the caller commits.
+        """Write the appends that were gathered; the caller commits.
 
         Sets ``seq``, ``duplicate`` or ``error`` of every append.
         """
@@ -143,7 +144,7 @@ class LogWriter:
         return block.finish()
 
     def stream(self, chat: int, sender: str, prefix: str) -> _Stream:
-        """Return what is known of a stream, made if it is new."""
+        """Return the stream of a prefix, created if it is new."""
         name = (chat, sender, prefix)
         stream = self._streams.get(name)
         if stream is None:
@@ -164,7 +165,7 @@ class LogWriter:
 
 
 class _Block:
-    """The entries of one chat that are being written, cut into rows as they grow."""
+    """Writes the entries of one chat in a commit, cut into rows as they grow."""
 
     def __init__(self, writer: LogWriter, chat: int) -> None:
         self._writer = writer
@@ -172,10 +173,10 @@ class _Block:
         self._chat = chat
         self._prev = writer.head(chat)
         self._written: list[Entry] = []
-        # Taken, but without a place yet: they get theirs when the row is written.
+        # Accepted, but without a seq: it is assigned when the row is written.
         self._waiting: list[Append] = []
         self._bytes = 0
-        # The streams that go on in this row.
+        # The streams that have a run in this row.
         self._streams: list[_Stream] = []
         self._prefix = self._sender = ""
         self._stream: _Stream | None = None
@@ -184,7 +185,7 @@ class _Block:
         self._taken: list[Append] = []
 
     def take(self, append: Append) -> None:
-        """Take an append, unless its key is that of an earlier one.
+        """Accept an append; if its key is known, make it a duplicate instead.
 
         Raises:
             ChatError: Its change is not possible, or its key stands for something else;
@@ -211,12 +212,12 @@ class _Block:
         """Write the last row; return all entries of the group."""
         self._write_row()
         for stream in self._streams:
-            # Its only append failed for another reason: no row has it.
+            # Its only append failed for another reason: no row has its run.
             stream.low = -1
         return self._written
 
     def _goes_on(self, sender: str, key: str) -> bool:
-        """Whether the key proves itself new, by a counter over all others."""
+        """Whether the key is new because its counter is above all others."""
         parsed = parse_stream_key(key)
         if parsed is None:
             return False

@@ -1,4 +1,4 @@
-"""The schema of the database: made, upgraded, refused when it is from the future.
+"""Creates and upgrades the database schema, and refuses one that is newer.
 
 ``PRAGMA user_version`` counts the migrations a database has seen. Each migration runs
 in the same transaction as its count: a kill in the middle leaves the old schema whole.

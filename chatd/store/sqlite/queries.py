@@ -1,4 +1,4 @@
-"""Reading logs and memberships; each function runs in a reader's thread."""
+"""Queries on logs and memberships; each function runs in a reader's thread."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -65,7 +65,7 @@ def history(
 
 
 def tail(connection: sqlite3.Connection, chat: int, count: int) -> int:
-    """Return after which seq the newest entries begin."""
+    """Return the seq after which the newest ``count`` entries begin."""
     rows = connection.execute(
         "SELECT first, count FROM blocks WHERE chat = ? ORDER BY first DESC", (chat,)
     )
@@ -93,7 +93,7 @@ def _cut(found: Iterator[Entry], limit: int, max_bytes: int | None) -> list[Entr
 def count(
     connection: sqlite3.Connection, chat: int, after: int, user: str, cap: int
 ) -> int:
-    """Return how many entries after a seq others wrote, at most ``cap``."""
+    """Return how many messages others wrote after a seq, at most ``cap``."""
     found: int = 0
     row = connection.execute(
         "SELECT first, count, data FROM blocks WHERE chat = ? AND first <= ?"
@@ -102,7 +102,7 @@ def count(
     ).fetchone()
     if row is not None and row[0] + row[1] - 1 > after:
         found += _talk_of_others(unpack_block(row[2]), after, user)
-    # Blocks of one sender are summed without a look inside, in C and off the GIL.
+    # Blocks of one sender are summed without decoding them, in C and off the GIL.
     row = connection.execute(
         "SELECT coalesce(sum(talk), 0) FROM (SELECT talk FROM blocks"
         " WHERE chat = ? AND first > ? AND sender <> ? AND talk > 0 LIMIT ?)",
@@ -160,9 +160,10 @@ def count_on(
     after: int,
     last: int,
 ) -> int:
-    """Return what is unread after a seq, going on from where it was counted before.
+    """Return how much is unread after a seq, continuing the count of an earlier call.
 
-    Who writes a lot and never reads would else be counted from the start each time.
+    Otherwise, for a user who writes a lot and never reads, it would be counted from the
+    start each time.
     """
     start, found = after, 0
     known = counted.get((chat, user))
@@ -185,9 +186,9 @@ def chats_of(
 ) -> list[ChatState]:
     """Return a user's chats; ``moved`` holds cursors that are not written yet.
 
-    The loop changes ``moved`` meanwhile: only single look-ups in it are safe.
+    The event loop changes ``moved`` meanwhile: only single look-ups in it are safe.
     """
-    # Looked at before the database: what is written meanwhile is then in one or both.
+    # Read before the database: a cursor written meanwhile is then in one or both.
     mine = dict(moved.get(user, {}))
     rows = connection.execute(
         f"SELECT {_CHAT}, m.role, m.first, m.read, {_LAST}"  # noqa: S608 - constants
@@ -241,7 +242,7 @@ def find_room(connection: sqlite3.Connection, name: str) -> ChatInfo | None:
 def members(
     connection: sqlite3.Connection, chat: int, after: str | None, limit: int
 ) -> list[Membership]:
-    """Return members by name."""
+    """Return members, sorted by name."""
     rows = connection.execute(
         f"SELECT {_CHAT}, m.user, m.role, m.first, m.read"  # noqa: S608 - constants
         " FROM members m JOIN chats c ON c.id = m.chat"
@@ -256,7 +257,7 @@ def members(
 def rooms(
     connection: sqlite3.Connection, after: str | None, limit: int
 ) -> list[RoomSummary]:
-    """Return public rooms by name."""
+    """Return public rooms, sorted by name."""
     rows = connection.execute(
         "SELECT c.name, c.topic, (SELECT count(*) FROM members m WHERE m.chat = c.id)"
         " FROM chats c WHERE c.kind = 'room' AND c.visibility = 'public'"
@@ -275,7 +276,7 @@ def is_invited(connection: sqlite3.Connection, chat: int, user: str) -> bool:
 
 
 def invitations_of(connection: sqlite3.Connection, user: str) -> list[Invitation]:
-    """Return a user's invitations by room."""
+    """Return a user's invitations, sorted by room."""
     rows = connection.execute(
         "SELECT c.name, i.by FROM invitations i JOIN chats c ON c.id = i.chat"
         " WHERE i.user = ? ORDER BY c.name",

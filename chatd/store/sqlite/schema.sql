@@ -1,5 +1,5 @@
 -- The newest schema. A fresh database is made from this file; an older one is brought
--- here by migrations.py, and a test holds that both ways end at the same schema.
+-- here by migrations.py, and a test checks that both ways end at the same schema.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -39,11 +39,11 @@ CREATE TABLE invitations (
     PRIMARY KEY (user, chat)
 ) WITHOUT ROWID;
 
--- The logs. What one commit brought to one chat is one row (or several, if it was much):
+-- The logs. What one commit appended to one chat is one row (or several if it is much):
 -- count entries with the seqs first, first + 1, …, packed into data. All chats are
 -- numbered from one counter, so first is unique, and the key of the table.
 -- prev:   the seq before the first entry, 0 if there is none.
--- talk:   how many of the entries people wrote (they count as unread).
+-- talk:   how many of the entries are messages (they count as unread).
 -- sender: who sent all of them, NULL if there were several.
 CREATE TABLE blocks (
     first  INTEGER PRIMARY KEY,
@@ -87,7 +87,7 @@ CREATE TABLE keys (
     PRIMARY KEY (chat, sender, key)
 ) WITHOUT ROWID;
 
--- Small values by key: login tokens, invitation codes.
+-- Small values by key: login tokens, invite codes.
 CREATE TABLE records (
     kind  TEXT NOT NULL,
     key   TEXT NOT NULL,
@@ -95,8 +95,8 @@ CREATE TABLE records (
     PRIMARY KEY (kind, key)
 ) WITHOUT ROWID;
 
--- Files, by whom and to which chat; seq is that of the entry which a file came with, 0
--- as long as it is only begun. Small numbers of begun ones have indexes of their own.
+-- Files and begun uploads. owner: the user who uploads it. seq: that of the file's
+-- entry, 0 until it is complete. The begun ones, which are few, have their own indexes.
 CREATE TABLE files (
     id      TEXT NOT NULL UNIQUE,
     chat    INTEGER NOT NULL,
@@ -119,7 +119,7 @@ CREATE INDEX begun_files_by_time ON files (time_ms) WHERE seq = 0;
 
 CREATE INDEX begun_files_by_owner ON files (owner) WHERE seq = 0;
 
--- What stored files hold, and how many of them hold it.
+-- The contents of stored files, and how many files have each.
 CREATE TABLE contents (
     sha256 TEXT PRIMARY KEY,
     size   INTEGER NOT NULL,
@@ -127,13 +127,13 @@ CREATE TABLE contents (
 ) WITHOUT ROWID;
 
 -- How many bytes the files of an owner take together; '' is for all, where the same
--- stored content counts once. It need not be summed up anew for every upload.
+-- stored content counts once. Kept so that no upload has to sum them up.
 CREATE TABLE file_sums (
     owner TEXT PRIMARY KEY,
     bytes INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- They keep contents and file_sums true, whatever happens to files.
+-- These triggers keep contents and file_sums in step with files.
 CREATE TRIGGER file_begun AFTER INSERT ON files
 BEGIN
     INSERT INTO file_sums (owner, bytes)

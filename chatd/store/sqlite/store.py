@@ -1,4 +1,4 @@
-"""The store on SQLite, behind the interface of ``chatd.store.base``."""
+"""The SQLite implementation of ``chatd.store.base.Store``."""
 
 import asyncio
 import logging
@@ -29,14 +29,14 @@ from chatd.store.values import (
     Visibility,
 )
 
-# A crash shows at most this much again that was read already.
+# How long a moved cursor waits to be written; a crash loses at most this much.
 CURSOR_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 class SqliteStore(FileRecords):
-    """All of the store's state in one file; made by ``open``."""
+    """Keeps all of the store's state in one SQLite database; made by ``open``."""
 
     def __init__(self, path: Path, log_id: str) -> None:
         self.log_id = log_id
@@ -52,7 +52,7 @@ class SqliteStore(FileRecords):
 
     @classmethod
     async def open(cls, path: Path) -> "SqliteStore":
-        """Open the database at ``path``, made if there is none.
+        """Open the database at ``path``, created if there is none.
 
         Raises:
             StoreError: It is damaged, from a newer chatd, or cannot be written; the
@@ -77,15 +77,15 @@ class SqliteStore(FileRecords):
     # The log ------------------------------------------------------------------------
 
     def set_follower(self, follower: Follower) -> None:
-        """Say who is handed the committed entries of followed chats."""
+        """Set the callback that is given the committed entries of followed chats."""
         self._follower = follower
 
     def follow(self, chat: int) -> None:
-        """Hand over the chat's entries from now on; counted."""
+        """Give the follower the chat's entries from now on; counted."""
         self._followed[chat] += 1
 
     def unfollow(self, chat: int) -> None:
-        """Take back one ``follow``."""
+        """Undo one ``follow``."""
         self._followed[chat] -= 1
         if self._followed[chat] <= 0:
             del self._followed[chat]
@@ -97,7 +97,7 @@ class SqliteStore(FileRecords):
             self._follower(batch)
 
     def append_nowait(self, append: Append) -> None:
-        """Take an entry for the next commit."""
+        """Queue an entry for the next commit."""
         self._database.write_nowait(append)
 
     async def append(
@@ -114,8 +114,8 @@ class SqliteStore(FileRecords):
 
     async def find_key(self, chat: int, sender: str, key: str) -> Entry | None:
         """Return the entry that the sender's key stands for in the chat."""
-        # In the writer's turn, and after its appends: a key that is just being
-        # committed when this is asked is found.
+        # In the writer's thread, after the appends of the commit: a key that is being
+        # committed while this is called is found.
         return await self._database.transact(
             lambda connection, _: log.find_key(connection, chat, sender, key),
             after_appends=True,
@@ -145,13 +145,13 @@ class SqliteStore(FileRecords):
         )
 
     async def tail(self, chat: int, count: int) -> int:
-        """Return after which seq the newest entries begin."""
+        """Return the seq after which the newest ``count`` entries begin."""
         return await self._database.read(
             lambda connection: queries.tail(connection, chat, count)
         )
 
     async def count(self, chat: int, after: int, user: str, cap: int) -> int:
-        """Return how many entries after a seq others than the user wrote."""
+        """Return how many messages others than the user wrote after a seq."""
         return await self._database.read(
             lambda connection: queries.count(connection, chat, after, user, cap)
         )
@@ -166,7 +166,7 @@ class SqliteStore(FileRecords):
     # Chats and members --------------------------------------------------------------
 
     async def open_direct(self, one: str, other: str) -> ChatInfo:
-        """Return the direct chat of two users, made if there was none."""
+        """Return the direct chat of two users, created if there was none."""
         return await self._database.transact(
             lambda connection, _: changes.open_direct(connection, one, other)
         )
@@ -174,7 +174,7 @@ class SqliteStore(FileRecords):
     async def create_room(
         self, name: str, visibility: Visibility, topic: str, owner: str, draft: Draft
     ) -> tuple[ChatInfo, Append]:
-        """Make a room with one member and one entry."""
+        """Create a room with one member and one entry."""
 
         def create(
             connection: sqlite3.Connection, writer: LogWriter
@@ -201,7 +201,7 @@ class SqliteStore(FileRecords):
         )
 
     async def chat_of(self, user: str, chat: int) -> ChatState | None:
-        """Return one chat as the user has it; None for one who is not a member."""
+        """Return one chat as the user has it; None if the user is not a member."""
         found = await self._database.read(
             lambda connection: queries.chats_of(
                 connection, user, self._moved, self._counted, chat
@@ -212,13 +212,13 @@ class SqliteStore(FileRecords):
     async def members(
         self, chat: int, after: str | None, limit: int
     ) -> list[Membership]:
-        """Return members by name, after a name."""
+        """Return members, sorted by name, after the name ``after``."""
         return await self._database.read(
             lambda connection: queries.members(connection, chat, after, limit)
         )
 
     async def rooms(self, after: str | None, limit: int) -> list[RoomSummary]:
-        """Return public rooms by name, after a name."""
+        """Return public rooms, sorted by name, after the name ``after``."""
         return await self._database.read(
             lambda connection: queries.rooms(connection, after, limit)
         )
@@ -261,13 +261,13 @@ class SqliteStore(FileRecords):
         try:
             await self.flush_cursors()
         except TemporaryError:
-            # They stay in memory: the next one that moves, or the end, tries again.
+            # They stay in memory: the next move, or ``close``, tries again.
             _log.debug("read positions could not be written yet")
 
     # Invitations --------------------------------------------------------------------
 
     async def invite(self, chat: int, user: str, by: str, cap: int) -> bool:
-        """Keep an invitation; return False if there was one already."""
+        """Store an invitation; return False if there was one already."""
         return await self._database.transact(
             lambda connection, _: changes.insert_invitation(
                 connection, chat, user, by, cap
@@ -275,7 +275,7 @@ class SqliteStore(FileRecords):
         )
 
     async def uninvite(self, chat: int, user: str) -> bool:
-        """End an invitation; return whether there was one."""
+        """Remove an invitation; return whether there was one."""
         return await self._database.transact(
             lambda connection, _: (
                 connection.execute(
@@ -292,7 +292,7 @@ class SqliteStore(FileRecords):
         )
 
     async def invitations_of(self, user: str) -> list[Invitation]:
-        """Return the user's invitations, by room."""
+        """Return the user's invitations, sorted by room."""
         return await self._database.read(
             lambda connection: queries.invitations_of(connection, user)
         )
@@ -306,7 +306,7 @@ class SqliteStore(FileRecords):
         )
 
     async def create_record(self, kind: str, key: str, value: bytes) -> bool:
-        """Make a record; False if there is one."""
+        """Create a record; False if there is one."""
         return await self._database.transact(
             lambda connection, _: (
                 connection.execute(
