@@ -5,7 +5,7 @@ from client.cli import gc_tuning
 
 def main() -> None:
     """Run the program, with garbage collection off while it starts."""
-    gc_tuning.put_off()
+    gc_tuning.disable()
     from client.cli.main import main as chat
 
     chat()

@@ -11,14 +11,14 @@
      ├── SendTimeoutError         a message was not confirmed in time
      ├── TransferError            a file cannot be sent or fetched, or not any more
      │    └── JournalError        (transfers.journal) the journal cannot be used
-     │         └── TakenError     (transfers.journal) another process continues it
+     │         └── TakenOverError (transfers.journal) another process continues it
      ├── EventsLostError          a reader of events was too slow
      ├── ClientFileError          (config.config_file) client.toml cannot be used
      ├── DamagedFileError         (storage.json_file) a file of this program is damaged
      ├── NewerDatabaseError       (storage.sqlite) a file is of a newer version
      ├── OutboxError              (storage.outbox) a message could not be written to it
      ├── PasswordNeededError      (net.authenticator) the user has to be asked
-     ├── PlaceError               (commands.local_paths) a path that cannot be used
+     ├── LocalPathError           (commands.local_paths) a path that cannot be used
      ├── NoSuchFileError          (commands.file_list) a chat has no such file
      ├── EditorError              (ui.composer.editor) the editor cannot be used
      └── ServerKeyError           the server's key:

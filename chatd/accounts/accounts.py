@@ -325,7 +325,7 @@ class Accounts:
         try:
             return await self._create(name, prepared, "member")
         except ChatError:
-            await self._invites.give_back(invite, name)
+            await self._invites.undo_use(invite, name)
             raise
 
     async def _create(self, name: str, prepared: str, role: UserRole) -> str:

@@ -77,7 +77,7 @@ class Invites:
         return _shown(code, invite)
 
     async def use(self, code: str, name: str) -> None:
-        """Use a code once, for ``name``; call ``give_back`` if the registration fails.
+        """Use a code once, for ``name``; call ``undo_use`` if the registration fails.
 
         Raises:
             BadInviteError: There is no such code, or it is used up or has expired.
@@ -93,7 +93,7 @@ class Invites:
                 return
         raise BadInviteError("there is no such invite code: check it, or ask for one")
 
-    async def give_back(self, code: str, name: str) -> None:
+    async def undo_use(self, code: str, name: str) -> None:
         """Undo one ``use``."""
         code = _normal(code)
         while (found := await self._find(code)) is not None:
@@ -109,7 +109,7 @@ class Invites:
         for shown in await self.codes():
             for name in shown.used_by:
                 if name not in names:
-                    await self.give_back(shown.code, name)
+                    await self.undo_use(shown.code, name)
 
     async def codes(self) -> list[InviteCode]:
         """Return all codes, oldest first."""

@@ -184,7 +184,7 @@ class Feed:
                 self._backlog.append(lag)
         elif position > chat.last:
             self._ahead[chat.id] = position
-        self._settle()
+        self._update_state()
 
     def remove(self, chat: Position, last: int, farewell: ServerMessage) -> None:
         """Stop delivering a chat that the user has left.
@@ -201,7 +201,7 @@ class Feed:
         else:
             lag.until = last
             lag.farewell = farewell
-        self._settle()
+        self._update_state()
 
     async def sync(self, limit: int, re: int | None) -> None:
         """Deliver the backlog, the newest ``limit`` of each chat, then ``synced``."""
@@ -229,7 +229,7 @@ class Feed:
         if not self._closed:
             self._sink.push(Synced(re=re))
         self._syncing = False
-        self._settle()
+        self._update_state()
 
     # Fan-out ------------------------------------------------------------------------
 
@@ -246,7 +246,7 @@ class Feed:
             if entries[-1].seq <= position:
                 if entries[-1].seq == position:
                     del self._ahead[chat.id]
-                    self._settle()
+                    self._update_state()
                 return
             del self._ahead[chat.id]
             if entries[0].seq <= position:
@@ -256,7 +256,7 @@ class Feed:
             self._lagging[chat.id] = _Lag(chat, entries[0].prev)
         else:
             self._sink.deliver(address, delivery)
-        self._settle()
+        self._update_state()
 
     def push_latest(self, subject: tuple[str, ...], message: ServerMessage) -> None:
         """Push a message that replaces earlier ones of its subject (presence, cursors).
@@ -268,13 +268,13 @@ class Feed:
         if self._sink.is_full or self._latest:
             if subject in self._latest or len(self._latest) < _MAX_LATEST:
                 self._latest[subject] = message
-            self._settle()
+            self._update_state()
         else:
             self._sink.push(message)
 
     # The pump -----------------------------------------------------------------------
 
-    def _settle(self) -> None:
+    def _update_state(self) -> None:
         waiting = bool(self._lagging or self._latest)
         self.is_plain = not (waiting or self._ahead or self._syncing or self._closed)
         if waiting and self._pump_task is None and not (self._syncing or self._closed):
@@ -294,11 +294,11 @@ class Feed:
         finally:
             self._pump_task = None
             if not self._closed:
-                self._settle()
+                self._update_state()
 
     async def _pump_page(self, lag: _Lag) -> None:
         chat = lag.chat.id
-        entries = await _patiently(
+        entries = await _retry_temporary(
             lambda: self._store.read(chat, lag.position, PAGE, PAGE_BYTES)
         )
         # The user may have left meanwhile, and come back.
@@ -306,7 +306,7 @@ class Feed:
             self._pass_on(lag, entries)
 
     async def _tail(self, chat: int, limit: int) -> int:
-        return await _patiently(lambda: self._store.tail(chat, limit))
+        return await _retry_temporary(lambda: self._store.tail(chat, limit))
 
     def _pass_on(self, lag: _Lag, entries: list[Entry]) -> None:
         end = lag.end
@@ -324,7 +324,7 @@ class Feed:
             self._sink.push(lag.farewell)
 
 
-async def _patiently(read: Callable[[], Awaitable[T]]) -> T:
+async def _retry_temporary(read: Callable[[], Awaitable[T]]) -> T:
     # A temporary failure of a read must not cost a connection its entries.
     while True:
         try:

@@ -20,7 +20,7 @@ from msgspec import Struct
 EntryKind = Literal["text", "action", "file", "create", "join", "leave", "topic"]
 
 # Kinds of messages, as opposed to events of the log: these count as unread.
-TALK: frozenset[str] = frozenset({"text", "action", "file"})
+MESSAGE_KINDS: frozenset[str] = frozenset({"text", "action", "file"})
 
 _encode = msgspec.json.Encoder().encode
 

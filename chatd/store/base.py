@@ -122,7 +122,8 @@ class Store(ABC):
     async def count(self, chat: int, after: int, user: str, cap: int) -> int:
         """Return how many messages others than ``user`` wrote after ``after``.
 
-        Messages are the entries of a kind in ``TALK``; at most ``cap`` are counted.
+        Messages are the entries of a kind in ``MESSAGE_KINDS``; at most ``cap`` are
+        counted.
         """
 
     @abstractmethod

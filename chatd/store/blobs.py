@@ -20,7 +20,7 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 
 
-class Receiving(ABC):
+class UploadWriter(ABC):
     """An upload that is being written, by one writer at a time."""
 
     offset: int
@@ -79,7 +79,7 @@ class Blobs(ABC):
         """Return how many bytes of an upload are stored, 0 if there is none."""
 
     @abstractmethod
-    async def receive(self, upload: str) -> Receiving:
+    async def receive(self, upload: str) -> UploadWriter:
         """Begin or resume an upload.
 
         An earlier writer of it cannot write any more. This may take a while: the bytes

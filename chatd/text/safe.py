@@ -223,35 +223,35 @@ def _spell_flag(found: re.Match[str]) -> str:
 
 
 def _mend(text: str) -> Iterator[str]:
-    room = _NO_LETTER  # how many more marks the letter before may carry
+    free_marks = _NO_LETTER  # how many more marks the letter before may carry
     previous = "\n"
     for index, char in enumerate(text):
         shown = _look(char)
         if char == _ZWJ:
             # Kept beside a virama only: elsewhere, it just joins emoji into one.
             around = previous + text[index + 1 : index + 2]
-            if room < 2 or not any(map(_is_virama, around)):
+            if free_marks < 2 or not any(map(_is_virama, around)):
                 continue
-            room -= 1
+            free_marks -= 1
         elif not shown:
             continue
         elif shown in _DIRECTIONS:
             if previous in _DIRECTIONS:
                 continue
-            room = _NO_LETTER
+            free_marks = _NO_LETTER
         elif not is_mark(shown):
             # On a space, a mark would seem to change what is before the text.
-            room = _NO_LETTER if shown in " \n\u3000" else MAX_MARKS
+            free_marks = _NO_LETTER if shown in " \n\u3000" else MAX_MARKS
         elif shown == _ZWNJ:
-            if room == _NO_LETTER or previous == _ZWNJ:
+            if free_marks == _NO_LETTER or previous == _ZWNJ:
                 continue
-        elif room == 0:
+        elif free_marks == 0:
             continue
         else:
-            if room == _NO_LETTER:
+            if free_marks == _NO_LETTER:
                 yield _DOTTED_CIRCLE
-                room = MAX_MARKS
-            room -= 1
+                free_marks = MAX_MARKS
+            free_marks -= 1
         previous = shown
         yield shown
 

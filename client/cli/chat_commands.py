@@ -11,7 +11,7 @@ from chatd.protocol.names import parse_room_address
 from chatd.text.safe import clean
 from client.cli import run_chat, run_files
 from client.cli.file_io import Source, is_stream
-from client.cli.first_run import Login, Options, Setup
+from client.cli.first_run import FirstRun, Login, Options
 from client.cli.options import CHAT, SINCE, TIMEOUT, for_pipes, password_source
 from client.cli.questions import TerminalQuestions
 from client.commands.local_paths import check_source
@@ -247,7 +247,7 @@ def login_for(
 ) -> Login:
     """Return a script's login: remembered, with a given password, or asked for."""
     options = Options(address=server, user=user, password=password_source(command))
-    setup = Setup(paths, options, TerminalQuestions())
+    setup = FirstRun(paths, options, TerminalQuestions())
     found = setup.remembered()
     if found is not None:
         return found

@@ -2,12 +2,12 @@
 
 import click
 
-from client.cli.options import plainly
+from client.cli.options import with_plain_errors
 from client.storage.paths import Paths
 
 
 @click.command(short_help="Print where your settings are, and make the file.")
-@plainly
+@with_plain_errors
 def config() -> None:
     """Print the path of the file of your settings; if there is none, make one.
 

@@ -27,7 +27,7 @@ from chatd.protocol.messages import Hello
 from chatd.protocol.names import parse_user_name
 from client.cli.questions import (
     MAX_TRIES,
-    NobodyToAskError,
+    NoAnswerError,
     Questions,
     ask_until,
     ask_yes_or_no,
@@ -80,7 +80,7 @@ class Options(Struct, frozen=True, kw_only=True):
     invite: str | None = None
 
 
-class Setup:
+class FirstRun:
     """Finds the login to use, and asks for what is missing.
 
     Args:
@@ -127,7 +127,7 @@ class Setup:
         """Ask for what is missing, log in once, and remember it.
 
         Raises:
-            NobodyToAskError: Something is missing, and the user cannot be asked for it,
+            NoAnswerError: Something is missing, and the user cannot be asked for it,
                 or has not given it in several attempts.
             LinkError: The server cannot be reached, or is not the one it should be.
             ChatError: The server refused, and asking again would not help.
@@ -149,7 +149,7 @@ class Setup:
                 return address, self._meet(address)
             except ConnectError as error:
                 self.questions.say(f"{error}.")
-        raise NobodyToAskError("no server could be reached")
+        raise NoAnswerError("no server could be reached")
 
     def _ask_address(self) -> ServerAddress:
         last = self._logins.last()
@@ -185,7 +185,7 @@ class Setup:
         say("")
         say("Compare it with the one that whoever runs the server tells you.")
         if not ask_yes_or_no(self.questions, "Do you trust it?"):
-            raise NobodyToAskError("the key was not accepted, so nothing was sent")
+            raise NoAnswerError("the key was not accepted, so nothing was sent")
         self._pins.trust(error.server, error.fingerprint)
 
     # The account ----------------------------------------------------------------------
@@ -228,7 +228,7 @@ class Setup:
                 self.questions.say(f"{error.reason}.")
                 invite = self.questions.ask("The invite code that you were given")
         else:
-            raise NobodyToAskError("the account could not be made")
+            raise NoAnswerError("the account could not be made")
         self.questions.say(f"The account {user} was made.")
         return self._enter(address, user, password)
 
@@ -248,7 +248,7 @@ class Setup:
                     user = self._ask_user("Your name", user)
             except TemporaryError as error:
                 self.questions.say(f"{error.reason}.")
-        raise NobodyToAskError("the login was refused too often")
+        raise NoAnswerError("the login was refused too often")
 
     def _enter(self, address: ServerAddress, user: str, password: str) -> Login:
         introduction = Introduction(
@@ -305,7 +305,7 @@ class Setup:
                 return first
             else:
                 self.questions.say("The two were not the same.")
-        raise NobodyToAskError("no password was chosen")
+        raise NoAnswerError("no password was chosen")
 
 
 def _name(address: ServerAddress) -> str:

@@ -13,7 +13,7 @@ START_SECONDS = 1.0
 """How long after it began to run a frontend is on the screen, and knows its chats."""
 
 
-def put_off() -> None:
+def disable() -> None:
     """Disable garbage collection until ``begin``."""
     gc.disable()
 

@@ -16,8 +16,14 @@ import click
 from chatd import __version__
 from chatd.text.safe import clean
 from client.cli import chat_commands, config_command, file_commands, gc_tuning
-from client.cli.first_run import Options, Setup
-from client.cli.options import ADDRESS, identity, password_source, plainly, sentence
+from client.cli.first_run import FirstRun, Options
+from client.cli.options import (
+    ADDRESS,
+    identity,
+    password_source,
+    sentence,
+    with_plain_errors,
+)
 from client.cli.questions import TerminalQuestions
 from client.net.address import ServerAddress
 from client.storage.paths import Paths
@@ -92,7 +98,7 @@ def main() -> None:
 )
 @click.option("--full", "frontend", flag_value="full", hidden=True)
 @identity
-@plainly
+@with_plain_errors
 def open_chat(
     address: ServerAddress | None,
     frontend: Literal["full", "line", "plain"] | None,
@@ -115,7 +121,7 @@ def open_chat(
 @click.argument("address", type=ADDRESS, required=False)
 @click.option("--invite", metavar="CODE", help="The invite code, if one is needed.")
 @identity
-@plainly
+@with_plain_errors
 def register(
     address: ServerAddress | None,
     invite: str | None,
@@ -130,7 +136,7 @@ def register(
         is_new=True,
         invite=invite,
     )
-    login = Setup(Paths.from_environment(), options, TerminalQuestions()).run()
+    login = FirstRun(Paths.from_environment(), options, TerminalQuestions()).run()
     click.echo(f"registered as {login.user} at {login.address}")
 
 
@@ -144,7 +150,7 @@ class _TrustCommand(click.Command):
 @main.command(cls=_TrustCommand, short_help="Accept the key of a server.")
 @click.argument("address", type=ADDRESS)
 @click.argument("fingerprint")
-@plainly
+@with_plain_errors
 def trust(address: ServerAddress, fingerprint: str) -> None:
     """Accept the key with this FINGERPRINT, and no other, for the server at ADDRESS."""
     pins = PinStore(Paths.from_environment().pins)
@@ -156,7 +162,7 @@ def trust(address: ServerAddress, fingerprint: str) -> None:
 
 
 @main.command(short_help="List the logins that are kept on this device.")
-@plainly
+@with_plain_errors
 def logins() -> None:
     """List the servers and names that this device remembers."""
     kept = SavedLogins(Paths.from_environment().logins)
@@ -173,7 +179,7 @@ def logins() -> None:
 @main.command(short_help="Forget a login on this device.")
 @click.argument("address", type=ADDRESS, required=False)
 @click.option("--user", metavar="NAME", help="Only this name's.")
-@plainly
+@with_plain_errors
 def logout(address: ServerAddress | None, user: str | None) -> None:
     """Forget the login at ADDRESS, or the latest: the password is asked again."""
     kept = SavedLogins(Paths.from_environment().logins)

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from chatd.protocol.errors import AuthFailedError
 from client.cli import gc_tuning
-from client.cli.first_run import PROGRAM, Login, Options, Setup
-from client.cli.questions import NobodyToAskError, TerminalQuestions
+from client.cli.first_run import PROGRAM, FirstRun, Login, Options
+from client.cli.questions import NoAnswerError, TerminalQuestions
 from client.config.config_file import ClientConfig, client_file, load_client_file
 from client.errors import NoLoginError, UnknownKeyError
 from client.link.link import Link, MakeLink
@@ -69,19 +69,19 @@ def chat(paths: Paths, options: Options, frontend: FrontendName | None = None) -
         frontend: Which one to run; None for the one that suits the terminal.
 
     Raises:
-        NobodyToAskError: There is no terminal, or a question was not answered.
+        NoAnswerError: There is no terminal, or a question was not answered.
         LinkError: The server cannot be used, or is not the one it should be; or
             ``client.toml`` has a mistake in it.
         ChatError: The server refused the login.
     """
     if frontend != "plain" and not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise NobodyToAskError(
+        raise NoAnswerError(
             "chatting needs a terminal; for scripts there are chat send, chat tail and "
             "more: chat --help"
         )
-    frontend = frontend or usual_face(os.environ)
+    frontend = frontend or default_frontend(os.environ)
     config = load_client_file(client_file(paths))
-    setup = Setup(paths, options, TerminalQuestions())
+    setup = FirstRun(paths, options, TerminalQuestions())
     login = setup.remembered() or setup.run()
     error = _chat_as(paths, login, options, config, frontend)
     has_token = SavedLogins(paths.logins).token(str(login.address), login.user)
@@ -91,13 +91,13 @@ def chat(paths: Paths, options: Options, frontend: FrontendName | None = None) -
         # server and user, and start again.
         setup.questions.say(f"{error}.")
         again = msgspec.structs.replace(options, address=login.address, user=login.user)
-        login = Setup(paths, again, setup.questions).run()
+        login = FirstRun(paths, again, setup.questions).run()
         error = _chat_as(paths, login, options, config, frontend)
     if error is not None:
         raise error
 
 
-def usual_face(environment: Mapping[str, str]) -> FrontendName:
+def default_frontend(environment: Mapping[str, str]) -> FrontendName:
     """Return the default frontend: plain mode where the terminal cannot be drawn on."""
     is_dumb = environment.get("TERM", "") in ("", "dumb", "unknown")
     return "plain" if is_dumb else "full"
@@ -136,7 +136,7 @@ def _chat_as(
         preferences=make_preferences(paths, config),
         config=config,
     )
-    gc_tuning.put_off()
+    gc_tuning.disable()
     try:
         return asyncio.run(_run(make_frontend(frontend, start)))
     finally:

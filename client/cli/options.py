@@ -13,7 +13,7 @@ import click
 from chatd.protocol.errors import BadNameError, ChatError
 from chatd.protocol.names import parse_address
 from chatd.text.safe import clean
-from client.cli.questions import NobodyToAskError
+from client.cli.questions import NoAnswerError
 from client.errors import (
     BadAddressError,
     ChangedKeyError,
@@ -32,7 +32,7 @@ class TimedOutError(click.ClickException):
     exit_code = TIMED_OUT
 
 
-def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
+def with_plain_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     """Turn the errors of a command into one sentence and an exit status."""
 
     @wraps(function)
@@ -45,7 +45,7 @@ def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
             raise TimedOutError(sentence(error)) from error
         except ServerKeyError as error:
             raise click.ClickException(key_trouble(error)) from error
-        except (ChatError, LinkError, NobodyToAskError) as error:
+        except (ChatError, LinkError, NoAnswerError) as error:
             raise click.ClickException(sentence(error)) from error
         except BrokenPipeError:
             # The reader of the output is gone; Python would complain at exit, when it
@@ -192,4 +192,4 @@ def for_pipes(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="ADDRESS",
         help="The server, if it is not the one you were at last.",
     )
-    return option(identity(plainly(function)))
+    return option(identity(with_plain_errors(function)))

@@ -14,7 +14,7 @@ T = TypeVar("T")
 MAX_TRIES = 5
 
 
-class NobodyToAskError(Exception):
+class NoAnswerError(Exception):
     """Something is missing, and there is no terminal to ask for it."""
 
 
@@ -39,7 +39,7 @@ class TerminalQuestions:
     """Asks on the terminal.
 
     Raises (from each question):
-        NobodyToAskError: There is no terminal, or the input has ended.
+        NoAnswerError: There is no terminal, or the input has ended.
     """
 
     @property
@@ -61,7 +61,7 @@ class TerminalQuestions:
         sys.stderr.flush()
         line = sys.stdin.readline()
         if not line:
-            raise NobodyToAskError("the input has ended before everything was answered")
+            raise NoAnswerError("the input has ended before everything was answered")
         return line.strip() or default
 
     def ask_secret(self, question: str) -> str:
@@ -70,11 +70,11 @@ class TerminalQuestions:
         try:
             return getpass.getpass(f"{clean(question)}: ", sys.stderr)
         except EOFError as error:
-            raise NobodyToAskError("no password was given") from error
+            raise NoAnswerError("no password was given") from error
 
     def _check(self, question: str) -> None:
         if not self.is_there:
-            raise NobodyToAskError(
+            raise NoAnswerError(
                 f'there is no terminal to ask on: "{clean(question)}" Run chat in a '
                 "terminal once, or give what is missing with options (--help)"
             )
@@ -109,11 +109,11 @@ def ask_until(
         default: What an empty answer means.
 
     Raises:
-        NobodyToAskError: No answer was understood.
+        NoAnswerError: No answer was understood.
     """
     for _ in range(MAX_TRIES):
         try:
             return understand(questions.ask(question, default))
         except (ValueError, ChatError, LinkError) as error:
             questions.say(f"{error}.")
-    raise NobodyToAskError("too many answers that could not be understood")
+    raise NoAnswerError("too many answers that could not be understood")

@@ -67,7 +67,7 @@ def run_get(
 
     Raises:
         TimeoutError: Not fetched in time.
-        PlaceError: It cannot be saved there.
+        LocalPathError: It cannot be saved there.
         ChatError: It was refused.
         LinkError: See ``client.errors``.
     """

@@ -31,7 +31,7 @@ async def _join(workspace: Workspace, args: str) -> None:
     room = workspace.find_room(args.split()[0]) if args else _invited(workspace)
     if room not in workspace.model.chats:
         try:
-            await _gain(workspace, Join(room=room))
+            await _request_join(workspace, Join(room=room))
         except NoSuchRoomError:
             raise CommandError(
                 f"there is no room {room}: /create {room} makes it"
@@ -257,14 +257,14 @@ async def _create(workspace: Workspace, args: str) -> None:
     if word not in ("private", "public"):
         topic = rest
     visibility: Visibility = "private" if is_private else "public"
-    await _gain(
+    await _request_join(
         workspace, Create(room=room, topic=topic.strip(), visibility=visibility)
     )
     workspace.switch(room)
     workspace.say(f"{room} is there: /invite @user asks people in")
 
 
-async def _gain(workspace: Workspace, request: Request) -> None:
+async def _request_join(workspace: Workspace, request: Request) -> None:
     # ``request`` also applies the reply to the model: the chat is there afterwards.
     reply = await workspace.link.request(request)
     assert isinstance(reply, Joined)

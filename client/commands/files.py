@@ -92,7 +92,7 @@ def _show_files(workspace: Workspace, items: list[FileItem]) -> None:
 
 async def _get(workspace: Workspace, args: str) -> None:
     (chat, seq, info), path = (
-        await _meant(workspace, args) if args else (await _newest(workspace), "")
+        await _resolve_file(workspace, args) if args else (await _newest(workspace), "")
     )
     target = find_target(typed_path(path), is_folder_name(path)) if path else Target()
     transfer = await workspace.link.transfers.get_file(
@@ -110,13 +110,13 @@ async def _newest(workspace: Workspace) -> Found:
     return chat, item.seq, item.file
 
 
-async def _meant(workspace: Workspace, args: str) -> tuple[Found, str]:
+async def _resolve_file(workspace: Workspace, args: str) -> tuple[Found, str]:
     """Return the file that ``args`` names, and the path after it, "" without one."""
     number, _, path = args.partition(" ")
     seq = as_seq(number)
     if seq is not None and (found := await _numbered(workspace, seq)) is not None:
         return found, path.strip()
-    readings = list(_readings(args))
+    readings = list(_splits(args))
     for found, _ in _known(workspace):
         for name, path in readings:
             if has_name(found[2].name, name):
@@ -131,7 +131,7 @@ async def _meant(workspace: Workspace, args: str) -> tuple[Found, str]:
     )
 
 
-def _readings(args: str) -> Iterator[tuple[str, str]]:
+def _splits(args: str) -> Iterator[tuple[str, str]]:
     """Yield each way to split ``args`` into name and path: both may contain spaces."""
     if args[0] in "'\"" and args.count(args[0]) > 1:
         name, _, path = args[1:].partition(args[0])

@@ -13,7 +13,7 @@ MAX_ENTRIES = 10_000
 """How many entries of a folder completion looks at, at most."""
 
 
-class PlaceError(LinkError):
+class LocalPathError(LinkError):
     """A file or folder cannot be used; the text says why, and what to do."""
 
 
@@ -68,19 +68,19 @@ def check_source(path: Path) -> Path:
     """Return the absolute path of a file that can be sent.
 
     Raises:
-        PlaceError: There is none, it is not a regular file, or it cannot be read.
+        LocalPathError: There is none, it is not a regular file, or it cannot be read.
     """
     shown = path_text(path)
     if os.path.isdir(path):
-        raise PlaceError(
+        raise LocalPathError(
             f"{shown} is a folder: pack it into one file first, as tar and zip do"
         )
     if not os.path.lexists(path):
-        raise PlaceError(f"there is no file {shown}")
+        raise LocalPathError(f"there is no file {shown}")
     if not os.path.isfile(path):
-        raise PlaceError(f"{shown} is no plain file, so it cannot be sent")
+        raise LocalPathError(f"{shown} is no plain file, so it cannot be sent")
     if not os.access(path, os.R_OK):
-        raise PlaceError(f"{shown} may not be read by you")
+        raise LocalPathError(f"{shown} may not be read by you")
     return path.absolute()
 
 
@@ -92,17 +92,19 @@ def find_target(path: Path, is_folder: bool = False) -> Target:
         is_folder: Whether it was written as a folder, with a slash at the end.
 
     Raises:
-        PlaceError: The file exists already, or the folder does not.
+        LocalPathError: The file exists already, or the folder does not.
     """
     shown = path_text(path)
     if os.path.isdir(path):
         return Target(folder=path.absolute())
     if is_folder:
-        raise PlaceError(f"there is no folder {shown}")
+        raise LocalPathError(f"there is no folder {shown}")
     if os.path.lexists(path):
-        raise PlaceError(f"{shown} is there already: choose another name, or a folder")
+        raise LocalPathError(
+            f"{shown} is there already: choose another name, or a folder"
+        )
     if not os.path.isdir(path.absolute().parent):
-        raise PlaceError(f"there is no folder {path_text(path.absolute().parent)}")
+        raise LocalPathError(f"there is no folder {path_text(path.absolute().parent)}")
     return Target(path=path.absolute())
 
 

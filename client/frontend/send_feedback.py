@@ -41,7 +41,7 @@ class SendFeedback:
         self._workspace = workspace
         self._later = later
         # Not shown yet: may be confirmed within PATIENCE_SECONDS.
-        self._hoped: dict[int, tuple[OutboxItem, Timer]] = {}
+        self._held_back: dict[int, tuple[OutboxItem, Timer]] = {}
         # Shown as waiting.
         self._waiting: dict[int, OutboxItem] = {}
         # Chat and seq of entries that need not be shown when they arrive: the item was.
@@ -70,7 +70,7 @@ class SendFeedback:
         else:
             self._refuse(item)
 
-    def takes(self, entry: Entry) -> bool:
+    def is_shown_already(self, entry: Entry) -> bool:
         """Whether an entry that arrived is the user's own and was shown already.
 
         An entry may arrive before its confirmation. The oldest item that was not shown
@@ -81,9 +81,9 @@ class SendFeedback:
         if place in self._shown:
             self._shown.discard(place)
             return True
-        if entry.sender != self._workspace.model.me or not entry.is_talk:
+        if entry.sender != self._workspace.model.me or not entry.is_message:
             return False
-        for item_id, (item, _) in self._hoped.items():
+        for item_id, (item, _) in self._held_back.items():
             if _is_same(item, entry):
                 self._take(item_id)
                 return False
@@ -94,18 +94,18 @@ class SendFeedback:
             if item.reason and item.reason != self._waiting[item.id].reason:
                 self._workspace.say(f'"{excerpt(item.text)}" waits: {item.reason}')
             self._waiting[item.id] = item
-        elif item.id in self._hoped:
+        elif item.id in self._held_back:
             if item.reason:
                 self._show_waiting(item)
         elif self._workspace.is_online:
             timer = self._later(PATIENCE_SECONDS, lambda: self._lose_patience(item.id))
-            self._hoped[item.id] = (item, timer)
+            self._held_back[item.id] = (item, timer)
         else:
             self._show_waiting(item)
 
     def _lose_patience(self, item_id: int) -> None:
-        if item_id in self._hoped:
-            self._show_waiting(self._hoped[item_id][0])
+        if item_id in self._held_back:
+            self._show_waiting(self._held_back[item_id][0])
 
     def _show_waiting(self, item: OutboxItem) -> None:
         self._take(item.id)
@@ -119,7 +119,7 @@ class SendFeedback:
             if not self._confirmed:
                 self._later(GATHER_SECONDS, self._say_confirmed)
             self._confirmed.append(item)
-        elif item.id in self._hoped:
+        elif item.id in self._held_back:
             self._shown.add(place)
             self._workspace.frontend.show(self._workspace.lines_of_item(item))
         self._take(item.id)
@@ -142,7 +142,7 @@ class SendFeedback:
         self._workspace.say("/retry sends it again, /discard throws it away")
 
     def _take(self, item_id: int) -> None:
-        _, timer = self._hoped.pop(item_id, (None, None))
+        _, timer = self._held_back.pop(item_id, (None, None))
         if timer is not None:
             timer.cancel()
         self._waiting.pop(item_id, None)

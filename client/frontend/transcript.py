@@ -62,7 +62,7 @@ class Transcript:
         self._on_screen: str | None = None
         self._day: date | None = None
         self._was_online = False
-        self._is_outage_told = False
+        self._is_outage_reported = False
         self._is_first_sync = True
         self._has_news = False
 
@@ -76,18 +76,20 @@ class Transcript:
 
     def state_changed(self, state: LinkState) -> None:
         """Handle a new state of the link; report it where it is news."""
-        if state.name == "waiting" and (self._was_online or not self._is_outage_told):
+        if state.name == "waiting" and (
+            self._was_online or not self._is_outage_reported
+        ):
             reason = f" ({state.reason})" if state.reason else ""
             lost = "connection lost" if self._was_online else "no connection"
             self._workspace.say(
                 f"{lost}{reason}, retrying in {max(1, state.seconds):.0f} s"
             )
-            self._is_outage_told = True
+            self._is_outage_reported = True
             self._was_online = False
         elif state.name == "online" and not self._was_online:
             self._was_online = True
             self._say_online()
-            self._is_outage_told = False
+            self._is_outage_reported = False
 
     def _say_online(self) -> None:
         if not self._is_first_sync:
@@ -130,15 +132,19 @@ class Transcript:
     def _add(self, change: EntriesAdded) -> None:
         if change.origin in ("history", "cache"):
             return
-        entries = [entry for entry in change.entries if not self._feedback.takes(entry)]
+        entries = [
+            entry
+            for entry in change.entries
+            if not self._feedback.is_shown_already(entry)
+        ]
         if change.chat == self._workspace.current:
             if change.chat == self._on_screen:
                 self._tell(entries)
         elif change.origin == "live":
-            talk = [entry for entry in entries if entry.is_talk]
+            talk = [entry for entry in entries if entry.is_message]
             self._workspace.show_entries(talk, is_named=True)
         else:
-            self._has_news = self._has_news or any(e.is_talk for e in entries)
+            self._has_news = self._has_news or any(e.is_message for e in entries)
 
     def _tell(self, entries: Sequence[Entry]) -> None:
         lines: list[Line] = []

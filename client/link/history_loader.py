@@ -114,7 +114,7 @@ class HistoryLoader:
         try:
             while True:
                 while self._suspects:
-                    await self._mend(next(iter(self._suspects)))
+                    await self._fill_chat(next(iter(self._suspects)))
                 self._wake.clear()
                 await self._wake.wait()
         finally:
@@ -129,7 +129,7 @@ class HistoryLoader:
             0 < i < len(chat.entries) and chat.begins_after_gap(i) for i in places
         )
 
-    async def _mend(self, address: str) -> None:
+    async def _fill_chat(self, address: str) -> None:
         chat = self._model.chats.get(address)
         gaps = [] if chat is None else chat.gaps()
         gaps = [gap for gap in gaps if gap not in self._left]

@@ -247,7 +247,7 @@ class Link:
 
     def reconnect_now(self) -> None:
         """Make the next attempt now."""
-        self._reconnector.hurry()
+        self._reconnector.retry_now()
 
     # Requests and sending -------------------------------------------------------------
 
@@ -469,7 +469,7 @@ class Link:
             error = state.error or NotConnectedError("the link was closed")
             self._sender.give_up(error)
         self.transfers.handle_stop(error)
-        self._subscribers.tell_state(state)
+        self._subscribers.publish_state(state)
 
     def handle_login(self, ready: Ready) -> None:
         """Handle an accepted login."""
@@ -539,7 +539,7 @@ class Link:
         self._history.suspect(changes)
         self._moved.set()
         for change in changes:
-            self._subscribers.tell_change(change)
+            self._subscribers.publish_change(change)
 
     def _notice(self, text: str) -> None:
         notice = Notice(text=text)

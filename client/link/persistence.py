@@ -48,12 +48,12 @@ def keep_changes(cache: Cache, model: Model, changes: list[Change]) -> None:
 
 def sync_requests(have: dict[str, int], max_body_bytes: int) -> list[Sync]:
     """Return the ``sync`` requests for ``have``, each small enough for a frame."""
-    room = max_body_bytes - _FRAME_RESERVE_BYTES
+    space = max_body_bytes - _FRAME_RESERVE_BYTES
     parts: list[dict[str, int]] = [{}]
     size = 0
     for chat, seq in have.items():
         needed = len(encode_message(Sync(have={chat: seq})))
-        if size + needed > room:
+        if size + needed > space:
             parts.append({})
             size = 0
         parts[-1][chat] = seq

@@ -1,7 +1,7 @@
 """Keeps a link connected: connect, log in, serve, back off, until a final error.
 
-What happens on a connection is handled by the ``Owner``; here it is decided when to try
-again, and when not to.
+What happens on a connection is handled by the ``LinkHandler``; here it is decided when
+to try again, and when not to.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class LinkState(Struct, frozen=True, kw_only=True):
     error: Exception | None = None
 
 
-class Owner(Protocol):
+class LinkHandler(Protocol):
     """What a reconnector reports to its owner."""
 
     def handle_state(self, state: LinkState) -> None:
@@ -93,7 +93,7 @@ class Reconnector:
 
     def __init__(
         self,
-        owner: Owner,
+        owner: LinkHandler,
         address: ServerAddress,
         pins: PinStore,
         authenticator: Authenticator,
@@ -132,7 +132,7 @@ class Reconnector:
             await self._pause(error, failures)
             failures = min(failures + 1, 10)
 
-    def hurry(self) -> None:
+    def retry_now(self) -> None:
         """Make the next attempt now."""
         self._hurry.set()
 

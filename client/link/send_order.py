@@ -75,8 +75,8 @@ class SendOrder:
         """Return the items to send now, in order, and count them as in flight."""
         found: list[OutboxItem] = []
         for lane in self._lanes.values():
-            room = self.max_in_flight - self._in_flight
-            batch = list(islice(lane.due(now), max(0, room)))
+            space = self.max_in_flight - self._in_flight
+            batch = list(islice(lane.due(now), max(0, space)))
             lane.in_flight |= {item.id for item in batch}
             self._in_flight += len(batch)
             found += batch

@@ -61,7 +61,7 @@ class EventStream(Generic[E]):
         return self._events.popleft()
 
 
-class _Place:
+class _ChatPosition:
     """How far one chat was delivered, and what is known to follow."""
 
     def __init__(self, delivered: int, top: int) -> None:
@@ -111,24 +111,24 @@ class Inbox:
         self._request = request
         self._include_own = include_own
         self._include_events = include_events
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, _ChatPosition] = {}
         self._wake = asyncio.Event()
         self._end: Exception | None = None
         self._is_online = model.is_synced
-        self._meet_chats()
+        self._sync_chats()
 
     def push(self, change: Change) -> None:
         """Handle a change of the model."""
         match change:
             case EntriesAdded() if change.origin in ("live", "backlog"):
-                self._meet_chats()
+                self._sync_chats()
                 place = self._places.get(change.chat)
                 if place is not None:
                     for entry in change.entries:
                         place.add(entry)
             case LoggedIn():
                 self._is_online = True
-                self._meet_chats()
+                self._sync_chats()
             case Reset():
                 self._places.clear()
             case _:
@@ -162,20 +162,20 @@ class Inbox:
     def _is_wanted(self, entry: Entry) -> bool:
         if entry.sender == self._model.me and not self._include_own:
             return False
-        return entry.is_talk or self._include_events
+        return entry.is_message or self._include_events
 
-    def _meet_chats(self) -> None:
+    def _sync_chats(self) -> None:
         for chat in self._model.chats.values():
             place = self._places.get(chat.address)
             if place is None:
                 start = max(chat.read, chat.first - 1)
-                self._places[chat.address] = _Place(start, chat.last)
+                self._places[chat.address] = _ChatPosition(start, chat.last)
             else:
                 place.top = max(place.top, chat.last)
         for address in self._places.keys() - self._model.chats.keys():
             del self._places[address]
 
-    async def _fetch(self, chat: str, place: _Place) -> None:
+    async def _fetch(self, chat: str, place: _ChatPosition) -> None:
         try:
             page = await self._request(
                 History(chat=chat, after=place.delivered, limit=_PAGE)

@@ -54,7 +54,7 @@ class Subscribers:
         self._inboxes.append(inbox)
         return inbox
 
-    def tell_change(self, change: Change) -> None:
+    def publish_change(self, change: Change) -> None:
         """Pass on a change that the model shows already."""
         if self._on_change is not None:
             _call(self._on_change, change)
@@ -62,7 +62,7 @@ class Subscribers:
         for inbox in self._inboxes:
             inbox.push(change)
 
-    def tell_state(self, state: LinkState) -> None:
+    def publish_state(self, state: LinkState) -> None:
         """Pass on a state; ``stopped`` ends the iterators, with its error."""
         if self._on_state is not None:
             _call(self._on_state, state)

@@ -120,7 +120,7 @@ class Chat:
         """Return the oldest unread message by others that is in memory."""
         me = self._me
         for entry in self.entries[self.index(self.read + 1) :]:
-            if entry.is_talk and entry.sender != me:
+            if entry.is_message and entry.sender != me:
                 return entry
         return None
 
@@ -210,7 +210,7 @@ class Chat:
 
     def count(self, entry: Entry, mentions_me: bool) -> None:
         """Count an entry that was just added, if it is unread."""
-        if entry.seq <= self.read or not entry.is_talk or entry.sender == self._me:
+        if entry.seq <= self.read or not entry.is_message or entry.sender == self._me:
             return
         if entry.seq > self._counted and self.unread < 1_000:
             self.unread += 1
@@ -222,11 +222,11 @@ class Chat:
         seq = min(seq, self.last)
         if seq <= self.read:
             return False
-        passed = self._talk_between(self.read, seq)
+        passed = self._messages_between(self.read, seq)
         self.read = seq
         self._mentions = {mention for mention in self._mentions if mention > seq}
         if self._holds_all_after(seq):
-            self.unread = min(1_000, self._talk_between(seq, self.last))
+            self.unread = min(1_000, self._messages_between(seq, self.last))
             self._counted = self.last
         else:
             self.unread = max(0, self.unread - passed)
@@ -241,7 +241,7 @@ class Chat:
             return False
         before, self.unread = self.unread, 0
         if self.last > self.read:
-            self.unread = min(1_000, self._talk_between(self.read, self.last))
+            self.unread = min(1_000, self._messages_between(self.read, self.last))
         self._counted = self.last
         return self.unread != before
 
@@ -283,9 +283,9 @@ class Chat:
         self.last = max(self.last, entry.seq)
         self.held = max(self.held or 0, entry.seq)
 
-    def _talk_between(self, after: int, upto: int) -> int:
+    def _messages_between(self, after: int, upto: int) -> int:
         entries = self.entries[self.index(after + 1) : self.index(upto + 1)]
-        return sum(1 for e in entries if e.is_talk and e.sender != self._me)
+        return sum(1 for e in entries if e.is_message and e.sender != self._me)
 
     def _holds_all_after(self, seq: int) -> bool:
         if seq >= self.last:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from chatd.protocol.entries import TALK
+from chatd.protocol.entries import MESSAGE_KINDS
 from chatd.protocol.messages import FileInfo, Message
 
 ItemState = Literal["waiting", "sent", "refused"]
@@ -49,9 +49,9 @@ class Entry(Struct, frozen=True, kw_only=True, gc=False):
     file: FileInfo | None = None
 
     @property
-    def is_talk(self) -> bool:
+    def is_message(self) -> bool:
         """Whether it is a message (text, action, file): only these can be unread."""
-        return self.kind in TALK
+        return self.kind in MESSAGE_KINDS
 
 
 def entry_from_message(message: Message, chat: str = "") -> Entry:

@@ -239,7 +239,7 @@ class Model:
 
     def mentions_me(self, entry: Entry) -> bool:
         """Whether an entry of another user mentions this one by name."""
-        if entry.sender == self.me or not entry.is_talk or not self.me:
+        if entry.sender == self.me or not entry.is_message or not self.me:
             return False
         return self._mention.search(entry.text) is not None
 

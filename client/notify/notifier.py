@@ -56,7 +56,7 @@ class Alert(Struct, frozen=True, kw_only=True):
 
 def is_wanted(entry: Entry, rule: Rule, me: str, is_mention: bool) -> bool:
     """Whether the user wants to be notified of an entry, by the rule of its chat."""
-    if not entry.is_talk or entry.is_deleted or entry.sender == me:
+    if not entry.is_message or entry.is_deleted or entry.sender == me:
         return False
     if rule == "mentions":
         return is_mention or entry.chat.startswith("@")

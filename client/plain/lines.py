@@ -29,7 +29,7 @@ def entry_line(
 ) -> str:
     """Return an entry as one line: who, with ``is_named`` where, and what."""
     who, chat = clean(entry.sender), clean(entry.chat)
-    if not entry.is_talk:
+    if not entry.is_message:
         event = event_text(entry)
         return f"{event} in {chat}" if is_named and chat not in event else event
     place = ""

@@ -69,7 +69,7 @@ def entry_lines(
         quoted: The entry that it replies to, if that is known.
     """
     when: Line = [("class:time", format_time(entry.time_ms, look.time_format) + " ")]
-    if not entry.is_talk:
+    if not entry.is_message:
         place = [("class:address", f"{clean(entry.chat)} ")] if is_named else []
         event = f"-- {event_text(entry)}"
         return _compose(when + place, event, "class:event", look, mark)
@@ -153,7 +153,7 @@ def entry_text(entry: Entry, look: Look, *, is_day_shown: bool = False) -> str:
     when = format_time(entry.time_ms, look.time_format)
     if is_day_shown:
         when = f"{format_time(entry.time_ms, '%Y-%m-%d')} {when}"
-    if not entry.is_talk:
+    if not entry.is_message:
         return f"{when} * {event_text(entry)}"
     info = entry.file
     file_line = f"[file {entry.seq}] {file_text(info)}" if info else ""
@@ -172,7 +172,7 @@ def entry_json(entry: Entry) -> str:
         "from": entry.sender,
         "time": entry.time_ms,
         "kind": entry.kind,
-        "text": entry.text if entry.is_talk or entry.text else None,
+        "text": entry.text if entry.is_message or entry.text else None,
         "reply_to": entry.reply_to,
         "by": entry.by,
         "topic": entry.topic,

@@ -135,31 +135,31 @@ def progress_line(transfer: Transfer, columns: int, title_cells: int = 0) -> str
         columns: The width of the terminal.
         title_cells: The width of the title where there is space for it.
     """
-    room = max(1, columns - 1)
+    space = max(1, columns - 1)
     if _is_held_up(transfer) or _is_endless(transfer):
         title = transfer_title(transfer)
         doing = transfer_text(transfer)[len(title) :]
-        title = _cut_title(transfer, max(room // 2, room - width(doing)))
-        return fit(display(title + doing), room).rstrip()
+        title = _cut_title(transfer, max(space // 2, space - width(doing)))
+        return fit(display(title + doing), space).rstrip()
     title_cells = max(title_cells, width(transfer_title(transfer)))
     tail = "  ".join([f"{percent(transfer):>3} %", *_pace(transfer)])
-    is_wide = room >= _WIDE
+    is_wide = space >= _WIDE
     if is_wide:
         # Padded, so that the bar does not jump as the words change.
         tail = tail.ljust(_TAIL_CELLS)
-    elif room < len(tail) + 2 + min(title_cells, 20):
+    elif space < len(tail) + 2 + min(title_cells, 20):
         # Rate and time left matter more than the chat, and more than a bar.
-        name_cells = room - len(tail) - 2
+        name_cells = space - len(tail) - 2
         if name_cells >= _MIN_NAME_CELLS:
             name = display(_short(clean(transfer.name), name_cells))
-            return fit(f"{name}  {tail}", room).rstrip()
+            return fit(f"{name}  {tail}", space).rstrip()
         tail = tail[:5]
     beside = len(tail) + (4 + _MIN_BAR_CELLS if is_wide else 2)
-    title_cells = max(1, min(title_cells, room - beside))
+    title_cells = max(1, min(title_cells, space - beside))
     title = pad(display(_cut_title(transfer, title_cells)), title_cells)
-    bar = min(_MAX_BAR_CELLS, room - title_cells - len(tail) - 4)
+    bar = min(_MAX_BAR_CELLS, space - title_cells - len(tail) - 4)
     parts = [title, _bar(transfer, bar) if bar >= _MIN_BAR_CELLS else "", tail]
-    return fit("  ".join(filter(None, parts)), room).rstrip()
+    return fit("  ".join(filter(None, parts)), space).rstrip()
 
 
 def progress_text(transfer: Transfer, columns: int) -> str:

@@ -12,7 +12,7 @@ from chatd.protocol.messages import CancelUpload, Limits, Request, ServerMessage
 from client.errors import NotConnectedError
 from client.net.address import ServerAddress
 from client.net.session import Timing
-from client.transfers.data_connection import Patience
+from client.transfers.data_connection import Timeouts
 from client.transfers.journal import Journal, JournalError
 from client.transfers.records import TransferRecord
 from client.transfers.turn_queue import TurnQueue
@@ -72,9 +72,9 @@ class TransferContext:
         self._cancelled: dict[int, TransferRecord] = {}
 
     @property
-    def patience(self) -> Patience:
+    def patience(self) -> Timeouts:
         """The timeouts of data connections."""
-        return Patience(connect=self.timing.connect, stall=self.stall_seconds)
+        return Timeouts(connect=self.timing.connect, stall=self.stall_seconds)
 
     async def write(self, action: Callable[[Journal], T]) -> T:
         """Run an action on the journal, off the loop; it is done when this returns.

@@ -45,7 +45,7 @@ VERIFY_BYTES_PER_SECOND = 50_000_000
 D = TypeVar("D", bound="DataConnection")
 
 
-class Patience(Struct, frozen=True):
+class Timeouts(Struct, frozen=True):
     """Timeouts of a data connection, in seconds.
 
     Attributes:
@@ -70,7 +70,7 @@ class DataConnection(asyncio.BufferedProtocol):
     """
 
     def __init__(
-        self, connection: Connection, worker: Worker, patience: Patience
+        self, connection: Connection, worker: Worker, patience: Timeouts
     ) -> None:
         # Kept, as its streams would close the transport when they are collected.
         self._connection = connection
@@ -207,7 +207,7 @@ async def open_data(
     ticket: str,
     size: int,
     worker: Worker,
-    patience: Patience,
+    patience: Timeouts,
 ) -> AsyncIterator[D]:
     """Connect for one file; the connection is closed at the end.
 

@@ -73,9 +73,9 @@ class DownloadJob(Job):
         partial = self._partial or await self._open()
         if not partial.is_complete or not partial.size:
             await self._fetch(partial)
-        self._is_decided = True
+        self._is_outcome_certain = True
         if not partial.has(self.record.sha256 or ""):
-            self._is_decided = False
+            self._is_outcome_certain = False
             await self._begin_anew(partial)
         assert self.record.folder is not None
         path = await self.context.call(
@@ -131,20 +131,20 @@ class DownloadJob(Job):
         raise ConnectError("what came earlier is damaged: once again from the start")
 
     async def _finish(self, path: Path) -> None:
-        self._is_decided = True
-        self._let_go()
+        self._is_outcome_certain = True
+        self._close_files()
         with contextlib.suppress(TransferError):
             await self._keep(msgspec.structs.replace(self.record, path=path))
         if self.record.partial is not None:
             await asyncio.to_thread(remove, self.record.partial)
         await self._done(path=path)
 
-    async def _put_away(self) -> None:
+    async def _discard(self) -> None:
         if self.record.partial is not None:
             await asyncio.to_thread(remove, self.record.partial)
         await self.context.write(lambda journal: journal.remove(self.record))
 
-    def _let_go(self) -> None:
+    def _close_files(self) -> None:
         partial, self._partial = self._partial, None
         if partial is not None:
             partial.close()

@@ -9,7 +9,7 @@ from functools import partial
 
 from chatd.protocol.messages import DataReply, ServerMessage
 from client.net.connection import Connection
-from client.transfers.data_connection import DataConnection, Patience
+from client.transfers.data_connection import DataConnection, Timeouts
 from client.transfers.progress import Progress
 from client.transfers.receive_buffers import Piece, RawBuffer
 from client.transfers.worker_thread import Worker
@@ -21,7 +21,7 @@ class DownloadConnection(DataConnection):
     """The data connection of a download."""
 
     def __init__(
-        self, connection: Connection, worker: Worker, patience: Patience
+        self, connection: Connection, worker: Worker, patience: Timeouts
     ) -> None:
         super().__init__(connection, worker, patience)
         # From the server's reply on everything is raw; it may come at once.

@@ -26,7 +26,7 @@ from client.errors import LinkError, NotConnectedError, ServerKeyError
 from client.model.entries import Transfer
 from client.net.retry import backoff_seconds, is_passing
 from client.transfers.context import TransferContext
-from client.transfers.journal import JournalError, TakenError
+from client.transfers.journal import JournalError, TakenOverError
 from client.transfers.progress import Progress, RateMeter
 from client.transfers.records import TransferRecord
 
@@ -83,7 +83,7 @@ class Job(ABC):
         self._task: asyncio.Task[None] | None = None
         self._has_begun = False
         self._is_cancelled = False
-        self._is_decided = False
+        self._is_outcome_certain = False
 
     @property
     def is_busy(self) -> bool:
@@ -93,7 +93,7 @@ class Job(ABC):
     @property
     def is_ending(self) -> bool:
         """Whether its outcome is certain, but its task has not cleaned up yet."""
-        is_certain = self._is_decided or self.transfer.is_over
+        is_certain = self._is_outcome_certain or self.transfer.is_over
         return is_certain and self._task is not None
 
     def start(self) -> None:
@@ -114,7 +114,7 @@ class Job(ABC):
 
         This has no effect once the outcome is certain.
         """
-        if self.transfer.is_over or self._is_decided:
+        if self.transfer.is_over or self._is_outcome_certain:
             return
         self._is_cancelled = True
         self._end("cancelled", code="cancelled", reason="it was cancelled")
@@ -176,11 +176,11 @@ class Job(ABC):
         """Move the missing bytes, and finish."""
 
     @abstractmethod
-    async def _put_away(self) -> None:
+    async def _discard(self) -> None:
         """Remove what is left of it, as it failed or was cancelled."""
 
     @abstractmethod
-    def _let_go(self) -> None:
+    def _close_files(self) -> None:
         """Close what is open; the worker no longer uses it."""
 
     def _is_final(self, error: Exception) -> bool:
@@ -241,7 +241,7 @@ class Job(ABC):
             await self._clean_up()
         except (ChatError, LinkError) as error:
             if await self._is_taken():
-                self._end("cancelled", code="taken", reason=str(TakenError()))
+                self._end("cancelled", code="taken", reason=str(TakenOverError()))
             else:
                 await self._fail(getattr(error, "code", "internal"), str(error))
         except Exception as error:
@@ -249,19 +249,19 @@ class Job(ABC):
             logger.exception("a transfer failed with an unexpected error")
             await self._fail("internal", f"{type(error).__name__}: {error}")
         finally:
-            self._let_go()
+            self._close_files()
             self._task = None
 
     async def _fail(self, code: str, reason: str) -> None:
-        self._is_decided = True
+        self._is_outcome_certain = True
         await self._clean_up()
         self._end("failed", code=code, reason=reason)
 
     async def _clean_up(self) -> None:
-        self._let_go()
+        self._close_files()
         try:
             if not await self._is_taken():
-                await self._put_away()
+                await self._discard()
         except (LinkError, OSError) as error:
             self.context.notice(
                 f"something of {self.record.name} was left behind: {error}"
@@ -293,7 +293,7 @@ class Job(ABC):
             if not context.online.is_set():
                 raise NotConnectedError(OFFLINE)
             if await self._is_taken():
-                raise TakenError
+                raise TakenOverError
             self.show(state="waiting", reason=None)
             await self._attempt()
 

@@ -47,7 +47,7 @@ class JournalError(TransferError):
         super().__init__(reason, "unwritable")
 
 
-class TakenError(JournalError):
+class TakenOverError(JournalError):
     """Another process has taken the transfer over and continues it."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Journal:
         self._on_notice = on_notice
         self._prefix = secrets.token_urlsafe(_RANDOM_BYTES)
         self._counter = 0
-        self._last_passing = 0
+        self._last_unkept_id = 0
         self._guard = threading.Lock()
         self._lock: FileLock | None = None
         self.adopted: list[TransferRecord] = []
@@ -120,8 +120,8 @@ class Journal:
         record = msgspec.structs.replace(record, key=record.key or self.new_key())
         if not is_kept:
             with self._guard:
-                self._last_passing -= 1
-                return msgspec.structs.replace(record, id=self._last_passing)
+                self._last_unkept_id -= 1
+                return msgspec.structs.replace(record, id=self._last_unkept_id)
         with self._writing():
             found = self._db.execute(
                 INSERT, (self._prefix, *values_of(record))
@@ -132,7 +132,7 @@ class Journal:
         """Replace the record of a transfer.
 
         Raises:
-            TakenError: It was taken over by another process, or removed.
+            TakenOverError: It was taken over by another process, or removed.
             JournalError: It could not be written.
         """
         if record.id < 0:
@@ -140,7 +140,7 @@ class Journal:
         with self._writing():
             values = (*values_of(record), record.id, self._prefix)
             if not self._db.execute(UPDATE, values).rowcount:
-                raise TakenError
+                raise TakenOverError
 
     def remove(self, record: TransferRecord, *, is_sent: bool = False) -> None:
         """Delete a transfer that is over, unless another process has taken it over.

@@ -15,7 +15,7 @@ from msgspec import Struct
 from client.errors import TransferError
 
 PIECE_BYTES = 1 << 20
-_ROOM_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_SPACE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Stamp(Struct, frozen=True):
@@ -121,7 +121,7 @@ def unreadable(path: Path, error: OSError) -> TransferError:
 
 def unwritable(path: Path, error: OSError) -> TransferError:
     """Return the error that says why a file cannot be written."""
-    if error.errno in _ROOM_ERRORS:
+    if error.errno in _NO_SPACE_ERRORS:
         return TransferError(
             f"there is no room left in {path.parent}: make some, or choose another "
             "folder, and try again",

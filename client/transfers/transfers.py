@@ -30,7 +30,12 @@ from client.transfers.private_folder import passing_folder
 from client.transfers.records import TransferRecord
 from client.transfers.recovery import take_over
 from client.transfers.source import look_at
-from client.transfers.upload import SpoolJob, UploadJob, check_caption, check_size
+from client.transfers.upload import (
+    StreamUploadJob,
+    UploadJob,
+    check_caption,
+    check_size,
+)
 
 
 class Transfers:
@@ -60,7 +65,7 @@ class Transfers:
         self._notice = notice
         self._paths = paths
         self._path = paths.transfers(server, user) if paths else None
-        self._stream_copy = (
+        self._copies_folder = (
             paths.spool(server, user)
             if paths
             else Path(tempfile.gettempdir(), f"chat-{secrets.token_hex(12)}")
@@ -153,12 +158,12 @@ class Transfers:
             direction="up",
             chat=chat,
             name=safe_name(name),
-            path=self._stream_copy / secrets.token_hex(12),
+            path=self._copies_folder / secrets.token_hex(12),
             text=text,
             is_spool=True,
         )
         record = await self._context.write(lambda journal: journal.add(record))
-        job = SpoolJob(self._context, record, self._jobs.tell, file)
+        job = StreamUploadJob(self._context, record, self._jobs.tell, file)
         self._jobs.start(job)
         try:
             await job.copied()
@@ -276,7 +281,7 @@ class Transfers:
         if self._is_closed:
             return
         self._is_closed = True
-        for job in self._jobs.of(SpoolJob):
+        for job in self._jobs.of(StreamUploadJob):
             if job.is_copying:
                 job.cancel()
         await self._jobs.close(self._tasks)
@@ -285,7 +290,7 @@ class Transfers:
             await asyncio.to_thread(self._context.journal.close)
         if self._paths is None:
             await asyncio.to_thread(
-                shutil.rmtree, self._stream_copy, ignore_errors=True
+                shutil.rmtree, self._copies_folder, ignore_errors=True
             )
 
     # Inside ---------------------------------------------------------------------------
@@ -341,7 +346,7 @@ class Transfers:
             notices: list[str] = []
             passing = passing_folder(self._paths) if self._paths else None
             journal = await asyncio.to_thread(
-                take_over, self._path, self._stream_copy, notices.append, passing
+                take_over, self._path, self._copies_folder, notices.append, passing
             )
             self._context.journal = journal
         for notice in notices:

@@ -16,7 +16,7 @@ from client.transfers.adoption import same_upload
 from client.transfers.context import TransferContext
 from client.transfers.data_connection import open_data
 from client.transfers.job import Job, Tell
-from client.transfers.journal import TakenError
+from client.transfers.journal import TakenOverError
 from client.transfers.partial_file import remove
 from client.transfers.records import TransferRecord
 from client.transfers.source import PIECE_BYTES, Source, Stamp
@@ -102,7 +102,7 @@ class UploadJob(Job):
         """
         record = self.record
         if await self._is_taken():
-            raise TakenError
+            raise TakenOverError
         if record.file is not None:
             await self.context.cancel_upload(await self._leave(record))
         if record.sha256 is not None:
@@ -137,12 +137,12 @@ class UploadJob(Job):
             reply = await self.context.worker.run(self._send(address, reply.ticket))
         if not isinstance(reply, Stored):
             raise PeerError("the server answers an upload with something else")
-        self._is_decided = True
+        self._is_outcome_certain = True
         await self._done(seq=reply.seq)
         if record.is_spool and record.path is not None:
             await asyncio.to_thread(remove, record.path)
 
-    async def _put_away(self) -> None:
+    async def _discard(self) -> None:
         record = self.record
         if record.file is None:
             await self.context.write(lambda journal: journal.remove(record))
@@ -153,7 +153,7 @@ class UploadJob(Job):
         if record.file is not None:
             await self.context.cancel_upload(self.record)
 
-    def _let_go(self) -> None:
+    def _close_files(self) -> None:
         pass
 
     def _is_final(self, error: Exception) -> bool:
@@ -204,7 +204,7 @@ class UploadJob(Job):
             source.close()
 
 
-class SpoolJob(UploadJob):
+class StreamUploadJob(UploadJob):
     """The upload of a stream, by way of a private copy.
 
     Args:
@@ -258,7 +258,7 @@ class SpoolJob(UploadJob):
         self.show(state="waiting", size=stamp.size, moved=0)
         self.wake()
 
-    def _let_go(self) -> None:
+    def _close_files(self) -> None:
         self._stream_copy.close()
 
     async def _copy(self) -> tuple[Stamp, str]:

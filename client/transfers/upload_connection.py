@@ -8,7 +8,7 @@ from functools import partial
 from chatd.protocol.messages import ServerMessage, Stored
 from client.errors import PeerError
 from client.net.connection import Connection
-from client.transfers.data_connection import TICK_SECONDS, DataConnection, Patience
+from client.transfers.data_connection import TICK_SECONDS, DataConnection, Timeouts
 from client.transfers.progress import Progress
 from client.transfers.source import PIECE_BYTES
 from client.transfers.worker_thread import Worker
@@ -25,7 +25,7 @@ class UploadConnection(DataConnection):
     """The data connection of an upload."""
 
     def __init__(
-        self, connection: Connection, worker: Worker, patience: Patience
+        self, connection: Connection, worker: Worker, patience: Timeouts
     ) -> None:
         super().__init__(connection, worker, patience)
         self._can_send = asyncio.Event()

@@ -66,12 +66,12 @@ class ActionHandlers:
             "search": lambda _: open_search(ui),
             **SelectionActions(ui).handlers,
             # Dialogs.
-            "list-up": lambda _: self._in_box(lambda box: box.move(-1)),
-            "list-down": lambda _: self._in_box(lambda box: box.move(1)),
-            "list-page-up": lambda _: self._in_box(lambda box: box.page(-1)),
-            "list-page-down": lambda _: self._in_box(lambda box: box.page(1)),
-            "list-open": lambda _: self._in_box(lambda box: box.open()),
-            "list-close": lambda _: ui.close_box(),
+            "list-up": lambda _: self._in_box(lambda dialog: dialog.move(-1)),
+            "list-down": lambda _: self._in_box(lambda dialog: dialog.move(1)),
+            "list-page-up": lambda _: self._in_box(lambda dialog: dialog.page(-1)),
+            "list-page-down": lambda _: self._in_box(lambda dialog: dialog.page(1)),
+            "list-open": lambda _: self._in_box(lambda dialog: dialog.open()),
+            "list-close": lambda _: ui.close_dialog(),
             # The screen.
             "help": lambda _: toggle(ui, HELP, lambda: open_help(ui)),
             "chats-panel": lambda _: self._toggle_chats(),
@@ -146,8 +146,8 @@ class ActionHandlers:
     # The screen -----------------------------------------------------------------------
 
     def _in_box(self, act: Callable[[ListBox], None]) -> None:
-        if self._ui.box is not None:
-            act(self._ui.box)
+        if self._ui.dialog is not None:
+            act(self._ui.dialog)
 
     def _toggle_chats(self) -> None:
         screen = self._ui.panels

@@ -40,7 +40,7 @@ from client.text.styles import Line
 from client.ui.composer.composer import Composer
 from client.ui.dialogs.dialogs import make_full_registry
 from client.ui.dialogs.list_box import ListBox
-from client.ui.error_log import journal
+from client.ui.error_log import error_log
 from client.ui.lazy_assets import LazyAssets
 from client.ui.link_events import LinkEvents
 from client.ui.navigation import Navigation
@@ -78,7 +78,7 @@ class FullScreen:
         app: The application of prompt_toolkit.
         loader: Fetches what is about to be visible.
         interrupts: Handles Ctrl+C.
-        box: The dialog over the chat, None if there is none.
+        dialog: The dialog over the chat, None if there is none.
         state: The state of the link, as the status line shows it.
         navigation: Opens and closes chats.
         link_events: Handles changes of the model and of the link's state.
@@ -112,7 +112,7 @@ class FullScreen:
         self.link_events = LinkEvents(self, room)
         self._link = make_link(self._changed, self._state_changed)
         self._room = room
-        self.box: ListBox | None = None
+        self.dialog: ListBox | None = None
         self.is_mouse_on = self.config.general.mouse
         self._flash = Flash(self.paint)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -143,14 +143,17 @@ class FullScreen:
         )
         self._title = Title(self.write_raw, environment)
         self.read_tracker = ReadTracker(
-            self.workspace, self.timeline, self._notifier, lambda: self.box is not None
+            self.workspace,
+            self.timeline,
+            self._notifier,
+            lambda: self.dialog is not None,
         )
         self.navigation = Navigation(self)
         self._assets = LazyAssets(self.timeline, self.spawn, self.paint_soon)
         self.app = make_application(
             self, input or create_input(sys.stdin), self._output
         )
-        self._frames = Repaint(self.app, self.timeline)
+        self._repaint = Repaint(self.app, self.timeline)
 
     def _make_timeline(self) -> Timeline:
         timeline = Timeline(self.workspace)
@@ -199,11 +202,11 @@ class FullScreen:
         """Run until the user quits; return what stopped the link, if that was why."""
         path = self._paths.state / "chat.log" if self._paths is not None else None
         ends = dict.fromkeys(ENDS, self.quit)
-        with journal(path, self.flash), set_app(self.app), handling(ends):
+        with error_log(path, self.flash), set_app(self.app), handling(ends):
             self.navigation.begin(self._room)
             self._link.start()
             self.spawn(self.submitter.send())
-            self.spawn(self.submitter.carry_out())
+            self.spawn(self.submitter.run_commands())
             try:
                 # OSError: the terminal is gone, and its state cannot be restored.
                 with contextlib.suppress(EOFError, OSError):
@@ -215,7 +218,7 @@ class FullScreen:
         return self.link_events.error
 
     async def _close(self) -> None:
-        self._frames.close()
+        self._repaint.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -271,38 +274,38 @@ class FullScreen:
     # Dialogs --------------------------------------------------------------------------
 
     @property
-    def box_look(self) -> Look:
+    def dialog_look(self) -> Look:
         """The width and the time format for the lines of a dialog."""
         return Look(
-            columns=self.panels.box_cells - 4,
+            columns=self.panels.dialog_cells - 4,
             time_format=self.workspace.preferences.time_format,
             me=self._link.model.me,
         )
 
-    def open_box(self, box: ListBox) -> None:
+    def open_dialog(self, dialog: ListBox) -> None:
         """Open a dialog over the chat, in place of any other."""
-        self.box = box
+        self.dialog = dialog
         self.place_focus()
         self.paint()
 
-    def close_box(self) -> None:
+    def close_dialog(self) -> None:
         """Close the dialog, if there is one."""
-        self.box = None
+        self.dialog = None
         self.place_focus()
         self.paint()
 
     @property
-    def is_resting(self) -> bool:
+    def has_no_input(self) -> bool:
         """Whether there is no input: messages are being selected, or it is bare."""
         return self.timeline.is_selecting or self.timeline.is_bare
 
     def place_focus(self) -> None:
         """Focus the dialog or the composer, or ``panels.rest`` if there is no input."""
         layout = self.app.layout
-        if self.box is not None:
-            if not layout.has_focus(self.box.focus):
-                layout.focus(self.box.focus)
-        elif self.is_resting:
+        if self.dialog is not None:
+            if not layout.has_focus(self.dialog.focus):
+                layout.focus(self.dialog.focus)
+        elif self.has_no_input:
             if not layout.has_focus(self.panels.rest):
                 layout.focus(self.panels.rest)
         elif not layout.has_focus(self.composer.container):
@@ -312,15 +315,15 @@ class FullScreen:
 
     def paint(self) -> None:
         """Paint at the next opportunity."""
-        self._frames.paint()
+        self._repaint.paint()
 
     def paint_soon(self) -> None:
         """Paint, along with what changes in the next hundredth of a second."""
-        self._frames.paint_soon()
+        self._repaint.paint_soon()
 
     def redraw(self) -> None:
         """Redraw the whole screen, whatever the terminal shows now."""
-        self._frames.redraw()
+        self._repaint.redraw()
 
     def set_bare(self, is_bare: bool) -> None:
         """Switch bare mode: only text, for the terminal's own selection."""
@@ -330,8 +333,12 @@ class FullScreen:
 
     def before_paint(self) -> None:
         """Update what is about to be painted; called before each frame."""
-        if self.link_events.has_news and self.box is not None and self.box.is_live:
-            self.box.refresh()
+        if (
+            self.link_events.has_news
+            and self.dialog is not None
+            and self.dialog.is_live
+        ):
+            self.dialog.refresh()
         # Esc acts only after a timeout, when no key calls ``key_pressed``.
         self.place_focus()
         if self.read_tracker.is_watched(self.workspace.current):
@@ -339,7 +346,7 @@ class FullScreen:
 
     def painted(self) -> None:
         """Set the title, and load what the frame lacked; called after each frame."""
-        self._frames.painted()
+        self._repaint.painted()
         if self.link_events.has_news:
             self.link_events.has_news = False
             current = self.workspace.current

@@ -72,13 +72,15 @@ def header_row(
     if present is not None:
         right = f"{present} here | {right}"
     right = f"{excerpt(right, max(1, cells // 2))} "
-    room = cells - width(title) - width(right)
-    if room < 0:
+    space = cells - width(title) - width(right)
+    if space < 0:
         return [("class:header", fit(title, cells))]
-    shown = f"{_GAP}{excerpt(display(about), room - 4)}" if about and room > 12 else ""
+    shown = (
+        f"{_GAP}{excerpt(display(about), space - 4)}" if about and space > 12 else ""
+    )
     return [
         ("class:header class:address", title),
-        ("class:header class:header.topic", fit(shown, room)),
+        ("class:header class:header.topic", fit(shown, space)),
         ("class:header", right),
     ]
 
@@ -101,14 +103,14 @@ def status_row(status: Status, cells: int) -> Line:
     hint = status.hint
     kept = width(hint) + 1 + len(_GAP) if 2 * width(hint) <= cells else 0
     shown: Line = [("class:status", " ")]
-    room = cells - 1
+    space = cells - 1
     for part in _parts(status):
-        limit = room - kept if part.gives_way else room
+        limit = space - kept if part.gives_way else space
         if width(part.text) > limit and (not part.is_cut or limit < _MIN_CUT):
             continue
         text = fit(part.text, min(width(part.text), max(0, limit)))
         shown += [(f"class:status {part.style}", text), ("class:status", _GAP)]
-        room -= width(text) + len(_GAP)
+        space -= width(text) + len(_GAP)
     shown = _cut(shown, cells)
     used = sum(width(text) for _, text in shown)
     if width(hint) + 1 > cells - used:
@@ -188,11 +190,11 @@ def _files(transfers: Sequence[Transfer]) -> str:
 
 def _cut(line: Line, cells: int) -> Line:
     shown: Line = []
-    room = cells
+    space = cells
     for style, text in line:
-        if room <= 0:
+        if space <= 0:
             break
-        text = text if width(text) <= room else fit(text, room)
+        text = text if width(text) <= space else fit(text, space)
         shown.append((style, text))
-        room -= width(text)
+        space -= width(text)
     return shown

@@ -16,7 +16,7 @@ MAX_BYTES = 1_000_000
 """A larger file is emptied when the first record of a run is written."""
 
 
-class _Noted(logging.Handler):
+class _ErrorReporter(logging.Handler):
     """Reports in the status line that an error was logged.
 
     Args:
@@ -38,14 +38,14 @@ class _Noted(logging.Handler):
 
 
 @contextlib.contextmanager
-def journal(path: Path | None, say: Callable[[str], None]) -> Iterator[None]:
+def error_log(path: Path | None, say: Callable[[str], None]) -> Iterator[None]:
     """Log warnings and errors to a file instead of the screen, while it is entered.
 
     Args:
         path: The file, which is created with its first record; None keeps nothing.
         say: Called with a sentence for the status line after each error.
     """
-    handlers: list[logging.Handler] = [_Noted(say, path)]
+    handlers: list[logging.Handler] = [_ErrorReporter(say, path)]
     if path is not None:
         handlers.append(_File(path))
     root = logging.getLogger()

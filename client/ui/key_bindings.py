@@ -27,17 +27,17 @@ def make_bindings(
         handlers: The handlers by name of the action; those for editing text come
             from the composer.
     """
-    is_box = Condition(lambda: ui.box is not None)
-    is_select = Condition(lambda: ui.timeline.is_selecting) & ~is_box
-    is_bare = Condition(lambda: ui.timeline.is_bare) & ~is_box & ~is_select
-    is_chat = Condition(lambda: not ui.composer.is_choosing) & ~is_box & ~is_select
+    is_dialog = Condition(lambda: ui.dialog is not None)
+    is_select = Condition(lambda: ui.timeline.is_selecting) & ~is_dialog
+    is_bare = Condition(lambda: ui.timeline.is_bare) & ~is_dialog & ~is_select
+    is_chat = Condition(lambda: not ui.composer.is_choosing) & ~is_dialog & ~is_select
     is_empty = Condition(lambda: ui.composer.is_empty)
     places: dict[Place, FilterOrBool] = {
         "always": True,
         "chat": is_chat,
         "empty": is_chat & is_empty,
         "select": is_select,
-        "list": is_box,
+        "list": is_dialog,
     }
     # No text can be edited while the composer is hidden.
     writing: dict[Place, FilterOrBool] = {**places, "chat": is_chat & ~is_bare}
@@ -52,7 +52,7 @@ def make_bindings(
     terminal.add("<any>", filter=is_select)(lambda _: None)
     terminal.add("c-c", filter=is_select)(lambda _: ui.timeline.select_clear())
     # Otherwise Alt and a letter would act as Esc, followed by the letter as input.
-    terminal.add("escape", "<any>", filter=is_select | is_box)(lambda _: None)
+    terminal.add("escape", "<any>", filter=is_select | is_dialog)(lambda _: None)
     return merge_key_bindings(
         [
             terminal,

@@ -224,7 +224,7 @@ class Panels:
         return max(3, self._ui.app.output.get_size().rows - 3)
 
     @property
-    def box_cells(self) -> int:
+    def dialog_cells(self) -> int:
         """The width of a dialog in cells, its frame included."""
         return min(MAX_CELLS, max(10, self._columns - 2))
 
@@ -259,9 +259,9 @@ class Panels:
             is_asking=lambda: ui.composer.is_choosing,
             widths=self._widths,
         )
-        is_over = Condition(lambda: ui.box is not None)
-        box = ConditionalContainer(DynamicContainer(self._box), filter=is_over)
-        place = Float(box, width=lambda: self.box_cells, height=self._box_height)
+        is_over = Condition(lambda: ui.dialog is not None)
+        dialog = ConditionalContainer(DynamicContainer(self._dialog), filter=is_over)
+        place = Float(dialog, width=lambda: self.dialog_cells, height=self._box_height)
         return Layout(
             FloatContainer(body, [*ui.composer.floats, place]),
             focused_element=ui.composer.window,
@@ -273,10 +273,10 @@ class Panels:
             self.people_cells if self.has_people else 0,
         )
 
-    def _box(self) -> AnyContainer:
+    def _dialog(self) -> AnyContainer:
         # Always the same window if there is none: another one would make
         # prompt_toolkit collect all key bindings again.
-        return self._ui.box.container if self._ui.box is not None else self._none
+        return self._ui.dialog.container if self._ui.dialog is not None else self._none
 
     def _box_height(self) -> int:
         rows = self._ui.app.output.get_size().rows
@@ -348,5 +348,5 @@ class Panels:
 
     def _clicked_chat(self, row: int) -> None:
         if row < len(self.shown_chats):
-            self._ui.close_box()
+            self._ui.close_dialog()
             self._ui.workspace.switch(self.shown_chats[row].address)

@@ -104,10 +104,10 @@ def visible_chats(
             break
     on_top = {chat.address for chat in top}
     rest = [chat for chat in chats if chat.address not in on_top]
-    room = height - len(top)
+    space = height - len(top)
     at = next((i for i, chat in enumerate(rest) if chat.address == current), 0)
-    start = min(max(0, at - room // 2), len(rest) - room)
-    return top + rest[start : start + room]
+    start = min(max(0, at - space // 2), len(rest) - space)
+    return top + rest[start : start + space]
 
 
 def sidebar_rows(

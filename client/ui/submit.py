@@ -98,7 +98,7 @@ class Submitter:
             finally:
                 self._messages.task_done()
 
-    async def carry_out(self) -> None:
+    async def run_commands(self) -> None:
         """Run commands, until cancelled."""
         while True:
             workspace, text = await self._commands.get()

@@ -68,5 +68,5 @@ def _escape_does_something(ui: "FullScreen") -> bool:
     """
     composer = ui.composer
     is_writing = composer.menu.is_open or composer.reply_to is not None
-    is_over = ui.box is not None or ui.is_resting or composer.is_choosing
+    is_over = ui.dialog is not None or ui.has_no_input or composer.is_choosing
     return is_over or is_writing

@@ -8,7 +8,7 @@ from chatd.protocol.errors import KeyReusedError, NameTakenError, NotAMemberErro
 from chatd.store.base import Store
 from chatd.store.values import AddMember, Append, Change, RemoveMember
 
-TALK = {"text", "action", "file"}
+MESSAGE_KINDS = {"text", "action", "file"}
 
 
 @dataclass
@@ -88,10 +88,8 @@ class ModelChat:
 
     def count(self, after: int, user: str, cap: int) -> int:
         """Return what ``Store.count`` must return."""
-        found = [
-            e for e in self.log if e.seq > after and e.sender != user and e.kind in TALK
-        ]
-        return min(cap, len(found))
+        others = [e for e in self.log if e.seq > after and e.sender != user]
+        return min(cap, sum(e.kind in MESSAGE_KINDS for e in others))
 
 
 async def compare(store: Store, chat: int, model: ModelChat, users: list[str]) -> None:

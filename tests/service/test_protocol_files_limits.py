@@ -13,7 +13,7 @@ from chatd.core.files import sweep
 from chatd.core.files.rules import MAX_BEGUN
 from chatd.core.files.sealing import file_info
 from chatd.core.files.tickets import MAX_PER_USER, TICKET_SECONDS
-from chatd.core.files.transfers import LOOK_BYTES, STALLED_SECONDS
+from chatd.core.files.transfers import DISK_CHECK_BYTES, STALLED_SECONDS
 from chatd.protocol.entries import Draft, encode_tail
 from chatd.store.values import FileRecord, SealFile
 from tests.fakes.raw_client import PATIENCE, DataLine, Json, RawClient, RefusedError
@@ -175,7 +175,7 @@ async def test_a_disk_that_fills_up_meanwhile_keeps_what_came(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with alice_at(tmp_path, free_bytes=5_000_000) as (lab, alice):
-        data = bytes(LOOK_BYTES + 8_000_000)
+        data = bytes(DISK_CHECK_BYTES + 8_000_000)
         request = upload_of("@alice", data)
         answer = await alice.ask("upload", **request)
         async with await DataLine.begin(lab.tcp, answer["ticket"]) as line:
@@ -185,7 +185,7 @@ async def test_a_disk_that_fills_up_meanwhile_keeps_what_came(
             assert (error["type"], error["code"]) == ("error", "storage_full")
         disk_with(lab, monkeypatch, 100_000_000)
         again = await alice.ask("upload", **request)
-        assert again["offset"] >= LOOK_BYTES
+        assert again["offset"] >= DISK_CHECK_BYTES
         assert (await send_rest(lab.tcp, again["ticket"], data))["seq"]
 
 

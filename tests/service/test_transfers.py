@@ -90,7 +90,7 @@ def write(path: Path, data: bytes) -> Path:
     return path
 
 
-def litter(server: Daemon, folder: Path) -> list[str]:
+def leftovers(server: Daemon, folder: Path) -> list[str]:
     """Return what should not be there when everything is over."""
     incoming = server.data / "blobs" / "incoming"
     found = [*folder.glob("*/state/spool/*/*"), *folder.glob("*/downloads/.*")]
@@ -120,7 +120,7 @@ async def test_a_file_gets_from_one_person_to_another(
         path = await fetch(bob, entry)
         assert path.name == "a.bin"
         assert path.read_bytes() == data
-    assert litter(server, tmp_path) == []
+    assert leftovers(server, tmp_path) == []
 
 
 async def test_over_tls_it_is_the_same(server: Daemon, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ async def test_a_stream_gets_there_too(server: Daemon, tmp_path: Path) -> None:
         assert entry.file is not None
         assert entry.file.name == "db.sql"
         assert (await fetch(bob, entry)).read_bytes() == DATA
-    assert litter(server, tmp_path) == []
+    assert leftovers(server, tmp_path) == []
 
 
 async def test_two_people_send_the_same_content_at_once(
@@ -201,7 +201,7 @@ async def test_a_network_that_cuts_every_connection_delays_it_only(
         (entry,) = alice.model.chats[f"@{alice.user}"].entries
         assert (await fetch(alice, entry)).read_bytes() == DATA
         assert proxy.cuts >= 4
-    assert litter(server, tmp_path) == []
+    assert leftovers(server, tmp_path) == []
 
 
 async def test_a_daemon_that_is_killed_delays_it_only(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ async def test_a_daemon_that_is_killed_delays_it_only(tmp_path: Path) -> None:
             await killing
     finally:
         server.stop_whatever_happened()
-    assert litter(server, tmp_path) == []
+    assert leftovers(server, tmp_path) == []
 
 
 async def test_a_link_that_is_closed_and_opened_goes_on(
@@ -256,7 +256,7 @@ async def test_a_link_that_is_closed_and_opened_goes_on(
         page = await alice.request(Files(chat=f"@{name}"))
         assert isinstance(page, FilesPage)
         assert [item.seq for item in page.files] == [seen[-1].seq]
-    assert litter(server, tmp_path) == []
+    assert leftovers(server, tmp_path) == []
 
 
 # Refusals -----------------------------------------------------------------------------
@@ -287,7 +287,7 @@ async def test_who_may_not_see_a_message_may_not_fetch_its_file(
         entry = alice.model.chats[room].entries[-1]
         code, _ = await refusal(lambda: fetch(eve, entry))
         assert code == "no_such_message"
-    assert litter(server, tmp_path) == []
+    assert leftovers(server, tmp_path) == []
 
 
 async def test_a_cancelled_upload_leaves_nothing_at_the_server(
@@ -307,4 +307,4 @@ async def test_a_cancelled_upload_leaves_nothing_at_the_server(
     async with person(server, tmp_path, name=alice.user) as alice:
         assert alice.transfers.items == []
         assert me not in alice.model.chats
-    assert litter(server, tmp_path) == []
+    assert leftovers(server, tmp_path) == []

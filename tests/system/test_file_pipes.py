@@ -13,7 +13,7 @@ from tests.fakes.raw_client import PATIENCE
 from tests.helpers import eventually, logged_in
 from tests.system.daemon import Daemon
 from tests.system.terminal import Terminal
-from tests.system.transfers import Insister, insisters
+from tests.system.transfers import RetryingUser, retrying_users
 
 pytestmark = pytest.mark.system
 
@@ -24,19 +24,19 @@ async def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
 
 
 @pytest.fixture
-async def people(daemon: Daemon, tmp_path: Path) -> AsyncIterator[list[Insister]]:
+async def people(daemon: Daemon, tmp_path: Path) -> AsyncIterator[list[RetryingUser]]:
     """Two users with logins, in #ops."""
-    async with insisters(daemon, tmp_path, "#ops", "alice", "carol") as people:
+    async with retrying_users(daemon, tmp_path, "#ops", "alice", "carol") as people:
         yield people
 
 
 @pytest.fixture
-def alice(people: list[Insister]) -> Insister:
+def alice(people: list[RetryingUser]) -> RetryingUser:
     return people[0]
 
 
 @pytest.fixture
-def carol(people: list[Insister]) -> Insister:
+def carol(people: list[RetryingUser]) -> RetryingUser:
     return people[1]
 
 
@@ -49,7 +49,7 @@ def core(tmp_path: Path) -> Path:
 
 
 async def test_a_file_that_one_sends_is_got_by_another(
-    alice: Insister, carol: Insister, core: Path
+    alice: RetryingUser, carol: RetryingUser, core: Path
 ) -> None:
     sent = await alice.run("send", "#ops", "the", "crash", "--file", str(core))
     assert sent == (0, "", "")
@@ -62,7 +62,7 @@ async def test_a_file_that_one_sends_is_got_by_another(
 
 
 async def test_files_and_history_show_the_number_that_get_takes(
-    alice: Insister, carol: Insister, core: Path
+    alice: RetryingUser, carol: RetryingUser, core: Path
 ) -> None:
     for text in ("one", "two"):
         await alice.run("send", "#ops", text, "--file", str(core))
@@ -85,7 +85,7 @@ async def test_files_and_history_show_the_number_that_get_takes(
 
 
 async def test_the_input_is_sent_as_a_file_and_got_as_the_output(
-    alice: Insister, carol: Insister
+    alice: RetryingUser, carol: RetryingUser
 ) -> None:
     dump = os.urandom(1_000_000)
     named = ("--file", "-", "--name", "db.sql")
@@ -98,7 +98,7 @@ async def test_the_input_is_sent_as_a_file_and_got_as_the_output(
 
 
 async def test_several_files_arrive_in_order_the_first_with_the_caption(
-    daemon: Daemon, alice: Insister, core: Path
+    daemon: Daemon, alice: RetryingUser, core: Path
 ) -> None:
     empty = core.with_name("empty")
     empty.touch()
@@ -125,7 +125,7 @@ WRONG = [
 
 
 async def test_what_goes_wrong_with_files_is_one_sentence_and_a_status(
-    alice: Insister, core: Path
+    alice: RetryingUser, core: Path
 ) -> None:
     async def check(arguments: list[str], said: str) -> None:
         outcome = await alice.run(*(word.format(core=core) for word in arguments))
@@ -140,7 +140,7 @@ async def test_what_goes_wrong_with_files_is_one_sentence_and_a_status(
 
 
 async def test_a_file_that_was_given_up_in_time_is_not_sent_later(
-    alice: Insister, daemon: Daemon, core: Path
+    alice: RetryingUser, daemon: Daemon, core: Path
 ) -> None:
     await daemon.kill()
     status, _, errors = await alice.run(
@@ -154,7 +154,7 @@ async def test_a_file_that_was_given_up_in_time_is_not_sent_later(
 
 
 async def test_a_file_waits_for_a_daemon_that_is_away(
-    alice: Insister, daemon: Daemon, core: Path
+    alice: RetryingUser, daemon: Daemon, core: Path
 ) -> None:
     await daemon.kill()
     process = await alice.start("send", "#ops", "--file", str(core))
@@ -168,7 +168,7 @@ async def test_a_file_waits_for_a_daemon_that_is_away(
 
 @pytest.mark.parametrize("is_away", [True, False])
 async def test_ctrl_c_ends_a_file_and_leaves_nothing_behind(
-    alice: Insister, daemon: Daemon, core: Path, is_away: bool
+    alice: RetryingUser, daemon: Daemon, core: Path, is_away: bool
 ) -> None:
     # The input never ends, so that it cannot have been sent completely meanwhile.
     what = ("--file", str(core)) if is_away else ("--file", "-", "--name", "x")
@@ -197,12 +197,12 @@ def content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def spooled(person: Insister) -> list[Path]:
+def spooled(person: RetryingUser) -> list[Path]:
     return [p for p in (person.home / "state" / "spool").rglob("*") if p.is_file()]
 
 
 async def test_progress_is_shown_on_a_terminal_and_taken_off(
-    alice: Insister, carol: Insister, core: Path
+    alice: RetryingUser, carol: RetryingUser, core: Path
 ) -> None:
     for person, arguments, said in (
         (alice, ("send", "#ops", "--file", str(core)), "core.tar to #ops"),

@@ -22,15 +22,15 @@ from tests.system.daemon import Daemon
 from tests.system.proxy import Trouble
 from tests.system.transfers import (
     KILLED,
-    Insister,
     Link,
+    RetryingUser,
     check,
     contents_of,
-    doomed,
+    dying_at,
     files_in,
     files_of,
     incoming_of,
-    insisters,
+    retrying_users,
     trouble_in,
     until,
 )
@@ -59,8 +59,10 @@ async def link(daemon: Daemon) -> AsyncIterator[Link]:
 
 
 @pytest.fixture
-async def alice(daemon: Daemon, link: Link, tmp_path: Path) -> AsyncIterator[Insister]:
-    async with insisters(daemon, tmp_path, ROOM, "alice", link=link) as (person,):
+async def alice(
+    daemon: Daemon, link: Link, tmp_path: Path
+) -> AsyncIterator[RetryingUser]:
+    async with retrying_users(daemon, tmp_path, ROOM, "alice", link=link) as (person,):
         yield person
 
 
@@ -96,7 +98,7 @@ def cut_often(link: Link, size: int) -> None:
 
 
 async def test_a_large_file_goes_both_ways_over_a_link_that_is_cut_five_times(
-    daemon: Daemon, link: Link, alice: Insister, source: Path
+    daemon: Daemon, link: Link, alice: RetryingUser, source: Path
 ) -> None:
     data = os.urandom(LARGE)
     await asyncio.to_thread(source.write_bytes, data)
@@ -113,12 +115,12 @@ async def test_a_large_file_goes_both_ways_over_a_link_that_is_cut_five_times(
         assert link.cuts_at == []
         assert link.passed < 1.3 * LARGE, "it was begun anew"
     assert target.read_bytes() == data
-    assert (alice.journal(), alice.litter()) == ([], [])
+    assert (alice.journal(), alice.leftovers()) == ([], [])
     await check_one_is_stored(daemon, data)
 
 
 async def test_standard_input_and_output_survive_a_link_that_is_cut_five_times(
-    daemon: Daemon, link: Link, alice: Insister
+    daemon: Daemon, link: Link, alice: RetryingUser
 ) -> None:
     cut_often(link, len(DATA))
     source = ("--file", "-", "--name", "db.sql")
@@ -128,7 +130,7 @@ async def test_standard_input_and_output_survive_a_link_that_is_cut_five_times(
     outcome = await alice.attempt("get", ROOM, "db.sql", "-o", "-")
     assert (outcome.status, trouble_in(outcome), link.cuts_at) == (0, [], [])
     assert outcome.out == DATA
-    assert (alice.journal(), alice.litter()) == ([], [])
+    assert (alice.journal(), alice.leftovers()) == ([], [])
     await check_one_is_stored(daemon)
 
 
@@ -164,7 +166,7 @@ async def test_a_daemon_that_dies_while_it_stores_a_file_stores_it_once(
     async with logged_in(daemon.tcp, "alice") as (alice,):
         await alice.ask("create", room=ROOM)
     request = upload_of(ROOM, DATA)
-    await let_die(daemon, doomed(tmp_path / "doom", *death), request)
+    await let_die(daemon, dying_at(tmp_path / "doom", *death), request)
     async with await RawClient.connect(daemon.tcp) as alice:
         await alice.login("alice")
         answer = await alice.ask("upload", **request)
@@ -185,7 +187,7 @@ async def test_nothing_is_left_of_what_is_given_up_after_the_daemon_died(
     async with logged_in(daemon.tcp, "alice") as (alice,):
         await put_file(alice, daemon.tcp, "@alice", b"another")
     request = upload_of("@alice", DATA)
-    await let_die(daemon, doomed(tmp_path / "doom", *death), request)
+    await let_die(daemon, dying_at(tmp_path / "doom", *death), request)
     async with await RawClient.connect(daemon.tcp) as alice:
         await alice.login("alice")
         answer = await alice.ask("upload", **request)
@@ -213,26 +215,26 @@ async def test_nothing_is_left_of_what_is_given_up_after_the_daemon_died(
 )
 async def test_a_send_that_dies_and_is_given_again_sends_once(
     daemon: Daemon,
-    alice: Insister,
+    alice: RetryingUser,
     source: Path,
     death: tuple[str, str],
     is_written_down: bool,
 ) -> None:
     command = ("send", ROOM, "--file", str(source))
-    doom = doomed(source.with_name("doom"), *death)
+    doom = dying_at(source.with_name("doom"), *death)
     assert (await alice.attempt(*command, **doom)).status == KILLED
     assert len(alice.journal()) == is_written_down
     assert (await alice.attempt(*command)).status == 0
-    assert (alice.journal(), alice.litter()) == ([], [])
+    assert (alice.journal(), alice.leftovers()) == ([], [])
     await check_one_is_stored(daemon)
 
 
 @pytest.mark.parametrize("is_over", [False, True])
 async def test_a_send_that_dies_and_another_command_goes_on_with_is_sent_once(
-    daemon: Daemon, link: Link, alice: Insister, source: Path, is_over: bool
+    daemon: Daemon, link: Link, alice: RetryingUser, source: Path, is_over: bool
 ) -> None:
     command = ("send", ROOM, "--file", str(source))
-    doom = doomed(
+    doom = dying_at(
         source.with_name("doom"),
         "client.transfers.upload_connection",
         "UploadConnection.send",
@@ -255,23 +257,23 @@ async def test_a_send_that_dies_and_another_command_goes_on_with_is_sent_once(
     assert other.returncode is None
     other.send_signal(signal.SIGINT)
     await other.communicate()
-    assert (alice.journal(), alice.litter()) == ([], [])
+    assert (alice.journal(), alice.leftovers()) == ([], [])
     await check_one_is_stored(daemon)
 
 
 @pytest.mark.parametrize("is_copied", [True, False])
 async def test_a_stream_is_sent_by_the_next_command_once_it_was_copied(
-    daemon: Daemon, alice: Insister, tmp_path: Path, is_copied: bool
+    daemon: Daemon, alice: RetryingUser, tmp_path: Path, is_copied: bool
 ) -> None:
     command = ("send", ROOM, "--file", "-", "--name", "db.sql")
     module, name = "upload", "open_data"
     if not is_copied:
         module, name = "stream_copy", "StreamCopy.finish"
-    doom = doomed(tmp_path / "doom", f"client.transfers.{module}", name)
+    doom = dying_at(tmp_path / "doom", f"client.transfers.{module}", name)
     assert (await alice.attempt(*command, given=DATA, **doom)).status == KILLED
     assert len(files_in(alice.home / "state" / "spool")) == 1
     await alice.finish(ROOM)
-    assert (alice.journal(), alice.litter()) == ([], [])
+    assert (alice.journal(), alice.leftovers()) == ([], [])
     if is_copied:
         await check_one_is_stored(daemon)
     else:
@@ -290,7 +292,7 @@ async def test_a_stream_is_sent_by_the_next_command_once_it_was_copied(
 )
 async def test_a_get_that_dies_and_is_given_again_saves_once(
     daemon: Daemon,
-    alice: Insister,
+    alice: RetryingUser,
     source: Path,
     death: tuple[str, str],
     is_named: bool,
@@ -300,7 +302,7 @@ async def test_a_get_that_dies_and_is_given_again_saves_once(
     folder.mkdir()
     target = folder / "core.tar"
     command = ("get", ROOM, source.name, "-o", str(target))
-    doom = doomed(source.with_name("doom"), *death)
+    doom = dying_at(source.with_name("doom"), *death)
     assert (await alice.attempt(*command, **doom)).status == KILLED
     assert target.exists() == is_named
     assert len(alice.journal()) == 1
@@ -312,13 +314,13 @@ async def test_a_get_that_dies_and_is_given_again_saves_once(
     else:
         assert (again.status, trouble_in(again)) == (0, [])
     await alice.finish(ROOM)
-    assert (alice.journal(), alice.litter()) == ([], [])
+    assert (alice.journal(), alice.leftovers()) == ([], [])
     assert files_in(folder) == [target]
     assert target.read_bytes() == DATA
 
 
 async def test_a_get_to_the_output_that_dies_is_not_gone_on_with(
-    link: Link, alice: Insister, source: Path
+    link: Link, alice: RetryingUser, source: Path
 ) -> None:
     assert (await alice.attempt("send", ROOM, "--file", str(source))).status == 0
     printed = alice.home / "cache" / "get"
@@ -334,4 +336,4 @@ async def test_a_get_to_the_output_that_dies_is_not_gone_on_with(
     link.passed = 0
     assert (await alice.attempt("send", ROOM, "again")).status == 0
     assert link.passed < len(DATA) // 2
-    assert (alice.litter(), files_in(printed)) == ([], [])
+    assert (alice.leftovers(), files_in(printed)) == ([], [])

@@ -17,15 +17,15 @@ from tests.system.daemon import Daemon
 from tests.system.proxy import Trouble
 from tests.system.transfers import (
     KILLED,
-    Insister,
     Link,
     Outcome,
+    RetryingUser,
     check,
     contents_of,
     files_in,
     files_of,
     incoming_of,
-    insisters,
+    retrying_users,
     trouble_in,
 )
 
@@ -119,7 +119,7 @@ class World:
         self,
         daemon: Daemon,
         link: Link,
-        people: list[Insister],
+        people: list[RetryingUser],
         folder: Path,
         chance: random.Random,
     ) -> None:
@@ -196,7 +196,7 @@ class World:
 
     # Sending ------------------------------------------------------------------------
 
-    async def _send_all(self, person: Insister, chance: random.Random) -> None:
+    async def _send_all(self, person: RetryingUser, chance: random.Random) -> None:
         for number in itertools.count():
             if self.is_ending:
                 break
@@ -214,7 +214,7 @@ class World:
             await asyncio.sleep(chance.random() * 2.5)
             parcel.change()
 
-    async def _send(self, person: Insister, parcel: Parcel) -> None:
+    async def _send(self, person: RetryingUser, parcel: Parcel) -> None:
         while True:
             outcome = await self._give(person, parcel)
             if outcome.status == 0:
@@ -229,13 +229,13 @@ class World:
             elif await self._is_safe(person, parcel):
                 return
 
-    async def _give(self, person: Insister, parcel: Parcel) -> Outcome:
+    async def _give(self, person: RetryingUser, parcel: Parcel) -> Outcome:
         if parcel.path is not None:
             return await person.attempt("send", ROOM, "--file", str(parcel.path))
         source = ("--file", "-", "--name", parcel.name)
         return await person.attempt("send", ROOM, *source, given=parcel.data)
 
-    async def _is_safe(self, person: Insister, parcel: Parcel) -> bool:
+    async def _is_safe(self, person: RetryingUser, parcel: Parcel) -> bool:
         """Whether what was killed need not be given again.
 
         A file that is in the journal is resumed when it is given again. A stream cannot
@@ -252,7 +252,7 @@ class World:
 
     # Fetching -----------------------------------------------------------------------
 
-    async def _fetch_all(self, person: Insister, chance: random.Random) -> None:
+    async def _fetch_all(self, person: RetryingUser, chance: random.Random) -> None:
         number = 0
         while self._sending or number < len(self.sent):
             if number == len(self.sent):
@@ -266,7 +266,7 @@ class World:
         self.doing[person.name] = "has fetched all"
 
     async def _read(
-        self, person: Insister, parcels: list[Parcel], chance: random.Random
+        self, person: RetryingUser, parcels: list[Parcel], chance: random.Random
     ) -> None:
         """Write one of some files to the output, unless the command is killed."""
         if not parcels:
@@ -280,7 +280,7 @@ class World:
             assert sha256_of(outcome.out) in parcel.contents
 
     async def _save(
-        self, person: Insister, parcel: Parcel, *, is_default: bool
+        self, person: RetryingUser, parcel: Parcel, *, is_default: bool
     ) -> None:
         """Save a file, in the default folder or elsewhere."""
         target = place_of(person, parcel.name, is_default=is_default)
@@ -295,7 +295,7 @@ class World:
         assert sha256_of(target.read_bytes()) in parcel.contents
 
 
-def place_of(person: Insister, name: str, *, is_default: bool) -> Path:
+def place_of(person: RetryingUser, name: str, *, is_default: bool) -> Path:
     """Return the path where a file is saved."""
     return person.home / ("downloads" if is_default else "elsewhere") / name
 
@@ -318,7 +318,7 @@ async def check_everything(world: World) -> None:
     assert "left over" not in await check(world.daemon)
 
 
-async def check_downloads(person: Insister, sent: list[Parcel]) -> None:
+async def check_downloads(person: RetryingUser, sent: list[Parcel]) -> None:
     """Check that a user has each file at most once, and no litter."""
     contents = {parcel.name: parcel.contents for parcel in sent}
     for folder in ("downloads", "elsewhere"):
@@ -328,7 +328,7 @@ async def check_downloads(person: Insister, sent: list[Parcel]) -> None:
         # What a killed command has left is removed by the next one.
         (parcel, *_) = sent
         assert (await person.attempt("get", ROOM, parcel.name, "-o", "-")).status == 0
-    assert person.litter() == []
+    assert person.leftovers() == []
 
 
 async def test_killing_anybody_at_any_moment_loses_doubles_and_leaves_nothing(
@@ -341,7 +341,7 @@ async def test_killing_anybody_at_any_moment_loses_doubles_and_leaves_nothing(
     folder.mkdir()
     async with (
         Link(daemon.tls, Trouble(), seed) as link,
-        insisters(daemon, tmp_path, ROOM, *SENDERS, *GETTERS, link=link) as people,
+        retrying_users(daemon, tmp_path, ROOM, *SENDERS, *GETTERS, link=link) as people,
     ):
         link.trouble = SLOW
         world = World(daemon, link, people, folder, random.Random(seed))

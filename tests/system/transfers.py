@@ -113,7 +113,7 @@ def trouble_in(outcome: Outcome) -> list[str]:
     return [line for line in lines if not line.endswith(notices)]
 
 
-class Insister(Person):
+class RetryingUser(Person):
     """A user who gives one command after the other, each until it has worked.
 
     Args:
@@ -181,7 +181,7 @@ class Insister(Person):
                     found += [dict(row) for row in rows]
         return found
 
-    def litter(self) -> list[Path]:
+    def leftovers(self) -> list[Path]:
         """Return the files that must not be there while no transfer is in progress."""
         state = self.home / "state"
         found = [*self.home.rglob("*.part"), *files_in(self.home / "cache" / "get")]
@@ -224,12 +224,12 @@ def files_in(folder: Path) -> list[Path]:
 
 
 @contextlib.asynccontextmanager
-async def insisters(
+async def retrying_users(
     daemon: Daemon, folder: Path, room: str, *names: str, link: Link | None = None
-) -> AsyncIterator[list[Insister]]:
+) -> AsyncIterator[list[RetryingUser]]:
     """Yield users with logins, in a new room that the first of them has made."""
     (pin,) = (line.split()[-1] for line in daemon.lines if "fingerprint" in line)
-    people = [Insister(folder / name, daemon, name, link) for name in names]
+    people = [RetryingUser(folder / name, daemon, name, link) for name in names]
     try:
         for person in people:
             await person.register(pin)
@@ -298,7 +298,7 @@ async def check(daemon: Daemon) -> str:
     return out.decode()
 
 
-def doomed(folder: Path, module: str, name: str) -> dict[str, Any]:
+def dying_at(folder: Path, module: str, name: str) -> dict[str, Any]:
     """Return an environment in which Python dies at a certain call, as by kill -9.
 
     Args:

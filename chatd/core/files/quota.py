@@ -25,7 +25,7 @@ class FileLimits(Struct, frozen=True, kw_only=True):
     user_transfers: int
 
 
-class Space:
+class FileQuota:
     """Refuses files that are too large; each reason says what would fit.
 
     Args:

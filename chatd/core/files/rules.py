@@ -8,10 +8,10 @@ from contextlib import AbstractAsyncContextManager, suppress
 import msgspec
 
 from chatd.core.chats import Chats, Clock, Directory
-from chatd.core.files.quota import FileLimits, Space
+from chatd.core.files.quota import FileLimits, FileQuota
 from chatd.core.files.sealing import Sealer, file_info
 from chatd.core.files.sweep import Sweeper
-from chatd.core.files.transfers import Cut, Dispatch, Reception, Transfers
+from chatd.core.files.transfers import Cut, DownloadTransfer, Transfers, UploadTransfer
 from chatd.core.hub import Hub
 from chatd.core.sessions import Session
 from chatd.protocol.entries import Entry, decode_members
@@ -72,7 +72,7 @@ class Files:
         self._blobs = blobs
         self._chats = chats
         self._clock = clock
-        self._space = Space(store, blobs, limits)
+        self._space = FileQuota(store, blobs, limits)
         self._sweeper = Sweeper(
             store, blobs, clock.now_ms, lambda: self._transfers.uploads()
         )
@@ -110,7 +110,7 @@ class Files:
         """
         return await self._sweeper.sweep()
 
-    def redeem(self, ticket: str, cut: Cut) -> Reception | Dispatch:
+    def redeem(self, ticket: str, cut: Cut) -> UploadTransfer | DownloadTransfer:
         """Begin the transfer that a ticket permits; see ``Transfers.redeem``."""
         return self._transfers.redeem(ticket, cut)
 

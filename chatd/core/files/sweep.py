@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from chatd.protocol.errors import TemporaryError
 from chatd.store.base import Store
-from chatd.store.blobs import Blobs, Receiving
+from chatd.store.blobs import Blobs, UploadWriter
 from chatd.store.values import FileRecord
 
 SWEEP_SECONDS = 3_600.0
@@ -66,7 +66,7 @@ class Sweeper:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def receive(self, upload: str) -> Receiving:
+    async def receive(self, upload: str) -> UploadWriter:
         """Open an upload that has a record for writing, new or resumed."""
         async with self._incoming:
             return await self._blobs.receive(upload)

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 from chatd.core.chats import Clock
-from chatd.core.files.quota import Space
+from chatd.core.files.quota import FileQuota
 from chatd.core.files.sealing import Sealer
 from chatd.core.files.sweep import Sweeper
 from chatd.core.files.tickets import Ticket, Tickets
@@ -24,11 +24,11 @@ from chatd.protocol.errors import (
 )
 from chatd.protocol.messages import Stored
 from chatd.store.base import Store
-from chatd.store.blobs import Blobs, Content, Receiving
+from chatd.store.blobs import Blobs, Content, UploadWriter
 from chatd.store.values import FileRecord
 
 # The free disk space is checked again after so many bytes of an upload.
-LOOK_BYTES = 64 << 20
+DISK_CHECK_BYTES = 64 << 20
 # A transfer that has not moved for so long makes way for another of its user: its
 # connection may be dead without the system having noticed.
 STALLED_SECONDS = 15.0
@@ -59,7 +59,7 @@ class Transfers:
         store: Store,
         blobs: Blobs,
         clock: Clock,
-        space: Space,
+        space: FileQuota,
         sweeper: Sweeper,
         sealer: Sealer,
     ) -> None:
@@ -72,7 +72,7 @@ class Transfers:
         self.sealer = sealer
         self.tickets = Tickets(clock.monotonic)
         self._active: set[Transfer] = set()
-        self._uploads: dict[str, Reception] = {}
+        self._uploads: dict[str, UploadTransfer] = {}
 
     # Rights -------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ class Transfers:
 
     # Transfers ----------------------------------------------------------------------
 
-    def redeem(self, token: str, cut: Cut) -> "Reception | Dispatch":
+    def redeem(self, token: str, cut: Cut) -> "UploadTransfer | DownloadTransfer":
         """Begin the transfer that a ticket permits; the caller must close it.
 
         Args:
@@ -119,17 +119,17 @@ class Transfers:
         earlier = self._uploads.get(ticket.file.id) if ticket.is_upload else None
         self._make_way(ticket.user, earlier)
         if not ticket.is_upload:
-            dispatch = Dispatch(self, ticket, cut)
+            dispatch = DownloadTransfer(self, ticket, cut)
             self._active.add(dispatch)
             return dispatch
-        reception = Reception(self, ticket, cut, earlier)
+        reception = UploadTransfer(self, ticket, cut, earlier)
         self._active.add(reception)
         self._uploads[ticket.file.id] = reception
         if earlier is not None:
             earlier.cut(None)
         return reception
 
-    def _make_way(self, user: str, earlier: "Reception | None") -> None:
+    def _make_way(self, user: str, earlier: "UploadTransfer | None") -> None:
         limits = self.space.limits
         others = [each for each in self._active if each is not earlier]
         mine = [each for each in others if each.user == user]
@@ -155,7 +155,7 @@ class Transfers:
         if self._uploads.get(transfer.record.id) is transfer:
             del self._uploads[transfer.record.id]
 
-    def upload_of(self, file: str) -> "Reception | None":
+    def upload_of(self, file: str) -> "UploadTransfer | None":
         """Return the running transfer of an upload, if there is one."""
         return self._uploads.get(file)
 
@@ -164,7 +164,7 @@ class Transfers:
         yield from (reception.record for reception in self._uploads.values())
         yield from self.tickets.uploads()
 
-    def promised(self, besides: "Reception | None" = None) -> int:
+    def promised(self, besides: "UploadTransfer | None" = None) -> int:
         """Return how many bytes are still to come of all running uploads."""
         return sum(
             each.size - each.offset
@@ -208,7 +208,7 @@ class Transfer:
         self.closed.set()
 
 
-class Dispatch(Transfer):
+class DownloadTransfer(Transfer):
     """A download.
 
     Attributes:
@@ -244,7 +244,7 @@ class Dispatch(Transfer):
         self._let_go()
 
 
-class Reception(Transfer):
+class UploadTransfer(Transfer):
     """An upload: while one piece is written to disk, the caller can read the next."""
 
     def __init__(
@@ -252,13 +252,13 @@ class Reception(Transfer):
         transfers: Transfers,
         ticket: Ticket,
         cut: Cut,
-        earlier: "Reception | None",
+        earlier: "UploadTransfer | None",
     ) -> None:
         super().__init__(transfers, ticket, cut)
         self._earlier = earlier
-        self._receiving: Receiving | None = None
+        self._receiving: UploadWriter | None = None
         self._writing: asyncio.Task[None] | None = None
-        self._looked_at = 0
+        self._checked_at = 0
 
     async def open(self) -> None:
         """Resume the upload where it was left; if it is stored, nothing is to come.
@@ -278,7 +278,7 @@ class Reception(Transfer):
             self.offset = self.size
             return
         self._receiving = await transfers.sweeper.receive(record.id)
-        self.offset = self._looked_at = self._receiving.offset
+        self.offset = self._checked_at = self._receiving.offset
         left = self.size - self.offset
         await transfers.space.check_disk(left, transfers.promised(besides=self))
 
@@ -291,8 +291,8 @@ class Reception(Transfer):
         """
         if self._writing is not None:
             await asyncio.shield(self._writing)
-        if self.offset - self._looked_at >= LOOK_BYTES:
-            self._looked_at = self.offset
+        if self.offset - self._checked_at >= DISK_CHECK_BYTES:
+            self._checked_at = self.offset
             await self._transfers.space.check_floor()
 
     def write(self, data: bytes | memoryview) -> None:
@@ -302,7 +302,7 @@ class Reception(Transfer):
         """
         assert self._receiving is not None
         self.offset += len(data)
-        # `Receiving.write` takes bytes and memoryviews alike.
+        # `UploadWriter.write` takes bytes and memoryviews alike.
         writing = self._receiving.write(data)
         self._writing = asyncio.get_running_loop().create_task(writing)
 

@@ -299,7 +299,7 @@ class Connection:
 
     async def _handle(self, request: Request) -> None:
         try:
-            await self._handle_slowly(self.session, request)
+            await self._dispatch(self.session, request)
         except ChatError as error:
             if type(request) not in NO_REPLY or request.id is not None:
                 await self.settle()
@@ -311,7 +311,7 @@ class Connection:
             await self.settle()
             self._refuse(request.id, UnavailableError("the server failed; try again"))
 
-    async def _handle_slowly(self, session: Session | None, request: Request) -> None:
+    async def _dispatch(self, session: Session | None, request: Request) -> None:
         if type(request) is Send and session is not None:
             self._unanswered += 1
             try:

@@ -13,7 +13,7 @@ import sys
 import termios
 
 from chatd.core.files.rules import Files
-from chatd.core.files.transfers import Dispatch, Reception
+from chatd.core.files.transfers import DownloadTransfer, UploadTransfer
 from chatd.listeners.native.intake import Intake
 from chatd.protocol.errors import BadRequestError, ChatError
 from chatd.protocol.frames import encode_frame
@@ -86,11 +86,13 @@ class DataConnection:
         self._refusal: ChatError | None = None
         self._closing: Closing | None = None
         self._seen = (0, 0)
-        self._transfer: Reception | Dispatch = files.redeem(request.ticket, self._cut)
+        self._transfer: UploadTransfer | DownloadTransfer = files.redeem(
+            request.ticket, self._cut
+        )
 
     def __repr__(self) -> str:
         transfer = self._transfer
-        what = "upload" if isinstance(transfer, Reception) else "download"
+        what = "upload" if isinstance(transfer, UploadTransfer) else "download"
         return f"#{self._number} {transfer.user} ({what} of {transfer.record.id})"
 
     @property
@@ -143,7 +145,7 @@ class DataConnection:
         try:
             await self._open()
             started_at = transfer.offset
-            if isinstance(transfer, Dispatch):
+            if isinstance(transfer, DownloadTransfer):
                 await self._send(transfer)
             else:
                 outcome = await self._receive(transfer)
@@ -158,7 +160,7 @@ class DataConnection:
             self._is_breakable = self._is_moving = False
             await transfer.close()
             self._log_end(started_at, outcome)
-        await self._say_last(outcome)
+        await self._send_outcome(outcome)
 
     async def _open(self) -> None:
         transfer = self._transfer
@@ -180,7 +182,9 @@ class DataConnection:
         how = "stored" if outcome is not None else "left"
         if self._refusal is not None:
             how = f"refused ({self._refusal.code})"
-        elif transfer.offset == transfer.size and isinstance(transfer, Dispatch):
+        elif transfer.offset == transfer.size and isinstance(
+            transfer, DownloadTransfer
+        ):
             how = "sent"
         _log.info(
             "%r: bytes %d to %d of %d, %s",
@@ -193,7 +197,7 @@ class DataConnection:
 
     # Downloads ----------------------------------------------------------------------
 
-    async def _send(self, dispatch: Dispatch) -> None:
+    async def _send(self, dispatch: DownloadTransfer) -> None:
         content, size = dispatch.content, dispatch.size
         assert content is not None
         writer, transport = self._writer, self._writer.transport
@@ -235,7 +239,7 @@ class DataConnection:
 
     # Uploads ------------------------------------------------------------------------
 
-    async def _receive(self, reception: Reception) -> Stored | None:
+    async def _receive(self, reception: UploadTransfer) -> Stored | None:
         """Receive and seal the upload; None if the peer hung up before its end."""
         if not reception.record.is_stored:
             intake = Intake(self._writer.transport, reception.size - reception.offset)
@@ -249,7 +253,7 @@ class DataConnection:
         self._is_breakable = False
         return await reception.finish()
 
-    async def _take_in(self, intake: Intake, reception: Reception) -> bool:
+    async def _take_in(self, intake: Intake, reception: UploadTransfer) -> bool:
         """Write all bytes still to come; False if the peer hung up before the last."""
         self._is_moving = True
         try:
@@ -272,7 +276,7 @@ class DataConnection:
         return True
 
     @staticmethod
-    def _write(intake: Intake, reception: Reception) -> bool:
+    def _write(intake: Intake, reception: UploadTransfer) -> bool:
         piece = intake.take()
         if piece:
             reception.write(piece)
@@ -280,7 +284,7 @@ class DataConnection:
 
     # The end ------------------------------------------------------------------------
 
-    async def _say_last(self, outcome: Stored | None) -> None:
+    async def _send_outcome(self, outcome: Stored | None) -> None:
         transport = self._writer.transport
         last = self._last_messages(outcome)
         is_broken_off = self._is_cut or bool(last)

@@ -28,7 +28,7 @@ from chatd.settings.tls import TlsMaterial
 BACKLOG = 1_024
 WATCH_SECONDS = 1.0
 # How long connections may take to end once they were cancelled.
-LAST_SECONDS = 0.5
+CANCEL_SECONDS = 0.5
 # Clients are asked to come back at a random time within this, not all at once.
 RETURN_MS = (500, 5_000)
 
@@ -164,7 +164,7 @@ class NativeListener:
             for task in late:
                 task.cancel()
             if late:
-                _, late = await asyncio.wait(late, timeout=LAST_SECONDS)
+                _, late = await asyncio.wait(late, timeout=CANCEL_SECONDS)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from chatd.protocol.errors import ServerStoppingError
 from chatd.store.base import StoreError
-from chatd.store.blobs import Blobs, Content, Receiving
+from chatd.store.blobs import Blobs, Content, UploadWriter
 from chatd.store.disk.content import DiskContent
 from chatd.store.disk.files import (
     Hashed,
@@ -82,7 +82,7 @@ class DiskBlobs(Blobs):
         """Return how many bytes of an upload are stored, 0 if there is none."""
         return await self._threads.read(size_of, self._upload_path(upload)) or 0
 
-    async def receive(self, upload: str) -> Receiving:
+    async def receive(self, upload: str) -> UploadWriter:
         """Begin or resume an upload; an earlier writer cannot write any more."""
         receiving = DiskReceiving(self._upload(upload), self._threads)
         await receiving.begin()

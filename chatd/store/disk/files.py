@@ -153,7 +153,7 @@ def sync_folder(folder: Path) -> None:
 
 def unshare(path: Path) -> None:
     """Replace a file that has other hard links by a copy of its own."""
-    passing = _passing(path)
+    passing = _temporary_path(path)
     remove_file(passing)
     _copy(path, passing)
     passing.replace(path)
@@ -166,7 +166,7 @@ def publish(source: Path, target: Path) -> None:
     damaged, and the new one was just checked. On a file system without links the file
     is copied. A crash may leave ``source.new`` behind.
     """
-    passing = _passing(source)
+    passing = _temporary_path(source)
     remove_file(passing)
     try:
         os.link(source, passing, follow_symlinks=False)
@@ -182,12 +182,12 @@ def publish(source: Path, target: Path) -> None:
     sync_folder(source.parent)
 
 
-def remove_passing(path: Path) -> None:
+def remove_temporary(path: Path) -> None:
     """Remove what ``publish`` or ``unshare`` may have left beside a file."""
-    remove_file(_passing(path))
+    remove_file(_temporary_path(path))
 
 
-def _passing(path: Path) -> Path:
+def _temporary_path(path: Path) -> Path:
     return path.with_name(path.name + ".new")
 
 

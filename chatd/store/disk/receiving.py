@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from chatd.protocol.errors import ServerStoppingError, UnavailableError
-from chatd.store.blobs import Receiving
+from chatd.store.blobs import UploadWriter
 from chatd.store.disk.files import (
     Hashed,
     open_file,
     opened,
     publish,
     remove_file,
-    remove_passing,
+    remove_temporary,
     sync_data,
     unshare,
 )
@@ -153,7 +153,7 @@ class Upload:
         with self._lock:
             self._close_file()
             self._hashed = Hashed()
-            remove_passing(self._path)
+            remove_temporary(self._path)
             return remove_file(self._path)
 
     def _check_writer(self, writer: object) -> None:
@@ -205,7 +205,7 @@ class Upload:
         self._synced = self._hashed.copy()
 
 
-class DiskReceiving(Receiving):
+class DiskReceiving(UploadWriter):
     """One writer of an upload, until a newer one takes over.
 
     Args:

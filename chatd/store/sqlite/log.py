@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from chatd.protocol.entries import (
-    TALK,
+    MESSAGE_KINDS,
     Entry,
     has_same_content,
     tail_time,
@@ -288,7 +288,7 @@ class _Block:
             append.time_ms = draft.time_ms
             seq += 1
             senders.add(sender)
-            if kind in TALK:
+            if kind in MESSAGE_KINDS:
                 talk += 1
         self._connection.execute(
             "INSERT INTO blocks (first, chat, prev, count, talk, sender, data)"

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice, takewhile
 
-from chatd.protocol.entries import TALK, Entry
+from chatd.protocol.entries import MESSAGE_KINDS, Entry
 from chatd.store.sqlite import files
 from chatd.store.sqlite.log import unpack_block
 from chatd.store.values import (
@@ -128,7 +128,7 @@ def _talk_of_others(entries: list[Entry], after: int, user: str) -> int:
     return sum(
         1
         for entry in entries
-        if entry.seq > after and entry.sender != user and entry.kind in TALK
+        if entry.seq > after and entry.sender != user and entry.kind in MESSAGE_KINDS
     )
 
 

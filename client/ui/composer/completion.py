@@ -36,7 +36,7 @@ _SIGN = re.compile(r"(?<![\w@#:./])[@#:]")
 Offers = list[Completion]
 
 
-class Slow(Struct, frozen=True):
+class SlowOffers(Struct, frozen=True):
     """Offers that take time to find: reading a folder, or the table of emoji.
 
     Attributes:
@@ -67,9 +67,9 @@ class ChatCompleter(Completer):
     ) -> Iterable[Completion]:
         """Yield all offers, also those that take time to find."""
         found = self.find(document, complete_event.completion_requested)
-        yield from found.find() if isinstance(found, Slow) else found
+        yield from found.find() if isinstance(found, SlowOffers) else found
 
-    def find(self, document: Document, is_asked: bool) -> Offers | Slow:
+    def find(self, document: Document, is_asked: bool) -> Offers | SlowOffers:
         """Return what may replace the word before the cursor.
 
         Args:
@@ -80,7 +80,7 @@ class ChatCompleter(Completer):
         word = line.rpartition(" ")[2]
         if len(word) > MAX_WORD:
             return []
-        found: Offers | Slow
+        found: Offers | SlowOffers
         text = document.text
         if text.startswith("/") and not text.startswith("//"):
             found = self._in_command(document, word, is_asked)
@@ -89,11 +89,13 @@ class ChatCompleter(Completer):
             found = self._in_text(word, is_asked, ": " if is_first else " ")
             if not is_asked and found and _is_in_code(document.text_before_cursor):
                 return []
-        return found if isinstance(found, Slow) else _fitted(found, document)
+        return found if isinstance(found, SlowOffers) else _fitted(found, document)
 
     # A message ------------------------------------------------------------------------
 
-    def _in_text(self, word: str, is_asked: bool, suffix: str = " ") -> Offers | Slow:
+    def _in_text(
+        self, word: str, is_asked: bool, suffix: str = " "
+    ) -> Offers | SlowOffers:
         sign = _last_sign(word)
         if sign is None:
             if not word or not is_asked:
@@ -113,17 +115,17 @@ class ChatCompleter(Completer):
         people = self._names.people(begun[1:], MAX_CANDIDATES)
         return _offers(begun, [f"@{name}" for name in people])
 
-    def _emoji(self, begun: str, is_asked: bool) -> Offers | Slow:
+    def _emoji(self, begun: str, is_asked: bool) -> Offers | SlowOffers:
         if len(begun) <= (1 if is_asked else MIN_EMOJI):
             return []
         find = partial(_emoji_offers, begun)
-        return find() if emoji.is_loaded() else Slow(find)
+        return find() if emoji.is_loaded() else SlowOffers(find)
 
     # A command ------------------------------------------------------------------------
 
     def _in_command(
         self, document: Document, word: str, is_asked: bool
-    ) -> Offers | Slow:
+    ) -> Offers | SlowOffers:
         before = document.text_before_cursor
         name, blank, rest = before[1:].partition(" ")
         if not blank:
@@ -142,7 +144,7 @@ class ChatCompleter(Completer):
             others = self._in_text(word, False)
         else:
             others = self._argument(argument, word, is_asked)
-        return others if isinstance(others, Slow) else [*found, *others]
+        return others if isinstance(others, SlowOffers) else [*found, *others]
 
     def _commands(self, name: str) -> Offers:
         low = name.lower()
@@ -157,7 +159,9 @@ class ChatCompleter(Completer):
             if each.startswith(low) and (command := self._registry.get(each))
         ][:MAX_CANDIDATES]
 
-    def _argument(self, argument: str, word: str, is_asked: bool) -> Offers | Slow:
+    def _argument(
+        self, argument: str, word: str, is_asked: bool
+    ) -> Offers | SlowOffers:
         if not is_asked and _last_sign(word) != 0 and argument != "text":
             return []
         limit = MAX_CANDIDATES
@@ -191,12 +195,12 @@ class ChatCompleter(Completer):
 
     def _files(
         self, argument: str, text: str, word: str, is_asked: bool
-    ) -> Offers | Slow:
+    ) -> Offers | SlowOffers:
         """Return names of files, which may contain spaces, and what follows them."""
         if argument == "path":
             if word.startswith(("#", "@")) and word != text:
                 return self._chats(word)
-            return Slow(partial(path_offers, text)) if is_asked else []
+            return SlowOffers(partial(path_offers, text)) if is_asked else []
         if not is_asked:
             return []
         names = known_names(self._workspace)
@@ -206,12 +210,12 @@ class ChatCompleter(Completer):
             return _offers(text, found)
         head, _, path = text.partition(" ")
         if as_seq(head) is not None:
-            return Slow(partial(path_offers, path))
+            return SlowOffers(partial(path_offers, path))
         behind = (name for name in names if text.startswith(f"{name} "))
         longest = max(behind, key=len, default=None)
         if longest is None:
             return []
-        return Slow(partial(path_offers, text[len(longest) + 1 :]))
+        return SlowOffers(partial(path_offers, text[len(longest) + 1 :]))
 
 
 def path_offers(text: str) -> Offers:

@@ -13,7 +13,7 @@ from prompt_toolkit.layout import Float, Window
 from prompt_toolkit.layout.menus import CompletionsMenu
 
 from client.commands.slow_folders import look
-from client.ui.composer.completion import ChatCompleter, Offers, Slow
+from client.ui.composer.completion import ChatCompleter, Offers, SlowOffers
 
 MAX_ROWS = 8
 NOTHING: Offers = []
@@ -130,7 +130,7 @@ class CompletionMenu:
 
     def _find(self, is_asked: bool, step: int = 0) -> None:
         found = self._completer.find(self._buffer.document, is_asked)
-        if isinstance(found, Slow):
+        if isinstance(found, SlowOffers):
             self._wait_for(found, is_asked, step)
         else:
             self._show(found, step)
@@ -146,7 +146,7 @@ class CompletionMenu:
         if step and len(offers) == 1:
             self._drop()
 
-    def _wait_for(self, slow: Slow, is_asked: bool, step: int) -> None:
+    def _wait_for(self, slow: SlowOffers, is_asked: bool, step: int) -> None:
         if self._task is not None and not self._task.done():
             if not step:
                 return  # the search under way starts another if the text has changed
@@ -157,7 +157,7 @@ class CompletionMenu:
         )
 
     async def _look(
-        self, slow: Slow, document: Document, is_asked: bool, step: int
+        self, slow: SlowOffers, document: Document, is_asked: bool, step: int
     ) -> None:
         offers = await asyncio.wrap_future(look(slow.find, NOTHING))
         self._task = None

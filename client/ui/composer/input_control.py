@@ -20,7 +20,7 @@ from prompt_toolkit.mouse_events import MouseButton, MouseEvent, MouseEventType
 from chatd.text.safe import display, fit
 from client.terminal.hyperlinks import tagged
 from client.text.wrapping import Piece
-from client.ui.composer.text_layout import typed_rows
+from client.ui.composer.text_layout import layout_line
 
 _MIN_WIDTH = 2
 
@@ -68,7 +68,7 @@ class InputControl(BufferControl):
         """Return how many rows the text has, at most ``max_available_height``."""
         rows = 0
         for line in self.buffer.document.lines:
-            rows += typed_rows(line, max(_MIN_WIDTH, width)).count
+            rows += layout_line(line, max(_MIN_WIDTH, width)).count
             if rows >= max_available_height:
                 return max_available_height
         return rows
@@ -114,7 +114,7 @@ class InputControl(BufferControl):
         width, height = size
         lines = document.lines
         line = document.cursor_position_row
-        row, column = typed_rows(lines[line], width).row_of(
+        row, column = layout_line(lines[line], width).row_of(
             document.cursor_position_col
         )
         places = self._places(lines, width, height, (line, row))
@@ -138,7 +138,7 @@ class InputControl(BufferControl):
         """
         last = len(lines) - 1
         top = min(self._top, (last, 0)) if self._top[0] > last else self._top
-        top = (top[0], min(top[1], typed_rows(lines[top[0]], width).count - 1))
+        top = (top[0], min(top[1], layout_line(lines[top[0]], width).count - 1))
         top = min(top, cursor)
         places = _take(_forward(lines, width, top), height)
         if cursor not in places:
@@ -159,14 +159,16 @@ class InputControl(BufferControl):
             self.buffer.cursor_position, state.original_document.cursor_position
         )
         line, column = layout.document.translate_index_to_position(index)
-        row, at = typed_rows(layout.document.lines[line], layout.size[0]).row_of(column)
+        row, at = layout_line(layout.document.lines[line], layout.size[0]).row_of(
+            column
+        )
         if (line, row) not in layout.places:
             return None
         return Point(at, layout.places.index((line, row)))
 
     def _index_at(self, layout: _Layout, position: Point) -> int:
         line, row = layout.places[min(position.y, len(layout.places) - 1)]
-        rows = typed_rows(layout.document.lines[line], layout.size[0])
+        rows = layout_line(layout.document.lines[line], layout.size[0])
         begin, text = rows.row(row)
         column = rows.to_column(begin + min(position.x, len(text)))
         return layout.document.translate_row_col_to_index(line, column)
@@ -175,7 +177,7 @@ class InputControl(BufferControl):
 def _forward(lines: list[str], width: int, place: Place) -> Iterator[Place]:
     line, row = place
     while line < len(lines):
-        for each in range(row, typed_rows(lines[line], width).count):
+        for each in range(row, layout_line(lines[line], width).count):
             yield line, each
         line, row = line + 1, 0
 
@@ -188,7 +190,7 @@ def _backward(lines: list[str], width: int, place: Place) -> Iterator[Place]:
         line -= 1
         if line < 0:
             return
-        row = typed_rows(lines[line], width).count - 1
+        row = layout_line(lines[line], width).count - 1
 
 
 def _take(places: Iterator[Place], count: int) -> list[Place]:
@@ -198,7 +200,7 @@ def _take(places: Iterator[Place], count: int) -> list[Place]:
 def _fragments(document: Document, place: Place, width: int) -> StyleAndTextTuples:
     """Return one row; the last of a line has a space after it, for the cursor."""
     line, row = place
-    rows = typed_rows(document.lines[line], width)
+    rows = layout_line(document.lines[line], width)
     begin, text = rows.row(row)
     tail: StyleAndTextTuples = [("", " ")] if row == rows.count - 1 else []
     chosen = document.selection_range_at_line(line)

@@ -15,7 +15,7 @@ MAX_CHARACTERS = 32_000
 MAX_CHATS = 100
 
 
-class _Typed(Struct):
+class _History(Struct):
     # By address, the last used one at the end.
     chats: dict[str, list[str]] = field(default_factory=dict)
 
@@ -39,7 +39,7 @@ class InputHistory:
         say: Callable[[str], None],
         delay: float = DELAY_SECONDS,
     ) -> None:
-        self._file = DeferredFile(path, _Typed, "typed lines", say, delay)
+        self._file = DeferredFile(path, _History, "typed lines", say, delay)
         self._chats = self._file.read().chats
         self._chat = ""
         self._lines: list[str] | None = None
@@ -114,5 +114,5 @@ def _add(chat: str, text: str, chats: dict[str, list[str]]) -> None:
         del chats[next(iter(chats))]
 
 
-def _add_to_file(chat: str, text: str, typed: _Typed) -> None:
+def _add_to_file(chat: str, text: str, typed: _History) -> None:
     _add(chat, text, typed.chats)

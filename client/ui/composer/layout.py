@@ -123,11 +123,11 @@ def reply_line(entry: Entry | None, columns: int) -> Line:
         Piece(f"class:name {colour_of(entry.sender)}", display(entry.sender)),
         Piece("", f": {display(excerpt(gist(entry), _MAX_EXCERPT))}"),
     ]
-    room = max(0, columns - len(_END) - 1)
-    shown = clip(line, room)
+    space = max(0, columns - len(_END) - 1)
+    shown = clip(line, space)
     size = sum(cells(piece.text) for piece in shown)
     return [
         *((piece.style, piece.text) for piece in shown),
-        ("", " " * (room - size)),
+        ("", " " * (space - size)),
         ("class:status.key", _END),
     ]

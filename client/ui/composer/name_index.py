@@ -54,7 +54,7 @@ class NameIndex:
         if chat is None:
             return
         for entry in chat.entries[-_MAX_LOOKED_AT:]:
-            if entry.is_talk:
+            if entry.is_message:
                 self._note_sender(entry.sender)
         here = {chat.name} if chat.is_direct else set(chat.members or ())
         here |= self._recent.keys()
@@ -127,7 +127,7 @@ class NameIndex:
         self._here.update(senders)
         if change.origin in ("live", "backlog"):
             for entry in change.entries:
-                if entry.is_talk:
+                if entry.is_message:
                     self._note_sender(entry.sender)
 
     def _add_members(self, address: str) -> None:

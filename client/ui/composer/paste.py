@@ -102,10 +102,10 @@ def options_for(
         max_bytes: The size of the largest message, in bytes.
         max_file: The size of the largest file, in bytes; None if none can be sent.
     """
-    room = max_bytes - size_of(before) - size_of(after)
+    space = max_bytes - size_of(before) - size_of(after)
     possible = {
-        "message": size_of(as_text(text)) <= room,
-        "code": size_of(as_code(text, before, after)) <= room,
+        "message": size_of(as_text(text)) <= space,
+        "code": size_of(as_code(text, before, after)) <= space,
         "file": max_file is not None and size_of(text) <= max_file,
         "cancel": True,
     }

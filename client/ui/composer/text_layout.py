@@ -88,7 +88,7 @@ class TextLayout(Struct, frozen=True):
 
 
 @lru_cache(maxsize=64)
-def typed_rows(line: str, width: int) -> TextLayout:
+def layout_line(line: str, width: int) -> TextLayout:
     """Wrap one line of a text into rows of ``width`` cells, which is at least 2."""
     if _is_plain(line):
         starts = range(0, max(1, len(line)), width)

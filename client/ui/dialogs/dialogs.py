@@ -47,10 +47,10 @@ def make_full_registry(ui: "FullScreen") -> Registry:
 
 def toggle(ui: "FullScreen", title: str, open_: Callable[[], None]) -> None:
     """Open a dialog, or close it if it is open; any other dialog is closed."""
-    box = ui.box
-    if box is not None:
-        ui.close_box()
-    if box is None or box.title != title:
+    dialog = ui.dialog
+    if dialog is not None:
+        ui.close_dialog()
+    if dialog is None or dialog.title != title:
         open_()
 
 
@@ -59,16 +59,16 @@ def open_help(ui: "FullScreen") -> None:
 
     def find_help(typed: str) -> Sequence[Item]:
         lines = help_lines(
-            ui.box_look, ui.config.keys, ui.registry, wanted=typed.strip()
+            ui.dialog_look, ui.config.keys, ui.registry, wanted=typed.strip()
         )
         return help_items(lines, "")
 
-    ui.open_box(
+    ui.open_dialog(
         ListBox(
             HELP,
             "type to find   Up Down PageUp PageDown   Esc closes",
             find_help,
-            lambda _: ui.close_box(),
+            lambda _: ui.close_dialog(),
         )
     )
 
@@ -79,13 +79,13 @@ def open_switcher(ui: "FullScreen") -> None:
     names = places(workspace, _by_wish(ui))
 
     def go(address: str) -> None:
-        ui.close_box()
+        ui.close_dialog()
         if address.startswith("#") and address not in workspace.model.chats:
             ui.enter(f"/join {address}")
         else:
             workspace.switch(address)
 
-    ui.open_box(
+    ui.open_dialog(
         ListBox(
             "Go to",
             "type a few letters   Enter goes there   Esc closes",
@@ -135,10 +135,10 @@ def open_days(ui: "FullScreen") -> None:
             ui.flash("" if is_there else _why_not(chat, day))
 
     def chosen(day: date) -> None:
-        ui.close_box()
+        ui.close_dialog()
         ui.spawn(go(day))
 
-    ui.open_box(
+    ui.open_dialog(
         ListBox(
             "Go to a day",
             "2026-11-20, or 3d for three days ago   Enter goes there   Esc closes",
@@ -166,10 +166,10 @@ def open_transfers(ui: "FullScreen") -> None:
 
     def cancel(number: int) -> None:
         transfers.cancel(number)
-        if ui.box is not None:
-            ui.box.refresh()
+        if ui.dialog is not None:
+            ui.dialog.refresh()
 
-    ui.open_box(
+    ui.open_dialog(
         ListBox(
             FILES,
             "Enter cancels one that is on its way   Esc closes",

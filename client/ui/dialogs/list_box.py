@@ -195,14 +195,14 @@ class ListBox:
 def _item_row(item: Item, is_chosen: bool, cells: int) -> Line:
     mark = "> " if is_chosen and item.value is not None else "  "
     row: Line = [("", mark)]
-    room = cells - len(mark)
+    space = cells - len(mark)
     for style, text in item.row:
-        if room <= 0:
+        if space <= 0:
             break
-        shown = text if width(text) <= room else fit(text, room)
+        shown = text if width(text) <= space else fit(text, space)
         row.append((style, shown))
-        room -= width(shown)
-    row.append(("", " " * max(0, room)))
+        space -= width(shown)
+    row.append(("", " " * max(0, space)))
     if is_chosen and item.value is not None:
         row = [(f"{style} class:overlay.current".strip(), text) for style, text in row]
     return row

@@ -56,7 +56,7 @@ class Search:
         # Whether the whole cache was searched, and whether a thread is doing so now.
         self._is_whole = True
         self._is_searching = False
-        self._box = ListBox(
+        self._dialog = ListBox(
             f"Search in {address}",
             "type to find   Enter goes there   Esc closes",
             self._find,
@@ -67,7 +67,7 @@ class Search:
 
     def open(self) -> None:
         """Open the dialog."""
-        self._ui.open_box(self._box)
+        self._ui.open_dialog(self._dialog)
 
     def _find(self, typed: str) -> list[Item]:
         wanted = typed.strip().casefold()
@@ -84,7 +84,7 @@ class Search:
             self._search_rest()
         by_seq = {entry.seq: entry for entry in (*self._older, *self._found)}
         newest_first = sorted(by_seq.values(), key=lambda each: each.seq, reverse=True)
-        look = self._ui.box_look
+        look = self._ui.dialog_look
         items = [Item(result_row(e, wanted, look), e.seq) for e in newest_first]
         if wanted and not self._is_whole:
             text = "looking through what is older …"
@@ -111,13 +111,13 @@ class Search:
     async def _search_all(self) -> None:
         """Search the whole cache; again if what is typed changed meanwhile."""
         link = self._ui.workspace.link
-        while not self._is_whole and self._ui.box is self._box:
+        while not self._is_whole and self._ui.dialog is self._dialog:
             wanted = self._wanted
             found = await link.search_all_cached(self._address, wanted, MAX_FOUND)
             if wanted == self._wanted:
                 self._found, self._is_whole = found, True
         self._is_searching = False
-        self._box.refresh()
+        self._dialog.refresh()
         self._ui.paint()
 
     def _is_cut(self) -> bool:
@@ -132,15 +132,15 @@ class Search:
         if value == _UNDER_WAY:
             return
         if value != _FURTHER:
-            self._ui.timeline.highlight = self._box.buffer.text.strip() or None
-            self._ui.close_box()
+            self._ui.timeline.highlight = self._dialog.buffer.text.strip() or None
+            self._ui.close_dialog()
             go_to_message(self._ui, self._address, value)
         elif not self._is_looking:
             self._ui.spawn(self._look_further(self._wanted))
 
     async def _look_further(self, wanted: str) -> None:
         """Load older pages until one has a match that is not in the list yet."""
-        listed = {item.value for item in self._box.items}
+        listed = {item.value for item in self._dialog.items}
         self._is_looking = True
         self._ui.flash("looking further back …")
         found: list[Entry] = []
@@ -177,13 +177,13 @@ class Search:
         return chat.entries[: None if oldest is None else chat.index(oldest)]
 
     def _is_asked(self, wanted: str) -> bool:
-        return self._ui.box is self._box and self._wanted == wanted
+        return self._ui.dialog is self._dialog and self._wanted == wanted
 
     def _show(self, found: Sequence[Entry], said: str) -> None:
         self._older += found
-        self._box.refresh()
+        self._dialog.refresh()
         if found:
-            self._box.choose(found[-1].seq)
+            self._dialog.choose(found[-1].seq)
         self._ui.flash("" if found else said)
 
 
@@ -198,8 +198,8 @@ def result_row(entry: Entry, wanted: str, look: Look) -> Line:
     day = local(entry.time_ms).date().isoformat()
     when = f"{day} {format_time(entry.time_ms, look.time_format)} "
     who = display(entry.sender)
-    room = look.columns - width(when) - width(who) - 1
-    before, found, after = _excerpt(entry, wanted, room)
+    space = look.columns - width(when) - width(who) - 1
+    before, found, after = _excerpt(entry, wanted, space)
     return [
         ("class:time", when),
         (colour_of(entry.sender), who),
@@ -209,7 +209,7 @@ def result_row(entry: Entry, wanted: str, look: Look) -> Line:
     ]
 
 
-def _excerpt(entry: Entry, wanted: str, room: int) -> tuple[str, str, str]:
+def _excerpt(entry: Entry, wanted: str, space: int) -> tuple[str, str, str]:
     """Return the text of a message before, at and after the first match."""
     name = entry.file.name if entry.file is not None and entry.text else ""
     said = f"{name} {gist(entry)}" if name else gist(entry)
@@ -217,8 +217,8 @@ def _excerpt(entry: Entry, wanted: str, room: int) -> tuple[str, str, str]:
     text = " ".join(display(said[begin : begin + _BEFORE + _AFTER]).split())
     at = max(0, text.casefold().find(wanted))
     start = 0
-    if begin or width(text[: at + len(wanted)]) > room:
-        start = max(0, at - max(0, room // 3))
+    if begin or width(text[: at + len(wanted)]) > space:
+        start = max(0, at - max(0, space // 3))
         blank = text.find(" ", start, at)
         start = blank + 1 if blank >= 0 else start
     sign = "…" if begin or start else ""
@@ -227,7 +227,7 @@ def _excerpt(entry: Entry, wanted: str, room: int) -> tuple[str, str, str]:
 
 
 def _holds(entry: Entry, wanted: str) -> bool:
-    if not entry.is_talk or entry.is_deleted:
+    if not entry.is_message or entry.is_deleted:
         return False
     name = entry.file.name if entry.file is not None else ""
     return wanted in entry.text.casefold() or wanted in name.casefold()

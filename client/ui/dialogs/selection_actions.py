@@ -79,7 +79,7 @@ class SelectionActions:
 
     def _reply(self) -> None:
         ui = self._ui
-        entries = [entry for entry in ui.timeline.selected if entry.is_talk]
+        entries = [entry for entry in ui.timeline.selected if entry.is_message]
         if not entries:
             ui.flash("to that nobody can reply")
             return

@@ -31,7 +31,7 @@ _NO_SIGN = Piece("", " ")
 _DELETED = Piece("class:deleted", "(deleted)")
 
 
-class Around(Struct, frozen=True, kw_only=True):
+class EntryContext(Struct, frozen=True, kw_only=True):
     """The context of an entry, as far as its rows show it.
 
     Attributes:
@@ -52,12 +52,14 @@ class Around(Struct, frozen=True, kw_only=True):
     is_unfolded: bool = False
 
 
-ALONE = Around()
+ALONE = EntryContext()
 
 
-def entry_rows(entry: Entry, style: RowStyle, around: Around = ALONE) -> list[Line]:
+def entry_rows(
+    entry: Entry, style: RowStyle, around: EntryContext = ALONE
+) -> list[Line]:
     """Return an entry of a log as rows, at least one."""
-    if not entry.is_talk:
+    if not entry.is_message:
         return _lines(_event_rows(entry, style, around), style)
     is_mention = _mentions(entry, style.me)
     sign = Piece(MENTION, "!") if is_mention else _NO_SIGN
@@ -84,7 +86,9 @@ def named_row(line: Line, sender: str, style: RowStyle) -> Line:
     return to_line(mend([*head, *name]), is_linked=False) + text
 
 
-def item_rows(item: OutboxItem, style: RowStyle, around: Around = ALONE) -> list[Line]:
+def item_rows(
+    item: OutboxItem, style: RowStyle, around: EntryContext = ALONE
+) -> list[Line]:
     """Return an item of the outbox as rows: it waits, was refused, or was just sent."""
     sign, said = _NO_SIGN, ""
     if item.state == "refused":
@@ -100,7 +104,7 @@ def item_rows(item: OutboxItem, style: RowStyle, around: Around = ALONE) -> list
 
 
 def transfer_rows(
-    transfer: Transfer, style: RowStyle, around: Around = ALONE
+    transfer: Transfer, style: RowStyle, around: EntryContext = ALONE
 ) -> list[Line]:
     """Return an upload, which has no entry yet, as rows."""
     is_lost = transfer.state in ("failed", "cancelled")
@@ -178,7 +182,7 @@ def _head(
     name: Sequence[Piece],
     time: str,
     style: RowStyle,
-    around: Around,
+    around: EntryContext,
     sign: Piece = _NO_SIGN,
     *,
     is_short: bool = False,
@@ -217,7 +221,7 @@ def _joined(head: _Head, body: Sequence[Row], style: RowStyle) -> list[Row]:
     return [[*head.row, *body[0]], *_indented(body[1:], style)]
 
 
-def _event_rows(entry: Entry, style: RowStyle, around: Around) -> list[Row]:
+def _event_rows(entry: Entry, style: RowStyle, around: EntryContext) -> list[Row]:
     time = format_time(entry.time_ms, style.time_format)
     sign: Row = [Piece("class:event", "--")]
     head = _head(sign, time, style, ALONE, is_short=True)
@@ -228,7 +232,7 @@ def _event_rows(entry: Entry, style: RowStyle, around: Around) -> list[Row]:
 
 
 def _talk_rows(
-    entry: Entry, style: RowStyle, around: Around, sign: Piece, base: str = ""
+    entry: Entry, style: RowStyle, around: EntryContext, sign: Piece, base: str = ""
 ) -> list[Row]:
     time = format_time(entry.time_ms, style.time_format)
     name = _name(entry.sender)
@@ -272,7 +276,7 @@ def _reply_row(quoted: Entry | None, size: int) -> Row:
 
 
 def _file_rows(
-    entry: Entry, info: FileInfo, style: RowStyle, around: Around, first: int
+    entry: Entry, info: FileInfo, style: RowStyle, around: EntryContext, first: int
 ) -> list[Row]:
     about = [size_text(info.size), type_of(info.name), f"/get {entry.seq}"]
     pieces = [

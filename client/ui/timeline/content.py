@@ -46,7 +46,7 @@ class Content:
         self._unread_marker = UnreadMarker()
         self._row_cache = RowCache(self._style())
         self._items = Items()
-        self._feed_address: str | None = None
+        self._items_address: str | None = None
         self._is_stale = True
 
     def refresh(self) -> None:
@@ -97,7 +97,7 @@ class Content:
     @property
     def _is_another(self) -> bool:
         """Whether the open address now has another chat, as after a new log."""
-        is_same_address = self._feed_address == self.address
+        is_same_address = self._items_address == self.address
         return is_same_address and self._chat is not self._items.chat
 
     def _take_over(self) -> None:
@@ -107,7 +107,7 @@ class Content:
             marker.update(chat, model.me, model.is_synced)
         transfers = self._transfers()
         notices = self._notices.of(self.address)
-        self._feed_address = self.address
+        self._items_address = self.address
         self._items = Items(chat, notices, tail_of(chat, transfers))
         style = self._style()
         cache = self._row_cache

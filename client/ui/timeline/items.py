@@ -35,7 +35,7 @@ class Notice(NamedTuple):
     lines: tuple[Line, ...]
 
 
-class SeenGap(Gap, frozen=True):
+class NearGap(Gap, frozen=True):
     """A gap that is in or near the visible rows.
 
     Attributes:

@@ -16,7 +16,7 @@ from chatd.protocol.messages import History
 from client.errors import LinkError
 from client.link.link import Link
 from client.model.entries import Gap
-from client.ui.timeline.items import SeenGap, day_of
+from client.ui.timeline.items import NearGap, day_of
 
 PAGE = 100
 MAX_PAGES = 200
@@ -118,7 +118,7 @@ class Loader:
             return True
         # Otherwise the next message would push the oldest loaded entries out again.
         link.model.expect_older(gap.chat, PAGE)
-        if not isinstance(gap, SeenGap) or not gap.is_from_above:
+        if not isinstance(gap, NearGap) or not gap.is_from_above:
             await link.fill(gap)
             return True
         count = len(chat.entries)

@@ -13,7 +13,7 @@ from typing import Literal
 from client.commands.workspace import Workspace
 from client.model.entries import Gap
 from client.ui.timeline.content import Content
-from client.ui.timeline.items import SeenGap, day_of, index_of_day, is_entry
+from client.ui.timeline.items import NearGap, day_of, index_of_day, is_entry
 from client.ui.timeline.selection import Selection
 from client.ui.timeline.viewport import Placed, Viewport
 from client.ui.timeline.visible_rows import (
@@ -49,7 +49,7 @@ class Position(Content):
         self._held = 0  # how many more entries the model was asked to keep
         self._target: int | None = None  # the seq of the message that is pointed at
         # Where the user wants to go, although it is not loaded yet.
-        self._sought: Literal["new", "top"] | None = None
+        self._pending_goal: Literal["new", "top"] | None = None
         self._selection = Selection()
         self._viewport = Viewport(lambda: self._items, self._row_cache.block)
         self._visible: list[VisibleRow] | None = None
@@ -83,7 +83,7 @@ class Position(Content):
             self._viewport.show_first()
         chat = self._chat
         if chat is not None and chat.older() is not None:
-            self._sought = "top"
+            self._pending_goal = "top"
 
     def to_bottom(self) -> None:
         """Go to the bottom and follow it; the selection is cleared."""
@@ -104,7 +104,7 @@ class Position(Content):
         seq = self._unread_marker.seq or (unread.seq if unread is not None else None)
         if seq is None or not self._show(seq):
             return False
-        self._sought = "new" if self._unread_marker.missing is not None else None
+        self._pending_goal = "new" if self._unread_marker.missing is not None else None
         return True
 
     def to_seq(self, seq: int) -> bool:
@@ -150,7 +150,7 @@ class Position(Content):
         me, entries = self._workspace.model.me, chat.entries
         begin = chat.index(max(newest or 0, self._newest_seen) + 1)
         below = (entries[index] for index in range(begin, len(entries)))
-        talk = (entry for entry in below if entry.is_talk and entry.sender != me)
+        talk = (entry for entry in below if entry.is_message and entry.sender != me)
         return sum(1 for _ in islice(talk, MAX_NEW_BELOW))
 
     @property
@@ -177,7 +177,7 @@ class Position(Content):
         if chat is None or chat.older() is None:
             return False
         rows = self._rows
-        if self._sought == "new":
+        if self._pending_goal == "new":
             return True
         index = chat.index(rows[0].placed.key[0]) if rows else 0
         return index < PAGES_AHEAD * self._viewport.height
@@ -189,10 +189,10 @@ class Position(Content):
         if chat is None:
             return None
         rows, missing, older = self._rows, self._unread_marker.missing, chat.older()
-        if self._sought == "new" and missing is not None:
-            return SeenGap(chat.address, *missing, is_from_above=True)
-        if self._sought == "top" and older is not None:
-            return SeenGap(chat.address, older.after, older.before, is_from_above=True)
+        if self._pending_goal == "new" and missing is not None:
+            return NearGap(chat.address, *missing, is_from_above=True)
+        if self._pending_goal == "top" and older is not None:
+            return NearGap(chat.address, older.after, older.before, is_from_above=True)
         ahead = PAGES_AHEAD * self._viewport.height
         return near_gap(rows, chat, self._viewport.kept, ahead)
 
@@ -216,7 +216,7 @@ class Position(Content):
         self._note_bottom()
         yield
         self._target = None
-        self._sought = None
+        self._pending_goal = None
         self._visible = None
         self._note_bottom()
         self._hold()
@@ -262,7 +262,7 @@ class Position(Content):
         self._unread_marker.open(chat, self._workspace.model.is_synced)
         self._selection.clear()
         self._target = None
-        self._sought = None
+        self._pending_goal = None
         self._newest_seen = self._held = 0
         self._row_cache.unfolded.clear()
         self._viewport.release()
@@ -278,11 +278,13 @@ class Position(Content):
             self._begin()
         self._take_over()
         self._viewport.changed()
-        if self._sought == "new" and self._unread_marker.seq is not None:
+        if self._pending_goal == "new" and self._unread_marker.seq is not None:
             self._viewport.show(
                 (self._unread_marker.seq, 0), self._viewport.height // 3
             )
-            self._sought = "new" if self._unread_marker.missing is not None else None
+            self._pending_goal = (
+                "new" if self._unread_marker.missing is not None else None
+            )
         self._hold()
 
     def _show(self, seq: int) -> bool:

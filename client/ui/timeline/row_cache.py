@@ -13,7 +13,7 @@ from client.model.entries import Entry, OutboxItem, Transfer
 from client.text.styles import Line
 from client.text.times import format_time, local
 from client.ui.messages.rows import (
-    Around,
+    EntryContext,
     day_row,
     entry_rows,
     gap_row,
@@ -157,7 +157,7 @@ class RowCache:
                 return Block(rows or [[]])
             case Transfer() as transfer:
                 is_continued = isinstance(facts.above, Transfer)
-                around = Around(is_continued=is_continued)
+                around = EntryContext(is_continued=is_continued)
                 return Block(transfer_rows(transfer, style, around))
             case item:
                 return self._make_talk(item, facts)
@@ -167,7 +167,7 @@ class RowCache:
         lines = [] if style.is_bare else _lines_above(item, facts, style)
         is_continued = not lines and _continues(item, facts.above, style.me)
         is_timed = not is_continued or _time(item, style) != _time(facts.above, style)
-        around = Around(
+        around = EntryContext(
             is_continued=is_continued,
             is_timed=is_timed,
             quoted=facts.quoted,
@@ -214,8 +214,8 @@ def _continues(item: Entry | OutboxItem, above: Item, me: str) -> bool:
 
 def _is_said(item: Entry | OutboxItem) -> bool:
     """Whether an item is a message that begins with its sender's name: no action."""
-    is_talk = item.is_talk if isinstance(item, Entry) else True
-    return is_talk and item.kind != "action"
+    is_message = item.is_message if isinstance(item, Entry) else True
+    return is_message and item.kind != "action"
 
 
 def _sender(item: Entry | OutboxItem, me: str) -> str:
@@ -242,6 +242,6 @@ def _newest_read(chat: Chat | None, me: str) -> int | None:
         return None
     end = chat.index(chat.peer_read + 1)
     for entry in reversed(chat.entries[max(0, end - _MAX_SOUGHT) : end]):
-        if entry.sender == me and entry.is_talk:
+        if entry.sender == me and entry.is_message:
             return entry.seq
     return None

@@ -29,7 +29,7 @@ class Selection:
             return
         index, entries = chat.index(self.seq), chat.entries
         places = range(index + 1, len(entries)) if step > 0 else range(index)[::-1]
-        talk = (entries[place].seq for place in places if entries[place].is_talk)
+        talk = (entries[place].seq for place in places if entries[place].is_message)
         for seq in islice(talk, abs(step)):
             self.seq = seq
 

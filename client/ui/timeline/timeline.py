@@ -65,12 +65,12 @@ class Timeline(Position, UIControl):
         if self.is_selecting:
             return True
         items = (self._items.item(s.placed.key) for s in reversed(self._rows))
-        talk = (item for item in items if isinstance(item, Entry) and item.is_talk)
+        talk = (item for item in items if isinstance(item, Entry) and item.is_message)
         entry = next(talk, None)
         if entry is None:
             return False
         self._target = None
-        self._sought = None
+        self._pending_goal = None
         self._selection.seq = entry.seq
         self._viewport.hold()
         self._show_whole(entry.seq, is_up=True)

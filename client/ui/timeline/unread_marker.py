@@ -90,4 +90,4 @@ class UnreadMarker:
 
 
 def _is_unread(entry: Entry, me: str) -> bool:
-    return entry.is_talk and entry.sender != me
+    return entry.is_message and entry.sender != me

@@ -25,11 +25,19 @@ class Block:
         lead: How many rows may come and go with what is above it; at least ``start``.
         sender: The sender of a message that shows one, else "".
         is_named: Whether its first row after ``start`` has the sender's name.
-        is_torn: Whether a gap is right above it, where rows may still come in.
+        has_gap_above: Whether a gap is right above it, where rows may still come in.
         painted: Cells that the painter has cached for rows, by row; opaque here.
     """
 
-    __slots__ = ("is_named", "is_torn", "lead", "painted", "rows", "sender", "start")
+    __slots__ = (
+        "is_named",
+        "has_gap_above",
+        "lead",
+        "painted",
+        "rows",
+        "sender",
+        "start",
+    )
 
     def __init__(
         self,
@@ -38,12 +46,12 @@ class Block:
         lead: int = 0,
         sender: str = "",
         is_named: bool = True,
-        is_torn: bool = False,
+        has_gap_above: bool = False,
     ) -> None:
         self.rows = rows
         self.sender = sender
         self.is_named = is_named
-        self.is_torn = is_torn
+        self.has_gap_above = has_gap_above
         self.start = start
         self.lead = lead
         self.painted: dict[int, Any] = {}
@@ -181,12 +189,14 @@ class Viewport:
             rows = self._downwards(top, self.height - count)
             moved = rows.index(old)
             ends = range(moved + self.height - 2, self.height - 1, -1)
-            torn = next((i for i in ends if _is_tear(rows[i])), None)
+            torn = next((i for i in ends if _has_gap_above(rows[i])), None)
             self._go(top if torn is None else rows[torn - self.height + 1])
         elif self._anchor is not None:
             rows = self._downwards(old, count + self.height)
             end = max(0, len(rows) - self.height)
-            torn = next((i for i in range(2, end + 1) if _is_tear(rows[i])), end + 1)
+            torn = next(
+                (i for i in range(2, end + 1) if _has_gap_above(rows[i])), end + 1
+            )
             self._go(rows[torn - 1], is_down=True)
 
     def show(self, key: Key, rows_above: int = 0) -> None:
@@ -239,7 +249,7 @@ class Viewport:
         """
         if not is_down:
             for index in range(len(rows) - 1, -1, -1):
-                if _is_tear(rows[index]):
+                if _has_gap_above(rows[index]):
                     return index
         first = self._order().first
         return next((i for i, row in enumerate(rows) if row.key != first), 0)
@@ -299,6 +309,6 @@ class Viewport:
         return rows
 
 
-def _is_tear(row: Placed) -> bool:
+def _has_gap_above(row: Placed) -> bool:
     """Whether a gap is right above a row."""
-    return row.block.is_torn and not row.number
+    return row.block.has_gap_above and not row.number

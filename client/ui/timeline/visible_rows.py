@@ -9,7 +9,7 @@ from client.text.styles import Line
 from client.text.wrapping import cells
 from client.ui.messages.rows import named_row
 from client.ui.messages.rowstyle import RowStyle
-from client.ui.timeline.items import Key, SeenGap, is_entry
+from client.ui.timeline.items import Key, NearGap, is_entry
 from client.ui.timeline.viewport import Placed
 
 
@@ -90,7 +90,7 @@ def middle_of(
 
 def near_gap(
     rows: Sequence[VisibleRow], chat: Chat, kept: Key | None, ahead: int
-) -> SeenGap | None:
+) -> NearGap | None:
     """Return the gap between visible entries, or else the next one below or above.
 
     Args:
@@ -112,5 +112,5 @@ def near_gap(
             seq = entries[index].seq
             is_read_down = kept is not None and kept < (seq, 0)
             is_from_above = index > last or (is_read_down and index >= first)
-            return SeenGap(chat.address, entries[index - 1].seq, seq, is_from_above)
+            return NearGap(chat.address, entries[index - 1].seq, seq, is_from_above)
     return None

@@ -166,7 +166,7 @@ class Person:
         return self.ui.app.render_counter
 
     def has_box(self) -> bool:
-        return self.ui.box is not None
+        return self.ui.dialog is not None
 
     def chat(self, address: str = "#ops") -> Chat:
         return self.link.model.chats[address]

@@ -37,8 +37,8 @@ async def person(server: Stage) -> AsyncIterator[Person]:
 
 def offered(person: Person) -> list[str]:
     """Return the lines of the open dialog."""
-    assert person.ui.box is not None
-    return ["".join(text for _, text in item.row) for item in person.ui.box.items]
+    assert person.ui.dialog is not None
+    return ["".join(text for _, text in item.row) for item in person.ui.dialog.items]
 
 
 # Searching ----------------------------------------------------------------------------
@@ -52,9 +52,9 @@ async def test_what_only_the_server_has_is_found_when_one_looks_further(
     assert offered(person)[1:] == ["look further back"]
     await person.type(ctrl("n") + "\r")
     await person.until(lambda: any("of old" in line for line in offered(person)))
-    box = person.ui.box
-    assert box is not None
-    assert box.chosen is box.items[-1]
+    dialog = person.ui.dialog
+    assert dialog is not None
+    assert dialog.chosen is dialog.items[-1]
     assert [line.split()[-1] for line in offered(person)] == ["today", "old"]
     await person.type("\r")
     await person.hides("Search in")

@@ -261,8 +261,8 @@ async def test_ctrl_k_finds_a_chat_by_a_few_letters(server: Stage) -> None:
         await person.type(ctrl("k"))
         assert person.has("Go to")
         await person.type("gnl")
-        assert person.ui.box is not None
-        assert [item.value for item in person.ui.box.items] == ["#general"]
+        assert person.ui.dialog is not None
+        assert [item.value for item in person.ui.dialog.items] == ["#general"]
         await person.type("\r")
         assert person.current == "#general"
         assert not person.has("Go to")
@@ -297,8 +297,8 @@ async def test_the_switcher_joins_a_room_that_was_listed(server: Stage) -> None:
 async def test_arrows_choose_in_the_switcher_and_esc_closes_it(server: Stage) -> None:
     async with at_screen(server) as person:
         await person.type(ctrl("k") + DOWN + DOWN + UP)
-        assert person.ui.box is not None
-        assert person.ui.box.index == 1
+        assert person.ui.dialog is not None
+        assert person.ui.dialog.index == 1
         await person.escape()
         assert not person.has_box()
         await person.type("typed again below")
@@ -315,8 +315,8 @@ async def test_the_switcher_counts_what_comes_meanwhile(server: Stage) -> None:
 async def test_alt_and_a_letter_in_a_box_types_nothing(server: Stage) -> None:
     async with at_screen(server) as person:
         await person.type(ctrl("k") + alt("a"))
-        assert person.ui.box is not None
-        assert person.text == person.ui.box.buffer.text == ""
+        assert person.ui.dialog is not None
+        assert person.text == person.ui.dialog.buffer.text == ""
 
 
 async def test_letters_in_a_box_do_not_reach_the_composer(server: Stage) -> None:
@@ -334,9 +334,9 @@ async def test_letters_in_a_box_do_not_reach_the_composer(server: Stage) -> None
 async def test_the_help_lists_every_action_and_every_command(server: Stage) -> None:
     async with at_screen(server, 120, 40) as person:
         await person.type(F1)
-        box = person.ui.box
-        assert box is not None
-        lines = ["".join(text for _, text in item.row) for item in box.items]
+        dialog = person.ui.dialog
+        assert dialog is not None
+        lines = ["".join(text for _, text in item.row) for item in dialog.items]
         told = " ".join(" ".join(lines).split())
         for action in ACTIONS:
             if keys := shown_keys(action):
@@ -349,7 +349,7 @@ async def test_the_help_lists_every_action_and_every_command(server: Stage) -> N
 async def test_slash_help_opens_the_same_help(server: Stage) -> None:
     async with at_screen(server) as person:
         await person.enter("/help")
-        await person.until(lambda: person.ui.box is not None)
+        await person.until(lambda: person.ui.dialog is not None)
         assert person.has("Help")
 
 

@@ -328,7 +328,7 @@ async def test_alt_g_says_that_nothing_was_written_since_a_day(person: Person) -
 async def test_alt_g_refuses_what_is_no_day(person: Person) -> None:
     await person.type(alt("g") + "yesterweek\r")
     assert person.has("that is no day")
-    assert person.ui.box is not None
+    assert person.ui.dialog is not None
 
 
 async def test_the_search_jumps_far_back_with_what_was_around_it(

@@ -157,7 +157,7 @@ async def test_help_over_a_question_gives_the_keys_back_to_it(person: Person) ->
 
 async def test_a_paste_into_a_box_stays_on_its_line(person: Person) -> None:
     await person.type(ctrl("k") + PASTE.format("op\ns"))
-    box = person.ui.box
-    assert box is not None
-    assert "\n" not in box.buffer.text
+    dialog = person.ui.dialog
+    assert dialog is not None
+    assert "\n" not in dialog.buffer.text
     assert person.has("#ops")

@@ -40,7 +40,7 @@ async def test_of_many_at_once_a_code_lets_in_its_number(invites: Invites) -> No
 async def test_a_use_given_back_can_be_used_again(invites: Invites) -> None:
     code = (await invites.create(1, None, "root")).code
     await invites.use(code, "alice")
-    await invites.give_back(code, "alice")
+    await invites.undo_use(code, "alice")
     await invites.use(code, "bob")
     assert [shown.used_by for shown in await invites.codes()] == [["bob"]]
 

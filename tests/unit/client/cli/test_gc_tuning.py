@@ -21,7 +21,7 @@ def said_by(code: str, home: Path) -> list[str]:
 def test_what_there_is_at_the_beginning_is_never_searched(tmp_path: Path) -> None:
     code = (
         "import gc\nfrom client.cli import gc_tuning\n"
-        f"gc_tuning.put_off(); {REPORT[:-1]}, end=' ')\n"
+        f"gc_tuning.disable(); {REPORT[:-1]}, end=' ')\n"
         f"gc_tuning.begin(); {REPORT}"
     )
     assert said_by(code, tmp_path) == ["False False True True"]

@@ -9,7 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from client.cli.main import main
-from client.cli.open_chat import Start, make_frontend, make_preferences, usual_face
+from client.cli.open_chat import (
+    Start,
+    default_frontend,
+    make_frontend,
+    make_preferences,
+)
 from client.config.config_file import ClientConfig, GeneralConfig
 from client.link.link import Link, MakeLink
 from client.plain.app import PlainMode
@@ -63,9 +68,9 @@ def test_the_full_screen_starts_without_what_only_some_need() -> None:
 
 
 def test_the_usual_face_takes_the_full_screen_where_there_is_one() -> None:
-    assert usual_face({"TERM": "xterm-256color"}) == "full"
-    assert usual_face({"TERM": "dumb"}) == "plain"
-    assert usual_face({}) == "plain"
+    assert default_frontend({"TERM": "xterm-256color"}) == "full"
+    assert default_frontend({"TERM": "dumb"}) == "plain"
+    assert default_frontend({}) == "plain"
 
 
 @pytest.mark.parametrize("options", [[], ["--line"], ["--full"]])

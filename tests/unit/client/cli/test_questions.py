@@ -4,7 +4,7 @@ import pytest
 
 from chatd.protocol.names import parse_user_name
 from client.cli.questions import (
-    NobodyToAskError,
+    NoAnswerError,
     TerminalQuestions,
     ask_until,
     ask_yes_or_no,
@@ -48,12 +48,12 @@ def test_an_empty_answer_is_the_default() -> None:
 
 
 def test_it_is_not_asked_for_ever() -> None:
-    with pytest.raises(NobodyToAskError):
+    with pytest.raises(NoAnswerError):
         ask_yes_or_no(Script(*["what?"] * 10), "Really?")
 
 
 def test_without_a_terminal_nothing_is_asked() -> None:
-    with pytest.raises(NobodyToAskError, match="no terminal"):
+    with pytest.raises(NoAnswerError, match="no terminal"):
         TerminalQuestions().ask("Your name")
-    with pytest.raises(NobodyToAskError, match="no terminal"):
+    with pytest.raises(NoAnswerError, match="no terminal"):
         TerminalQuestions().ask_secret("Password")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from client.commands.local_paths import (
-    PlaceError,
+    LocalPathError,
     Target,
     check_source,
     find_target,
@@ -90,7 +90,7 @@ def test_what_cannot_be_sent_is_refused_with_the_reason(
     (home / "folder").mkdir()
     os.mkfifo(home / "pipe")
     (home / "dangling").symlink_to("nowhere")
-    with pytest.raises(PlaceError, match=said):
+    with pytest.raises(LocalPathError, match=said):
         check_source(Path(name))
 
 
@@ -99,7 +99,7 @@ def test_a_file_that_may_not_be_read_is_refused(
 ) -> None:
     (home / "secret").touch()
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    with pytest.raises(PlaceError, match="secret may not be read by you"):
+    with pytest.raises(LocalPathError, match="secret may not be read by you"):
         check_source(Path("secret"))
 
 
@@ -121,5 +121,5 @@ def test_a_target_that_is_taken_or_nowhere_is_refused(
     home: Path, typed: str, said: str
 ) -> None:
     (home / "taken").touch()
-    with pytest.raises(PlaceError, match=said):
+    with pytest.raises(LocalPathError, match=said):
         find_target(Path(typed), is_folder_name(typed))

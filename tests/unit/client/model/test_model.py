@@ -408,7 +408,7 @@ def test_a_message_with_a_file_says_how_to_fetch_it_until_it_is_deleted() -> Non
     model = model_with(record())
     model.apply(message(1, 0, "caption", kind="file", file=info))
     entry = model.chats[OPS].entries[0]
-    assert (entry.text, entry.file, entry.is_talk) == ("caption", info, True)
+    assert (entry.text, entry.file, entry.is_message) == ("caption", info, True)
     model.apply(message(2, 1, kind="delete", target=1))
     assert model.chats[OPS].entries[0].file is None
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from client.transfers import adoption
-from client.transfers.journal import Journal, TakenError
+from client.transfers.journal import Journal, TakenOverError
 from client.transfers.records import TransferRecord
 
 UP = TransferRecord(
@@ -37,7 +37,7 @@ def test_what_a_living_process_has_adopted_is_taken_over_with_its_key(
     adopting, asking = Journal(path), Journal(path)
     assert asking.take(msgspec.structs.replace(UP, inode=9)) == left
     assert (adopting.owns(left), asking.owns(left)) == (False, True)
-    with pytest.raises(TakenError):
+    with pytest.raises(TakenOverError):
         adopting.update(left)
     # Nor is the row removed when the adopting process is done with it.
     adopting.remove(left, is_sent=True)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from client.ui.error_log import MAX_BYTES, journal
+from client.ui.error_log import MAX_BYTES, error_log
 from tests.helpers import eventually
 
 RUN = """
 import asyncio, gc, sys, threading, warnings
 from pathlib import Path
-from client.ui.error_log import journal
+from client.ui.error_log import error_log
 
 class Failing:
     def __del__(self):
@@ -23,7 +23,7 @@ def fail():
     raise ValueError("in a thread")
 
 async def main():
-    with journal(Path(sys.argv[1]), print):
+    with error_log(Path(sys.argv[1]), print):
         thread = threading.Thread(target=fail)
         thread.start()
         thread.join()
@@ -51,7 +51,7 @@ async def test_an_error_is_told_with_the_place_where_it_is_noted(
     tmp_path: Path,
 ) -> None:
     path, said = tmp_path / "state" / "chat.log", list[str]()
-    with journal(path, said.append):
+    with error_log(path, said.append):
         logging.getLogger("client.any").error("the reason")
         await eventually(lambda: bool(said), "the sentence")
     assert said == [f"something went wrong inside: see {path}"]
@@ -61,14 +61,14 @@ async def test_an_error_is_told_with_the_place_where_it_is_noted(
 
 async def test_a_warning_is_noted_in_silence(tmp_path: Path) -> None:
     path, said = tmp_path / "chat.log", list[str]()
-    with journal(path, said.append):
+    with error_log(path, said.append):
         logging.getLogger("client.any").warning("the reason")
     assert "WARNING client.any: the reason" in path.read_text("utf-8")
     assert said == []
 
 
 async def test_there_is_no_file_while_nothing_goes_wrong(tmp_path: Path) -> None:
-    with journal(tmp_path / "chat.log", print):
+    with error_log(tmp_path / "chat.log", print):
         logging.getLogger("client.any").info("all is well")
     assert not (tmp_path / "chat.log").exists()
 
@@ -76,7 +76,7 @@ async def test_there_is_no_file_while_nothing_goes_wrong(tmp_path: Path) -> None
 async def test_a_file_that_has_grown_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "chat.log"
     path.write_bytes(b"x" * (MAX_BYTES + 1))
-    with journal(path, lambda text: None):
+    with error_log(path, lambda text: None):
         logging.getLogger("client.any").warning("the reason")
     assert path.stat().st_size < 1_000
 
@@ -85,6 +85,6 @@ async def test_a_file_that_has_grown_is_begun_anew(tmp_path: Path) -> None:
 async def test_a_file_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("not a folder")
     said = list[str]()
-    with journal(tmp_path / "state" / "chat.log", said.append):
+    with error_log(tmp_path / "state" / "chat.log", said.append):
         logging.getLogger("client.any").error("the reason")
         await eventually(lambda: bool(said), "the sentence")

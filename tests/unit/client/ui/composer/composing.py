@@ -72,7 +72,7 @@ class ComposerLink(FakeLink):
         self.typed_in.append(chat)
 
 
-class Desk:
+class ComposerStage:
     """A composer, the application around it, and the effects of keys.
 
     Attributes:
@@ -179,13 +179,13 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def desk(
+async def stage(
     home: Path | None = None, columns: int = 80, rows: int = 24
-) -> AsyncIterator[Desk]:
+) -> AsyncIterator[ComposerStage]:
     """Yield a composer in #ops; input history and drafts are kept under ``home``."""
     paths = Paths.under(home) if home else None
     with create_pipe_input() as pipe, create_app_session(input=pipe):
-        made = Desk(pipe, paths, columns, rows)
+        made = ComposerStage(pipe, paths, columns, rows)
         made.link.log_in(room("#ops"), room("#general"), room("@bob", role=None))
         running = asyncio.create_task(made.app.run_async())
         made.workspace.current = "#ops"

@@ -22,7 +22,7 @@ from chatd.protocol.messages import (
 from client.commands import make_registry
 from client.commands.workspace import FilesListed
 from client.ui.composer import emoji
-from client.ui.composer.completion import ChatCompleter, Offers, Slow, path_offers
+from client.ui.composer.completion import ChatCompleter, Offers, SlowOffers, path_offers
 from client.ui.composer.name_index import NameIndex
 from client.ui.composer.prefix_index import PrefixIndex
 from tests.fakes.link import Stage, message, room
@@ -33,7 +33,7 @@ def _emoji() -> None:
     emoji.load()
 
 
-class Shelf(Stage):
+class CompletionStage(Stage):
     """A workspace in #ops, and its completer."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Shelf(Stage):
 
     def find(self, before: str, after: str = "", is_asked: bool = True) -> Offers:
         found = self.completer.find(Document(before + after, len(before)), is_asked)
-        return found.find() if isinstance(found, Slow) else found
+        return found.find() if isinstance(found, SlowOffers) else found
 
     def words(self, before: str, is_asked: bool = True) -> list[str]:
         return [offer.text for offer in self.find(before, is_asked=is_asked)]
@@ -69,8 +69,8 @@ class Shelf(Stage):
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def shelf() -> CompletionStage:
+    return CompletionStage()
 
 
 # Offers -------------------------------------------------------------------------------
@@ -116,44 +116,48 @@ def shelf() -> Shelf:
         ("x" * 200, []),
     ],
 )
-def test_tab_offers_what_fits(shelf: Shelf, before: str, words: list[str]) -> None:
+def test_tab_offers_what_fits(
+    shelf: CompletionStage, before: str, words: list[str]
+) -> None:
     assert shelf.words(before) == words
 
 
 @pytest.mark.parametrize("before", ["/he", "@an", "hi @an", "#op", ":tad", "/msg @bo"])
 def test_words_with_a_sign_are_offered_as_they_are_typed(
-    shelf: Shelf, before: str
+    shelf: CompletionStage, before: str
 ) -> None:
     assert shelf.words(before, is_asked=False) == shelf.words(before) != []
 
 
 @pytest.mark.parametrize("before", ["/status b", "/create #war p", "/files mo"])
 def test_words_of_commands_are_offered_as_they_are_typed(
-    shelf: Shelf, before: str
+    shelf: CompletionStage, before: str
 ) -> None:
     assert len(shelf.words(before, is_asked=False)) > 0
 
 
 @pytest.mark.parametrize("before", ["an", "/msg bo", ":t", "/help to", "``` @an"])
-def test_other_words_are_offered_only_when_asked(shelf: Shelf, before: str) -> None:
+def test_other_words_are_offered_only_when_asked(
+    shelf: CompletionStage, before: str
+) -> None:
     assert shelf.words(before) != []
     assert shelf.words(before, is_asked=False) == []
 
 
-def test_a_completion_replaces_only_its_own_word(shelf: Shelf) -> None:
+def test_a_completion_replaces_only_its_own_word(shelf: CompletionStage) -> None:
     assert shelf.result("ask (@bo") == "ask (@bob "
     assert shelf.result("/msg op") == "/msg #operators "
     assert shelf.result("hi @bo", " there") == "hi @bob there"
     assert shelf.result("hi @bo", "\nthere") == "hi @bob \nthere"
 
 
-def test_a_command_says_what_it_does(shelf: Shelf) -> None:
+def test_a_command_says_what_it_does(shelf: CompletionStage) -> None:
     offer = shelf.find("/hist")[0]
     assert offer.display_meta_text == "show what was written here before"
 
 
 def test_who_wrote_here_last_goes_before_others_here_and_those_before_everybody(
-    shelf: Shelf,
+    shelf: CompletionStage,
 ) -> None:
     shelf.online("abel", "adam", "aida", "alice")
     shelf.fake.model.set_members(
@@ -167,23 +171,23 @@ def test_who_wrote_here_last_goes_before_others_here_and_those_before_everybody(
     assert shelf.words("@")[:2] == ["@aida ", "@zoe "]
 
 
-def test_nobody_is_offered_their_own_name(shelf: Shelf) -> None:
+def test_nobody_is_offered_their_own_name(shelf: CompletionStage) -> None:
     assert "@alice " not in shelf.words("@al")
 
 
-def test_at_most_fifty_are_offered(shelf: Shelf) -> None:
+def test_at_most_fifty_are_offered(shelf: CompletionStage) -> None:
     shelf.online(*(f"user{n}" for n in range(500)))
     assert len(shelf.words("@user")) == 50
     assert len(shelf.words("@")) == 50
     assert len(shelf.words(":e")) == 50
 
 
-def test_names_are_shown_harmless(shelf: Shelf) -> None:
+def test_names_are_shown_harmless(shelf: CompletionStage) -> None:
     shelf.online("evil\x1b]0;x\x07")
     assert shelf.find("@evil")[0].display_text == "@evil␛]0;x␇"
 
 
-def test_the_completer_serves_prompt_toolkit_too(shelf: Shelf) -> None:
+def test_the_completer_serves_prompt_toolkit_too(shelf: CompletionStage) -> None:
     event = CompleteEvent(completion_requested=True)
     found = shelf.completer.get_completions(Document("/send /"), event)
     assert list(found)
@@ -192,7 +196,7 @@ def test_the_completer_serves_prompt_toolkit_too(shelf: Shelf) -> None:
 # Changes ------------------------------------------------------------------------------
 
 
-def test_rooms_come_and_go(shelf: Shelf) -> None:
+def test_rooms_come_and_go(shelf: CompletionStage) -> None:
     shelf.fake.take(Invited(room="#opera", by="bob"))
     assert shelf.words("/join #op") == ["#opera "]
     assert shelf.words("#op") == ["#opera ", "#operators ", "#ops "]
@@ -204,13 +208,13 @@ def test_rooms_come_and_go(shelf: Shelf) -> None:
     assert shelf.words("#op") == ["#opera ", "#ops "]
 
 
-def test_people_stay_known_while_offline(shelf: Shelf) -> None:
+def test_people_stay_known_while_offline(shelf: CompletionStage) -> None:
     for change in shelf.fake.model.go_offline():
         shelf.known.changed(change)
     assert shelf.words("@ann") == ["@anna ", "@annette "]
 
 
-def test_members_that_left_are_not_first_any_more(shelf: Shelf) -> None:
+def test_members_that_left_are_not_first_any_more(shelf: CompletionStage) -> None:
     def members(*names: str) -> None:
         infos = [MemberInfo(user=n, role="member", status="online") for n in names]
         for change in shelf.fake.model.set_members("#ops", infos):
@@ -235,10 +239,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_paths_are_offered_when_asked_and_not_on_the_loop(
-    shelf: Shelf, folder: Path
+    shelf: CompletionStage, folder: Path
 ) -> None:
     document = Document("/send re")
-    assert isinstance(shelf.completer.find(document, True), Slow)
+    assert isinstance(shelf.completer.find(document, True), SlowOffers)
     assert shelf.completer.find(document, False) == []
     assert shelf.words("/send re") == ["read me.txt ", "reports/"]
     assert shelf.words("/send ") == ["read me.txt ", "reports/"]
@@ -252,13 +256,13 @@ def test_a_home_folder_can_be_completed() -> None:
     assert path_offers("/there/is/no/such/folder/") == []
 
 
-def test_behind_a_path_stands_a_chat(shelf: Shelf, folder: Path) -> None:
+def test_behind_a_path_stands_a_chat(shelf: CompletionStage, folder: Path) -> None:
     assert shelf.words("/send read me.txt @bo", is_asked=False) == ["@bob "]
     assert shelf.words("/send read me.txt #op") == ["#operators ", "#ops "]
 
 
 def test_files_that_are_known_can_be_fetched_by_name(
-    shelf: Shelf, folder: Path
+    shelf: CompletionStage, folder: Path
 ) -> None:
     info = FileInfo(id="f1", name="big core.tar", size=1, sha256="")
     shelf.fake.take(message("", 9, kind="file", file=info))
@@ -309,7 +313,7 @@ def test_an_index_has_each_name_once_and_in_order() -> None:
     assert index.matches("", 9) == ["x"]
 
 
-def calls_of(shelf: Shelf, before: str) -> int:
+def calls_of(shelf: CompletionStage, before: str) -> int:
     """Count the calls, of Python and of C, that a key leads to."""
     calls = 0
 
@@ -342,8 +346,8 @@ class Untouched(dict[str, Any]):
         return iter(self)
 
 
-def crowd(count: int) -> Shelf:
-    shelf = Shelf()
+def crowd(count: int) -> CompletionStage:
+    shelf = CompletionStage()
     names = [f"user{n:05}" for n in range(count)]
     shelf.online(*names)
     infos = [MemberInfo(user=n, role="member", status="online") for n in names]

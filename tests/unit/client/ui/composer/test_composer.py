@@ -8,7 +8,7 @@ from client.storage.paths import Paths
 from client.ui.composer import emoji
 from tests.fakes.link import entry
 from tests.helpers import eventually
-from tests.unit.client.ui.composer.composing import desk
+from tests.unit.client.ui.composer.composing import stage
 
 ALT_ENTER = "\x1b\r"
 ESC = "\x1b"
@@ -17,7 +17,7 @@ CTRL_DOWN = "\x1b[1;5B"
 
 
 async def test_enter_sends_what_is_typed_and_empties_the_composer() -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type("hello all\r")
         assert at.submitted == [("hello all", None)]
         assert at.composer.is_empty
@@ -25,7 +25,7 @@ async def test_enter_sends_what_is_typed_and_empties_the_composer() -> None:
 
 @pytest.mark.parametrize("newline", [ALT_ENTER, "\n"])
 async def test_a_new_line_is_not_sent(newline: str) -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type(f"one{newline}two")
         assert at.text == "one\ntwo"
         assert at.submitted == []
@@ -34,14 +34,14 @@ async def test_a_new_line_is_not_sent(newline: str) -> None:
 
 
 async def test_blanks_alone_are_not_sent() -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type("  \n \r")
         assert at.submitted == []
 
 
 @pytest.mark.parametrize("text", ["/me waves", "//etc/passwd", "#general", "/nonsense"])
 async def test_commands_are_handed_over_as_they_were_typed(text: str) -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type(f"{text}\r")
         assert at.submitted == [(text, None)]
 
@@ -59,13 +59,13 @@ async def test_commands_are_handed_over_as_they_were_typed(text: str) -> None:
 async def test_shortcodes_become_emoji_when_they_are_sent(
     typed: str, sent: str
 ) -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type(f"{typed} \r")
         assert at.submitted == [(f"{sent} ", None)]
 
 
 async def test_typing_is_told_but_not_for_commands() -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type("/j")
         assert at.link.typed_in == []
         await at.type("\x7f\x7fhi")
@@ -73,7 +73,7 @@ async def test_typing_is_told_but_not_for_commands() -> None:
 
 
 async def test_bytes_that_are_no_text_do_not_stop_a_message() -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.composer.insert("caf\udce9")
         await at.type("\r")
         assert at.submitted == [("caf�", None)]
@@ -83,7 +83,7 @@ async def test_bytes_that_are_no_text_do_not_stop_a_message() -> None:
 
 
 async def test_a_reply_is_shown_and_sent_once() -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.composer.reply_to = entry("disk on lab3 is full", 7)
         shown = "re bob: disk on lab3 is full".ljust(68)
         assert at.frame()[-2] == f"{shown}Esc ends it"
@@ -92,7 +92,7 @@ async def test_a_reply_is_shown_and_sent_once() -> None:
 
 
 async def test_escape_ends_a_reply_and_leaves_the_text() -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.composer.reply_to = entry("disk", 7)
         await at.type(f"no{ESC}")
         assert not at.is_replying
@@ -101,14 +101,14 @@ async def test_escape_ends_a_reply_and_leaves_the_text() -> None:
 
 
 async def test_an_action_can_be_a_reply_and_a_command_does_not_use_it_up() -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.composer.reply_to = entry("disk", 7)
         await at.type("/names\r/me looks\r")
         assert at.submitted == [("/names", None), ("/me looks", 7)]
 
 
 async def test_each_chat_has_its_own_reply_text_and_cursor() -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.composer.reply_to = entry("disk", 7)
         await at.type("half\x1b[D\x1b[D")
         at.composer.open("@bob")
@@ -124,7 +124,7 @@ async def test_each_chat_has_its_own_reply_text_and_cursor() -> None:
 
 
 async def test_ctrl_up_and_down_go_through_what_was_sent_in_this_chat() -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type("one\rtwo\r")
         at.composer.open("@bob")
         await at.type(f"other\r{CTRL_UP}{CTRL_UP}")
@@ -140,24 +140,24 @@ async def test_ctrl_up_and_down_go_through_what_was_sent_in_this_chat() -> None:
 
 
 async def test_what_is_emptied_by_ctrl_c_can_be_had_back() -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type(f"half a thought\x03{CTRL_UP}")
         assert at.text == "half a thought"
         assert at.submitted == []
 
 
 async def test_up_in_an_empty_composer_does_nothing() -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type("one\r\x1b[A\x1b[A")
         assert at.text == ""
 
 
 async def test_drafts_and_what_was_typed_outlive_the_program(tmp_path: Path) -> None:
-    async with desk(tmp_path) as at:
+    async with stage(tmp_path) as at:
         await at.type("sent\rhalf")
         at.composer.open("@bob")
         await at.type("to bob")
-    async with desk(tmp_path) as at:
+    async with stage(tmp_path) as at:
         assert at.text == "half"
         await at.type(CTRL_UP)
         assert at.text == "sent"
@@ -166,9 +166,9 @@ async def test_drafts_and_what_was_typed_outlive_the_program(tmp_path: Path) -> 
 
 
 async def test_what_was_sent_is_no_draft_any_more(tmp_path: Path) -> None:
-    async with desk(tmp_path) as at:
+    async with stage(tmp_path) as at:
         await at.type("half\r")
-    async with desk(tmp_path) as at:
+    async with stage(tmp_path) as at:
         assert at.text == ""
 
 
@@ -177,7 +177,7 @@ async def test_what_was_sent_is_no_draft_any_more(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (60, 15), (120, 40)])
 async def test_it_grows_from_one_row_to_eight(columns: int, rows: int) -> None:
-    async with desk(columns=columns, rows=rows) as at:
+    async with stage(columns=columns, rows=rows) as at:
         frame = at.frame()
         assert frame[-1] == "> message to #ops"
         assert frame[-2] == "-" * columns
@@ -192,14 +192,14 @@ async def test_it_grows_from_one_row_to_eight(columns: int, rows: int) -> None:
 
 
 async def test_a_long_line_is_wrapped() -> None:
-    async with desk(columns=60, rows=15) as at:
+    async with stage(columns=60, rows=15) as at:
         await at.type("x" * 100)
         assert at.composer.height() == 2
         assert at.frame()[-2:] == ["> " + "x" * 58, "  " + "x" * 42]
 
 
 async def test_what_is_typed_is_shown_in_a_form_of_one_width() -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.composer.insert("a👩‍👩‍👧b🇯🇵c❤️d\te\x1b[2J")
         assert at.frame()[-1] == "> a👩👩👧b[JP]c❤d    e␛[2J"
         assert at.cursor == (23, 2 + 1 + 6 + 1 + 4 + 1 + 1 + 1 + 4 + 1 + 4)
@@ -208,7 +208,7 @@ async def test_what_is_typed_is_shown_in_a_form_of_one_width() -> None:
 
 
 async def test_a_key_takes_a_whole_emoji() -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.composer.insert("a👩‍👩‍👧b")
         await at.type("\x1b[D\x7f")
         assert at.text == "ab"
@@ -218,7 +218,7 @@ async def test_a_key_takes_a_whole_emoji() -> None:
 
 
 async def test_steps_to_be_undone_do_not_fill_the_memory() -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.composer.insert("x" * 100_000)
         await at.type("y " * 60)
         kept = [len(text) for text, _ in at.composer.buffer._undo_stack]
@@ -232,7 +232,7 @@ async def test_a_colon_has_the_table_of_emoji_read_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(emoji, "_table", None)
-    async with desk() as at:
+    async with stage() as at:
         await at.paste("see :tada:")
         await eventually(emoji.is_loaded, "the table")
         await at.type("\r")
@@ -240,7 +240,7 @@ async def test_a_colon_has_the_table_of_emoji_read_meanwhile(
 
 
 async def test_files_in_the_home_of_the_client_are_private(tmp_path: Path) -> None:
-    async with desk(tmp_path) as at:
+    async with stage(tmp_path) as at:
         await at.type("sent\rhalf")
     state = Paths.under(tmp_path).state
     files = list(state.rglob("*.json"))
@@ -275,7 +275,7 @@ async def test_files_in_the_home_of_the_client_are_private(tmp_path: Path) -> No
     ],
 )
 async def test_the_keys_of_shells_do_what_they_do_there(keys: str, text: str) -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.composer.insert("one two\nthree four")
         await at.type(keys)
         assert at.text == text
@@ -283,7 +283,7 @@ async def test_the_keys_of_shells_do_what_they_do_there(keys: str, text: str) ->
 
 @pytest.mark.parametrize("keys", ["\x0f", "\x1b#", "\x12", "\x1b<", "\x1b>"])
 async def test_no_key_of_shells_empties_or_sends(keys: str) -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.composer.insert("precious\nwords")
         await at.type(keys)
         assert "precious" in at.text
@@ -292,7 +292,7 @@ async def test_no_key_of_shells_empties_or_sends(keys: str) -> None:
 
 
 async def test_ctrl_d_takes_a_whole_emoji() -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.composer.insert("👩‍👩‍👧b")
         await at.type("\x01\x04")
         assert at.text == "b"

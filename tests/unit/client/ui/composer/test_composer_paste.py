@@ -8,7 +8,7 @@ from prompt_toolkit.buffer import Buffer
 from chatd.protocol.messages import Limits
 from client.errors import LinkError
 from tests.helpers import eventually
-from tests.unit.client.ui.composer.composing import PASTE, Desk, desk
+from tests.unit.client.ui.composer.composing import PASTE, ComposerStage, stage
 
 LONG = "".join(f"line {n}\n" for n in range(1, 11))
 HUGE = "".join(f"line {n:05} of a log that is much too long\n" for n in range(10_000))
@@ -16,13 +16,13 @@ ESC = "\x1b"
 DOWN = "\x1b[B"
 
 
-async def sent_files(at: Desk) -> list[tuple[str, str, bytes]]:
+async def sent_files(at: ComposerStage) -> list[tuple[str, str, bytes]]:
     await eventually(lambda: bool(at.link.kept.sent), "a file")
     return at.link.kept.sent
 
 
 async def test_a_short_paste_is_text_at_once_and_is_not_sent() -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type("see ")
         await at.paste("one\r\ntwo\rthree\n")
         assert at.text == "see one\ntwo\nthree"
@@ -33,7 +33,7 @@ async def test_a_short_paste_is_text_at_once_and_is_not_sent() -> None:
 
 
 async def test_a_paste_is_one_step_that_can_be_undone() -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type("see ")
         await at.paste("one\ntwo")
         await at.type("\x1f")
@@ -42,7 +42,7 @@ async def test_a_paste_is_one_step_that_can_be_undone() -> None:
 
 @pytest.mark.parametrize("keys", ["m", "M", "\r"])
 async def test_a_long_paste_may_become_one_message(keys: str) -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type("see: ")
         await at.paste(LONG)
         assert at.composer.is_choosing
@@ -56,7 +56,7 @@ async def test_a_long_paste_may_become_one_message(keys: str) -> None:
 
 @pytest.mark.parametrize("keys", ["c", f"{DOWN}\r", "\t\r"])
 async def test_a_long_paste_may_become_a_code_block(keys: str) -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type("see:")
         await at.paste(LONG)
         await at.type(keys)
@@ -66,7 +66,7 @@ async def test_a_long_paste_may_become_a_code_block(keys: str) -> None:
 
 
 async def test_a_long_paste_may_become_a_file() -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.paste(LONG)
         await at.type("fgo on")
         [(chat, name, data)] = await sent_files(at)
@@ -79,7 +79,7 @@ async def test_a_long_paste_may_become_a_file() -> None:
 
 @pytest.mark.parametrize("keys", ["n", ESC, "\x03", "\x1b[A\r"])
 async def test_a_long_paste_may_become_nothing(keys: str) -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type("see ")
         await at.paste(LONG)
         await at.type(f"{keys}on")
@@ -88,7 +88,7 @@ async def test_a_long_paste_may_become_nothing(keys: str) -> None:
 
 
 async def test_other_keys_do_nothing_while_it_asks() -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.paste(LONG)
         await at.type(f"xyz{PASTE.format('again')}")
         assert at.composer.is_choosing
@@ -96,7 +96,7 @@ async def test_other_keys_do_nothing_while_it_asks() -> None:
 
 
 async def test_another_chat_ends_the_question() -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.paste(LONG)
         at.composer.open("@bob")
         assert not at.composer.is_choosing
@@ -108,7 +108,7 @@ async def test_another_chat_ends_the_question() -> None:
 async def test_the_question_is_in_the_place_of_the_composer(
     columns: int, rows: int
 ) -> None:
-    async with desk(columns=columns, rows=rows) as at:
+    async with stage(columns=columns, rows=rows) as at:
         await at.paste(LONG)
         assert at.composer.height() == 7
         assert at.frame()[-8:] == [
@@ -124,7 +124,7 @@ async def test_the_question_is_in_the_place_of_the_composer(
 
 
 async def test_what_is_too_long_for_a_message_is_sent_as_a_file_or_stays() -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.composer.insert("x" * 16_385)
         await at.type("\r")
         assert at.composer.is_choosing
@@ -139,7 +139,7 @@ async def test_what_is_too_long_for_a_message_is_sent_as_a_file_or_stays() -> No
 
 
 async def test_it_is_the_bytes_as_they_are_sent_that_count() -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.composer.insert("x" * 16_380 + " :tada:")
         await at.type("\r")
         assert at.composer.is_choosing
@@ -150,7 +150,7 @@ async def test_it_is_the_bytes_as_they_are_sent_that_count() -> None:
 
 
 async def test_where_there_are_no_files_a_text_that_is_too_long_is_refused() -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.link.limits = Limits(frame=131_072, text=100, in_flight=256)
         await at.paste("x" * 3_000)
         assert not at.composer.is_choosing
@@ -161,7 +161,7 @@ async def test_where_there_are_no_files_a_text_that_is_too_long_is_refused() -> 
 
 
 async def test_before_the_first_login_the_usual_limit_holds() -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.link.limits = None
         at.composer.insert("x" * 16_385)
         await at.type("\r")
@@ -169,7 +169,7 @@ async def test_before_the_first_login_the_usual_limit_holds() -> None:
 
 
 async def test_a_file_that_cannot_be_sent_is_told() -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.link.kept.error = LinkError("the disk is full")
         await at.paste(LONG)
         await at.type("f")
@@ -204,7 +204,7 @@ def edits(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 async def test_ten_thousand_lines_are_asked_about_and_change_nothing_before(
     edits: Callable[[], int],
 ) -> None:
-    async with desk() as at:
+    async with stage() as at:
         edits()
         await at.paste(HUGE)
         assert edits() == 0
@@ -220,7 +220,7 @@ async def test_ten_thousand_lines_are_asked_about_and_change_nothing_before(
 async def test_a_paste_without_brackets_is_not_sent_line_by_line(
     edits: Callable[[], int],
 ) -> None:
-    async with desk() as at:
+    async with stage() as at:
         text = HUGE[:100_000].rstrip("\n") + "\n"
         edits()
         await at.type("see: " + text.replace("\n", "\r"))
@@ -234,7 +234,7 @@ async def test_a_paste_without_brackets_is_not_sent_line_by_line(
 
 
 async def test_tabs_of_a_paste_without_brackets_stay_tabs() -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type("a\r\tb\r\tc\r\td\r\t")
         assert at.text == "a\n\tb\n\tc\n\td\n\t"
         await at.type("\te")
@@ -242,13 +242,13 @@ async def test_tabs_of_a_paste_without_brackets_stay_tabs() -> None:
 
 
 async def test_lines_typed_ahead_are_sent_each() -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type("yes\rno\rbye\r")
         assert [text for text, _ in at.submitted] == ["yes", "no", "bye"]
 
 
 async def test_after_a_pause_enter_sends_again() -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type("a\rb\rc\rd\r")
         assert at.submitted == []
         at.now += 0.6
@@ -257,7 +257,7 @@ async def test_after_a_pause_enter_sends_again() -> None:
 
 
 async def test_two_lines_that_nobody_types_so_fast_are_not_sent() -> None:
-    async with desk() as at:
+    async with stage() as at:
         await at.type(
             "one line of a paste without brackets\rand then another one of it\r"
         )
@@ -269,14 +269,14 @@ async def test_two_lines_that_nobody_types_so_fast_are_not_sent() -> None:
 
 
 async def test_a_tab_in_a_paste_without_brackets_completes_nothing() -> None:
-    async with desk() as at:
+    async with stage() as at:
         cells = "\t".join(["bo", "name", "place", "x" * 60])
         await at.type(cells)
         assert at.text == cells
 
 
 async def test_what_was_typed_before_does_not_make_typing_a_paste() -> None:
-    async with desk() as at:
+    async with stage() as at:
         for _ in range(20):
             await at.type("word ")
         await at.type("x\ry")

@@ -8,7 +8,7 @@ import pytest
 
 from client.ui.composer.editor import EditorError, edit, editor_words
 from tests.helpers import eventually
-from tests.unit.client.ui.composer.composing import Desk, desk
+from tests.unit.client.ui.composer.composing import ComposerStage, stage
 
 PROGRAM = """
 import os, sys
@@ -97,7 +97,7 @@ def test_an_editor_that_is_not_there_is_told() -> None:
 # From the composer --------------------------------------------------------------------
 
 
-async def edited(at: Desk, keys: str) -> None:
+async def edited(at: ComposerStage, keys: str) -> None:
     before = at.text
     await at.type(keys)
     await eventually(lambda: at.text != before or bool(at.frontend.lines), "the editor")
@@ -107,7 +107,7 @@ async def edited(at: Desk, keys: str) -> None:
 async def test_what_the_editor_leaves_is_in_the_composer_and_not_sent(
     keys: str, tmp_path: Path
 ) -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.environment["EDITOR"] = editor(tmp_path)
         await at.type("one\ntwo")
         await edited(at, keys)
@@ -118,7 +118,7 @@ async def test_what_the_editor_leaves_is_in_the_composer_and_not_sent(
 
 
 async def test_an_editor_that_fails_leaves_the_text_as_it_was() -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.environment["EDITOR"] = "no-such-editor"
         await at.type("half")
         await edited(at, "\x1be")
@@ -129,7 +129,7 @@ async def test_an_editor_that_fails_leaves_the_text_as_it_was() -> None:
 async def test_what_comes_back_after_another_chat_was_opened_is_its_draft(
     tmp_path: Path,
 ) -> None:
-    async with desk() as at:
+    async with stage() as at:
         at.environment["EDITOR"] = editor(tmp_path)
         await at.type("half")
         at.composer.open_editor()

@@ -15,12 +15,12 @@ from prompt_toolkit.output import DummyOutput
 
 from client.ui.composer import input_control
 from client.ui.composer.input_control import InputControl
-from client.ui.composer.text_layout import TextLayout, typed_rows
+from client.ui.composer.text_layout import TextLayout, layout_line
 
 LINES = "\n".join(f"line {number}" for number in range(1, 21))
 
 
-class Sheet:
+class ControlStage:
     """A control of so many columns and rows, and what it shows."""
 
     def __init__(self, text: str = "", width: int = 20, height: int = 3) -> None:
@@ -64,7 +64,7 @@ class Sheet:
 
 
 def test_a_hint_stands_where_nothing_is_typed() -> None:
-    sheet = Sheet()
+    sheet = ControlStage()
     assert (sheet.rows, sheet.cursor) == (["message to #ops"], (0, 0))
     sheet.width = 10
     assert sheet.rows == ["message…"]
@@ -73,16 +73,16 @@ def test_a_hint_stands_where_nothing_is_typed() -> None:
 
 
 def test_it_wants_as_many_rows_as_there_are_and_there_is_room_for() -> None:
-    assert Sheet().preferred == 1
-    assert Sheet("one\ntwo").preferred == 2
-    assert Sheet("x" * 19).preferred == 1
-    assert Sheet("x" * 20).preferred == 2
-    assert Sheet(LINES).preferred == 8
-    assert Sheet("日" * 1_000).preferred == 8
+    assert ControlStage().preferred == 1
+    assert ControlStage("one\ntwo").preferred == 2
+    assert ControlStage("x" * 19).preferred == 1
+    assert ControlStage("x" * 20).preferred == 2
+    assert ControlStage(LINES).preferred == 8
+    assert ControlStage("日" * 1_000).preferred == 8
 
 
 def test_the_end_is_seen_first_and_what_is_seen_moves_no_more_than_it_must() -> None:
-    sheet = Sheet(LINES)
+    sheet = ControlStage(LINES)
     assert sheet.rows == ["line 18", "line 19", "line 20"]
     sheet.buffer.cursor_up()
     sheet.buffer.cursor_up()
@@ -96,7 +96,7 @@ def test_the_end_is_seen_first_and_what_is_seen_moves_no_more_than_it_must() -> 
 
 
 def test_inside_of_a_long_line_it_goes_by_rows() -> None:
-    sheet = Sheet("".join(f"{number:<20}" for number in range(100)) + "end")
+    sheet = ControlStage("".join(f"{number:<20}" for number in range(100)) + "end")
     assert (sheet.rows, sheet.cursor) == (["98", "99", "end"], (2, 3))
     sheet.buffer.cursor_position -= 60
     assert (sheet.rows, sheet.cursor) == (["97", "98", "99"], (0, 3))
@@ -105,7 +105,7 @@ def test_inside_of_a_long_line_it_goes_by_rows() -> None:
 
 
 def test_no_room_is_left_empty_when_the_text_becomes_shorter() -> None:
-    sheet = Sheet(LINES)
+    sheet = ControlStage(LINES)
     assert len(sheet.rows) == 3
     sheet.buffer.text = "\n".join(LINES.split("\n")[:18])
     assert sheet.rows == ["line 16", "line 17", "line 18"]
@@ -114,7 +114,7 @@ def test_no_room_is_left_empty_when_the_text_becomes_shorter() -> None:
 
 
 def test_another_width_leaves_the_cursor_in_sight() -> None:
-    sheet = Sheet("abcdefghij" * 20, width=20)
+    sheet = ControlStage("abcdefghij" * 20, width=20)
     sheet.buffer.cursor_position = 101
     for width in (20, 7, 50, 2, 33):
         sheet.width = width
@@ -123,14 +123,14 @@ def test_another_width_leaves_the_cursor_in_sight() -> None:
 
 
 def test_the_cursor_is_in_the_column_of_what_is_shown() -> None:
-    sheet = Sheet("a👩‍👩‍👧b🇯🇵c")
+    sheet = ControlStage("a👩‍👩‍👧b🇯🇵c")
     assert (sheet.rows, sheet.cursor) == (["a👩👩👧b[JP]c"], (0, 10))
     sheet.buffer.cursor_position = 1
     assert sheet.cursor == (0, 1)
 
 
 def test_what_is_selected_is_marked_in_each_row() -> None:
-    sheet = Sheet("one\n\n👩‍👩‍👧 two three", width=11)
+    sheet = ControlStage("one\n\n👩‍👩‍👧 two three", width=11)
     sheet.buffer.cursor_position = 1
     sheet.buffer.start_selection()
     sheet.buffer.cursor_position = len(sheet.buffer.text) - 3
@@ -140,7 +140,7 @@ def test_what_is_selected_is_marked_in_each_row() -> None:
 
 
 def test_the_menu_is_where_the_word_begins() -> None:
-    sheet = Sheet("hi @bo", height=3)
+    sheet = ControlStage("hi @bo", height=3)
     with set_app(sheet.app):
         assert sheet.control.create_content(20, 3).menu_position is None
         sheet.buffer._set_completions([Completion("@bob ", start_position=-3)])
@@ -150,7 +150,7 @@ def test_the_menu_is_where_the_word_begins() -> None:
 
 
 def test_a_click_puts_the_cursor_there_and_a_drag_selects() -> None:
-    sheet = Sheet("one 👩‍👩‍👧 two\nthree", width=12)
+    sheet = ControlStage("one 👩‍👩‍👧 two\nthree", width=12)
     sheet.height = 8
     assert sheet.rows == ["one 👩👩👧 t", "wo", "three"]
     sheet.mouse(MouseEventType.MOUSE_DOWN, 1, 1, MouseButton.LEFT)
@@ -166,16 +166,16 @@ def test_a_click_puts_the_cursor_there_and_a_drag_selects() -> None:
 
 
 def test_only_rows_that_are_seen_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    sheet = Sheet("x" * 50 + "\n" + "line\n" * 10_000, height=8)
+    sheet = ControlStage("x" * 50 + "\n" + "line\n" * 10_000, height=8)
     asked = 0
-    rows_of = typed_rows
+    rows_of = layout_line
 
     def counted(line: str, width: int) -> TextLayout:
         nonlocal asked
         asked += 1
         return rows_of(line, width)
 
-    monkeypatch.setattr(input_control, "typed_rows", counted)
+    monkeypatch.setattr(input_control, "layout_line", counted)
     assert len(sheet.rows) == 8
     sheet.buffer.insert_text("y")
     assert sheet.rows[-1] == "y"

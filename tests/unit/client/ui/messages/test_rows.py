@@ -20,7 +20,7 @@ from client.text.styles import Line, colour_of, plain
 from client.ui.messages.body import MAX_ROWS, SHOWN_ROWS
 from client.ui.messages.rows import (
     ALONE,
-    Around,
+    EntryContext,
     day_row,
     entry_rows,
     gap_row,
@@ -117,9 +117,11 @@ def test_no_row_of_an_entry_is_wider_than_the_window_less_one(
     style = RowStyle(width=width, me="alice", is_bare=bare, osc8=True, highlight="a")
     quoted = entry(text, 2, sender)
     found = entry(text, 7, sender, kind=kind, reply_to=2, edited_ms=5, topic=text)
-    around = Around(quoted=quoted, is_read=True, is_unfolded=True)
+    around = EntryContext(quoted=quoted, is_read=True, is_unfolded=True)
     check(entry_rows(found, style, around), width)
-    check(entry_rows(found, style, Around(is_continued=True, is_timed=False)), width)
+    check(
+        entry_rows(found, style, EntryContext(is_continued=True, is_timed=False)), width
+    )
 
 
 @given(TEXTS, TEXTS, WIDTHS, st.booleans())
@@ -129,7 +131,7 @@ def test_no_row_of_anything_else_is_wider_either(
     style = RowStyle(width=width, me="alice", is_bare=bare, today=date(2026, 11, 21))
     info = FileInfo(id="f", name=name, size=9, sha256="")
     moving = transfer(name=name, chat=text)
-    around = Around(transfer=moving)
+    around = EntryContext(transfer=moving)
     check(entry_rows(entry(text, kind="file", file=info), style, around), width)
     for state in ("waiting", "refused", "sent"):
         check(item_rows(item(text, state=state, reason=name), style), width)
@@ -143,7 +145,7 @@ def test_no_row_of_anything_else_is_wider_either(
 def test_no_letter_of_a_message_is_lost(text: str, width: int, bare: bool) -> None:
     style = RowStyle(width=width, me="alice", is_bare=bare)
     fences = [line for line in text.split("\n") if "```" in line]
-    around = Around(is_unfolded=True)
+    around = EntryContext(is_unfolded=True)
     found = "".join(texts(entry_rows(entry(text), style, around)))
     if not fences:
         assert is_within(letters(text), found)
@@ -153,7 +155,7 @@ def test_no_letter_of_a_message_is_lost(text: str, width: int, bare: bool) -> No
 def test_a_name_above_what_is_seen_changes_no_width(name: str, width: int) -> None:
     style = RowStyle(width=width, osc8=True)
     text = "see https://a.b/c and then much else that takes more than one row " * 2
-    found = entry_rows(entry(text), style, Around(is_continued=True))
+    found = entry_rows(entry(text), style, EntryContext(is_continued=True))
     for row, line in zip(
         found, [named_row(row, name, style) for row in found], strict=True
     ):
@@ -173,8 +175,10 @@ def test_a_message_stands_beside_its_time_and_sender() -> None:
 
 
 def test_what_continues_says_no_name_and_perhaps_no_time() -> None:
-    assert rows("hi", around=Around(is_continued=True)) == ["  12:00            hi"]
-    around = Around(is_continued=True, is_timed=False)
+    assert rows("hi", around=EntryContext(is_continued=True)) == [
+        "  12:00            hi"
+    ]
+    around = EntryContext(is_continued=True, is_timed=False)
     assert rows("hi", around=around) == ["                   hi"]
 
 
@@ -184,7 +188,7 @@ def test_in_a_narrow_window_the_text_is_below_the_name() -> None:
         "    one two three four",
         "    five",
     ]
-    assert rows("hi", 24, around=Around(is_continued=True)) == ["    hi"]
+    assert rows("hi", 24, around=EntryContext(is_continued=True)) == ["    hi"]
 
 
 def test_a_long_name_moves_the_text_aside_and_is_never_cut_short() -> None:
@@ -211,7 +215,7 @@ def test_an_event_is_a_sentence() -> None:
 
 def test_a_reply_says_to_what() -> None:
     quoted = entry("disk on lab3 is full", 3, "carol")
-    assert rows("yes", reply_to=3, around=Around(quoted=quoted)) == [
+    assert rows("yes", reply_to=3, around=EntryContext(quoted=quoted)) == [
         "  12:00 bob        re carol: disk on lab3 is full",
         "                   yes",
     ]
@@ -236,10 +240,10 @@ def test_a_file_says_its_size_and_how_to_get_it() -> None:
 
 
 def test_a_file_on_the_way_here_shows_how_far_it_is() -> None:
-    around = Around(transfer=transfer(direction="down"))
+    around = EntryContext(transfer=transfer(direction="down"))
     assert "33 %" in rows("", kind="file", file=FILE, around=around)[1]
     lost = transfer(direction="down", state="failed", reason="no room")
-    found = rows("", kind="file", file=FILE, around=Around(transfer=lost))
+    found = rows("", kind="file", file=FILE, around=EntryContext(transfer=lost))
     assert found[1].endswith("was not fetched: no room")
 
 
@@ -263,7 +267,7 @@ def test_what_waits_or_was_refused_has_a_sign_and_a_reason() -> None:
 
 
 def test_a_message_that_the_other_has_read_says_so() -> None:
-    assert rows("hi", around=Around(is_read=True))[0].endswith("hi  (read)")
+    assert rows("hi", around=EntryContext(is_read=True))[0].endswith("hi  (read)")
 
 
 def test_a_file_that_is_being_sent_shows_how_far_it_is() -> None:
@@ -424,7 +428,7 @@ def test_one_endless_line_is_folded_and_its_rows_are_counted() -> None:
 
 def test_an_unfolded_message_is_all_there() -> None:
     text = "\n".join(f"line {number}" for number in range(10_000))
-    assert len(rows(text, around=Around(is_unfolded=True))) == 10_000
+    assert len(rows(text, around=EntryContext(is_unfolded=True))) == 10_000
 
 
 def test_a_very_long_event_is_folded_too() -> None:
@@ -436,7 +440,9 @@ def test_a_very_long_event_is_folded_too() -> None:
 @given(st.integers(1, 60), st.integers(1, 90))
 def test_folding_hides_nothing_that_is_not_counted(lines: int, size: int) -> None:
     found = rows("\n".join(["x" * size] * lines), 80)
-    whole = rows("\n".join(["x" * size] * lines), 80, around=Around(is_unfolded=True))
+    whole = rows(
+        "\n".join(["x" * size] * lines), 80, around=EntryContext(is_unfolded=True)
+    )
     if len(whole) <= MAX_ROWS:
         assert found == whole
     else:

@@ -31,7 +31,7 @@ MINUTE_MS = 60_000
 STYLE = make_theme("dark", {"TERM": "xterm-256color"}).to_style()
 
 
-class Desk(Stage):
+class TimelineStage(Stage):
     """A timeline of #ops; messages are a minute apart unless given otherwise."""
 
     def __init__(self, columns: int = 80, rows: int = 24) -> None:
@@ -81,9 +81,9 @@ def past(first: int, last: int, text: str = "m", **members: Any) -> list[Entry]:
     ]
 
 
-def numbers(desk: Desk) -> list[int]:
+def numbers(stage: TimelineStage) -> list[int]:
     """Return the numbers of the visible messages."""
-    words = (line.split() for line in desk.lines())
+    words = (line.split() for line in stage.lines())
     return [int(w[-1][1:]) for w in words if w and w[-1][1:].isdigit()]
 
 
@@ -99,20 +99,20 @@ class Screen:
         typed: The input below the timeline.
     """
 
-    def __init__(self, desk: Desk, *, is_plain: bool = False) -> None:
-        self.desk = desk
-        self.size = Size(rows=desk.rows, columns=desk.columns)
+    def __init__(self, stage: TimelineStage, *, is_plain: bool = False) -> None:
+        self.stage = stage
+        self.size = Size(rows=stage.rows, columns=stage.columns)
         self.typed = Buffer()
         self.sent = ""
         self._terminal = io.StringIO()
-        self._pyte = pyte.Screen(desk.columns, desk.rows)
+        self._pyte = pyte.Screen(stage.columns, stage.rows)
         self._stream = pyte.Stream(self._pyte)
         self._is_plain = is_plain
         self._stack = ExitStack()
         self.app = self._make_app()
 
     def _make_app(self) -> Application[None]:
-        timeline = self.desk.timeline
+        timeline = self.stage.timeline
         self.window = Window(timeline) if self._is_plain else TimelineWindow(timeline)
         typed = Window(BufferControl(self.typed), height=1)
         border = Window(width=1, char="│", style="class:border")

@@ -9,7 +9,7 @@ from client.link.link import Link
 from client.link.reconnect import LinkState
 from client.model.entries import Gap
 from client.model.model import Model
-from client.ui.timeline.items import SeenGap
+from client.ui.timeline.items import NearGap
 from client.ui.timeline.loader import PAGE, Loader
 from tests.fakes.link import message, room
 from tests.helpers import eventually
@@ -58,12 +58,12 @@ def seqs(link: FakeLink) -> list[int]:
 
 
 async def test_who_reads_on_below_gets_what_follows(link: FakeLink) -> None:
-    await fill(link, SeenGap("#ops", 20, 151, is_from_above=True))
+    await fill(link, NearGap("#ops", 20, 151, is_from_above=True))
     assert link.asked == [History(chat="#ops", after=20, limit=PAGE)]
     assert seqs(link) == [*range(1, 121), *range(151, 201)]
 
 
-@pytest.mark.parametrize("gap", [Gap("#ops", 20, 151), SeenGap("#ops", 20, 151)])
+@pytest.mark.parametrize("gap", [Gap("#ops", 20, 151), NearGap("#ops", 20, 151)])
 async def test_who_reads_upwards_gets_what_is_before(link: FakeLink, gap: Gap) -> None:
     await fill(link, gap)
     assert link.asked == [gap]
@@ -72,21 +72,21 @@ async def test_who_reads_upwards_gets_what_is_before(link: FakeLink, gap: Gap) -
 async def test_what_was_loaded_is_not_dropped_for_the_next_message(
     link: FakeLink,
 ) -> None:
-    await fill(link, SeenGap("#ops", 20, 151, is_from_above=True))
+    await fill(link, NearGap("#ops", 20, 151, is_from_above=True))
     link.model.apply(message("m201", 201))
     assert seqs(link) == [*range(2, 121), *range(151, 202)]
 
 
 async def test_a_gap_in_which_the_server_has_nothing_is_none(link: FakeLink) -> None:
     link.log = []
-    await fill(link, SeenGap("#ops", 20, 151, is_from_above=True))
+    await fill(link, NearGap("#ops", 20, 151, is_from_above=True))
     assert link.model.chats["#ops"].gaps() == []
 
 
 async def test_what_was_loaded_leaves_memory_with_its_chat(link: FakeLink) -> None:
     loader: Any = Loader(cast(Link, link), lambda: None)
     loader.opened("#ops")
-    await fill(link, SeenGap("#ops", 20, 151, is_from_above=True))
+    await fill(link, NearGap("#ops", 20, 151, is_from_above=True))
     loader.opened("#ops")
     assert len(seqs(link)) == 170
     loader.opened("#lab")

@@ -16,7 +16,7 @@ from prompt_toolkit.mouse_events import (
 from client.ui.timeline.painting import find_shift
 from client.ui.toolkit.renderer import scroll_region
 from tests.fakes.link import room
-from tests.unit.client.ui.timeline.reading import SIZES, Desk, Screen, past
+from tests.unit.client.ui.timeline.reading import SIZES, Screen, TimelineStage, past
 
 HOSTILE = [
     "plain",
@@ -50,11 +50,11 @@ def columns_of_border(rows: list[str]) -> set[int]:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_messages_stand_beside_the_list(size: tuple[int, int]) -> None:
-    desk = Desk(*size)
-    desk.log_in(room(last=50, read=50))
-    desk.load(past(1, 50))
-    desk.say("hello **there**", sender="carol")
-    async with Screen(desk) as screen:
+    stage = TimelineStage(*size)
+    stage.log_in(room(last=50, read=50))
+    stage.load(past(1, 50))
+    stage.say("hello **there**", sender="carol")
+    async with Screen(stage) as screen:
         assert screen.rows[-2] == "         │  12:51 carol      hello there"
         assert screen.rows[-3] == "         │  12:50            m50"
         assert screen.rows[0].startswith("         │  ")
@@ -65,11 +65,11 @@ async def test_messages_stand_beside_the_list(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_nothing_that_others_write_moves_a_border(size: tuple[int, int]) -> None:
-    desk = Desk(*size)
-    desk.log_in()
-    async with Screen(desk) as screen:
+    stage = TimelineStage(*size)
+    stage.log_in()
+    async with Screen(stage) as screen:
         for text in [*HOSTILE, INDIC]:
-            desk.say(text, sender=text[:40] or "x")
+            stage.say(text, sender=text[:40] or "x")
             rows = screen.paint()
             assert columns_of_border([row[:12] for row in rows]) == {9}
             assert not re.search("\x1b\\][^8]|\x07|\x1b\\[2J", screen.sent)
@@ -82,24 +82,24 @@ async def test_nothing_that_others_write_moves_a_border(size: tuple[int, int]) -
 async def test_what_is_drawn_in_parts_is_what_is_drawn_at_once(
     size: tuple[int, int], texts: list[str]
 ) -> None:
-    desk = Desk(*size)
-    desk.log_in()
-    async with Screen(desk) as screen:
+    stage = TimelineStage(*size)
+    stage.log_in()
+    async with Screen(stage) as screen:
         for text in texts:
-            desk.say(text)
+            stage.say(text)
             screen.paint()
         shown = screen.rows
-    async with Screen(desk) as screen:
+    async with Screen(stage) as screen:
         assert screen.rows == shown
 
 
 @pytest.mark.parametrize("is_plain", [False, True])
 async def test_any_window_shows_the_same(is_plain: bool) -> None:
-    desk = Desk()
-    desk.log_in()
-    desk.say("e\u0301 漢字 see https://a.b/c **now**", "two\nthree")
-    desk.timeline.osc8 = True
-    async with Screen(desk, is_plain=is_plain) as screen:
+    stage = TimelineStage()
+    stage.log_in()
+    stage.say("e\u0301 漢字 see https://a.b/c **now**", "two\nthree")
+    stage.timeline.osc8 = True
+    async with Screen(stage, is_plain=is_plain) as screen:
         assert screen.rows[-4:-1] == [
             "         │  12:01 bob        é 漢字 see https://a.b/c now",
             "         │  12:02            two",
@@ -108,11 +108,11 @@ async def test_any_window_shows_the_same(is_plain: bool) -> None:
 
 
 async def test_a_chosen_message_is_drawn_as_such_to_the_border() -> None:
-    desk = Desk()
-    desk.log_in()
-    desk.say("one", "two")
-    async with Screen(desk) as screen:
-        desk.timeline.select_start()
+    stage = TimelineStage()
+    stage.log_in()
+    stage.say("one", "two")
+    async with Screen(stage) as screen:
+        stage.timeline.select_start()
         rows = screen.paint()
         assert rows[-2].startswith("         │> 12:02            two")
         backgrounds = {screen.cell(x, 22).bg for x in range(10, 79)}
@@ -121,13 +121,13 @@ async def test_a_chosen_message_is_drawn_as_such_to_the_border() -> None:
 
 
 async def test_links_are_sent_as_links_where_they_are_wanted() -> None:
-    desk = Desk()
-    desk.log_in()
-    desk.say("see https://a.b/c now")
-    async with Screen(desk) as screen:
+    stage = TimelineStage()
+    stage.log_in()
+    stage.say("see https://a.b/c now")
+    async with Screen(stage) as screen:
         assert "\x1b]8;" not in screen.sent
-        desk.timeline.osc8 = True
-        desk.timeline.refresh()
+        stage.timeline.osc8 = True
+        stage.timeline.refresh()
         screen.paint()
         assert re.search("\x1b]8;id=[0-9a-f]+;https://a.b/c\x1b\\\\", screen.sent)
         assert screen.sent.rindex("\x1b]8;;\x1b\\") > screen.sent.rindex("a.b/c\x1b")
@@ -137,100 +137,100 @@ async def test_links_are_sent_as_links_where_they_are_wanted() -> None:
 # Bytes sent ---------------------------------------------------------------------------
 
 
-async def busy(desk: Desk) -> None:
-    desk.log_in(room(last=200, read=200))
+async def busy(stage: TimelineStage) -> None:
+    stage.log_in(room(last=200, read=200))
     words = "quite a lot of words that fill the row to its end or nearly so "
-    desk.load([*past(1, 200, text=words)])
+    stage.load([*past(1, 200, text=words)])
 
 
 async def test_a_new_message_sends_little_more_than_itself() -> None:
-    desk = Desk(120, 40)
-    await busy(desk)
-    async with Screen(desk) as screen:
-        desk.say("hello", sender="carol")
+    stage = TimelineStage(120, 40)
+    await busy(stage)
+    async with Screen(stage) as screen:
+        stage.say("hello", sender="carol")
         screen.paint()
         assert len(screen.sent) < 600
         assert screen.rows[-2].endswith("hello")
 
 
 async def test_scrolling_sends_only_the_rows_that_come_into_view() -> None:
-    desk = Desk(120, 40)
-    await busy(desk)
-    async with Screen(desk) as screen:
+    stage = TimelineStage(120, 40)
+    await busy(stage)
+    async with Screen(stage) as screen:
         for step in (-3, 3, -5, 2):
-            desk.timeline.scroll(step)
+            stage.timeline.scroll(step)
             screen.paint()
             assert len(screen.sent) < 1_500
 
 
 async def test_nothing_new_sends_nothing_of_the_timeline() -> None:
-    desk = Desk(120, 40)
-    await busy(desk)
-    async with Screen(desk) as screen:
+    stage = TimelineStage(120, 40)
+    await busy(stage)
+    async with Screen(stage) as screen:
         screen.typed.insert_text("x")
         screen.paint()
         assert "words" not in screen.sent
         assert len(screen.sent) < 60
 
 
-def choose(desk: Desk) -> None:
-    desk.timeline.select_start()
-    desk.timeline.select_move(-2)
+def choose(stage: TimelineStage) -> None:
+    stage.timeline.select_start()
+    stage.timeline.select_move(-2)
 
 
-MOVES: list[Callable[[Desk], None]] = [
-    lambda desk: desk.say("one"),
-    lambda desk: desk.say("one", "two\nthree", sender="carol"),
-    lambda desk: desk.say("see https://a.b/c", "漢字"),
-    lambda desk: desk.timeline.scroll(-1),
-    lambda desk: desk.timeline.scroll(3),
-    lambda desk: desk.timeline.page(-1),
-    lambda desk: desk.timeline.page(0.5),
-    lambda desk: desk.timeline.to_bottom(),
-    lambda desk: desk.timeline.to_top(),
-    lambda desk: desk.timeline.notice([[("", "-- said")]]),
-    lambda desk: desk.timeline.select_clear(),
+MOVES: list[Callable[[TimelineStage], None]] = [
+    lambda stage: stage.say("one"),
+    lambda stage: stage.say("one", "two\nthree", sender="carol"),
+    lambda stage: stage.say("see https://a.b/c", "漢字"),
+    lambda stage: stage.timeline.scroll(-1),
+    lambda stage: stage.timeline.scroll(3),
+    lambda stage: stage.timeline.page(-1),
+    lambda stage: stage.timeline.page(0.5),
+    lambda stage: stage.timeline.to_bottom(),
+    lambda stage: stage.timeline.to_top(),
+    lambda stage: stage.timeline.notice([[("", "-- said")]]),
+    lambda stage: stage.timeline.select_clear(),
     choose,
-    lambda desk: setattr(desk.timeline, "highlight", "words"),
-    lambda desk: setattr(desk.timeline, "highlight", None),
-    lambda desk: desk.timeline.clear_notices(),
+    lambda stage: setattr(stage.timeline, "highlight", "words"),
+    lambda stage: setattr(stage.timeline, "highlight", None),
+    lambda stage: stage.timeline.clear_notices(),
 ]
 
 
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.sampled_from(MOVES), max_size=15), st.sampled_from(SIZES))
 async def test_the_terminal_shows_the_same_whether_it_moves_rows_or_is_sent_them(
-    moves: list[Callable[[Desk], None]], size: tuple[int, int]
+    moves: list[Callable[[TimelineStage], None]], size: tuple[int, int]
 ) -> None:
-    desk = Desk(*size)
-    await busy(desk)
-    async with Screen(desk) as screen:
+    stage = TimelineStage(*size)
+    await busy(stage)
+    async with Screen(stage) as screen:
         for move in moves:
-            move(desk)
+            move(stage)
             shown = screen.paint()
             screen.app.renderer.reset()
             assert screen.paint() == shown
 
 
 async def test_other_sizes_leave_nothing_behind() -> None:
-    desk = Desk(120, 40)
-    await busy(desk)
-    async with Screen(desk) as screen:
-        desk.timeline.page(-1)
+    stage = TimelineStage(120, 40)
+    await busy(stage)
+    async with Screen(stage) as screen:
+        stage.timeline.page(-1)
         screen.paint()
-        first = highest(desk, 109, 39)
+        first = highest(stage, 109, 39)
         for columns, rows in ((80, 24), (60, 15), (100, 30), (40, 15), (120, 40)):
             shown = screen.resize(columns, rows)
             assert columns_of_border([row[:12] for row in shown]) == {9}
             assert max(map(len, shown)) < columns
-            desk.say("meanwhile")
+            stage.say("meanwhile")
             screen.paint()
-            assert highest(desk, columns - 10, rows - 1) == first
+            assert highest(stage, columns - 10, rows - 1) == first
 
 
-def highest(desk: Desk, width: int, height: int) -> object:
+def highest(stage: TimelineStage, width: int, height: int) -> object:
     """Return the topmost message."""
-    row = desk.timeline.seen(width, height)[0]
+    row = stage.timeline.seen(width, height)[0]
     return row.placed.key if row is not None else None
 
 
@@ -267,10 +267,10 @@ def test_only_the_rows_of_the_timeline_are_moved() -> None:
 
 
 async def test_the_mouse_is_watched_only_while_it_is_wanted() -> None:
-    desk = Desk()
-    desk.log_in(room(last=50, read=50))
-    desk.load(past(1, 50))
-    async with Screen(desk) as screen:
+    stage = TimelineStage()
+    stage.log_in(room(last=50, read=50))
+    stage.load(past(1, 50))
+    async with Screen(stage) as screen:
         wheel = MouseEvent(
             Point(40, 5), MouseEventType.SCROLL_UP, MouseButton.NONE, frozenset()
         )

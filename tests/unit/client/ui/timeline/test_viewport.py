@@ -51,9 +51,9 @@ class Column:
         return [text for key in self.keys for text in texts(self.blocks[key])]
 
 
-def make(number: int, height: int, lead: int = 0, is_torn: bool = False) -> Block:
+def make(number: int, height: int, lead: int = 0, has_gap_above: bool = False) -> Block:
     rows = [[("", f"{number}{row:+d}")] for row in range(-lead, height)]
-    return Block(list(rows), start=lead, lead=lead, is_torn=is_torn)
+    return Block(list(rows), start=lead, lead=lead, has_gap_above=has_gap_above)
 
 
 def texts(block: Block) -> list[str]:
@@ -91,7 +91,7 @@ def test_scrolling_moves_by_rows_and_stops_at_the_ends(
         assert seen(viewport.rows()) == all_rows[top : top + height]
 
 
-class Reading(RuleBasedStateMachine):
+class ViewportMachine(RuleBasedStateMachine):
     """The reading position stays through any change; at the bottom the view follows."""
 
     @initialize(heights=HEIGHTS, height=st.integers(1, 9))
@@ -148,7 +148,7 @@ class Reading(RuleBasedStateMachine):
             assert len(self.rows) == wanted
 
 
-TestReading = Reading.TestCase
+TestReading = ViewportMachine.TestCase
 
 
 def test_the_same_message_stays_at_the_top_when_the_width_changes() -> None:
@@ -251,7 +251,7 @@ def test_who_went_to_the_very_top_stays_there() -> None:
 def torn_column() -> Column:
     """Return twenty blocks of one row each, with a gap above the eleventh."""
     column = Column([1] * 20)
-    column.blocks[100, 0] = make(100, 1, lead=1, is_torn=True)
+    column.blocks[100, 0] = make(100, 1, lead=1, has_gap_above=True)
     return column
 
 
