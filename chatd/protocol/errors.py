@@ -166,7 +166,7 @@ class RateLimitedError(TemporaryError):
 
 
 class StorageFullError(TemporaryError):
-    """Nothing was written, because the disk is full."""
+    """The disk is full: no message was stored; of a file, what came before is kept."""
 
     code = "storage_full"
 

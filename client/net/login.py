@@ -1,7 +1,8 @@
 """Login and registration: SCRAM with a password, or the token of an earlier login.
 
-The password never leaves this device: SCRAM proves that we know it, and that the server
-does (RFC 5802, RFC 7677). There is no fallback to anything weaker.
+A login does not show the password: SCRAM proves that we know it, and that the server
+does (RFC 5802, RFC 7677). There is no fallback to anything weaker. Only the making of
+an account sends it, over a private connection, for the server to derive its verifier.
 """
 
 import asyncio

@@ -102,15 +102,15 @@ def arrows() -> Iterator[tuple[str, str]]:
                 yield module, target
 
 
-def room_of(module: str) -> str:
+def layer_of(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
 
 def rank_of(module: str) -> tuple[int, int]:
     """Return the rank of a module's layer, and within ``client.ui`` of its folder."""
-    top, room, *rest = module.split(".")
-    inner = rest[0] if room == "ui" and len(rest) > 1 else ""
-    place = (CHATD if top == "chatd" else CLIENT).index(room)
+    top, layer, *rest = module.split(".")
+    inner = rest[0] if layer == "ui" and len(rest) > 1 else ""
+    place = (CHATD if top == "chatd" else CLIENT).index(layer)
     return place, UI.index(inner) if inner else len(UI)
 
 
@@ -138,10 +138,10 @@ def circles() -> list[set[str]]:
     return found
 
 
-@pytest.mark.parametrize(("top", "rooms"), [("chatd", CHATD), ("client", CLIENT)])
-def test_every_room_has_its_place(top: str, rooms: list[str]) -> None:
-    there = {room_of(name) for name in MODULES if name.startswith(f"{top}.")}
-    assert there == {f"{top}.{room}" for room in rooms}
+@pytest.mark.parametrize(("top", "layers"), [("chatd", CHATD), ("client", CLIENT)])
+def test_every_layer_has_its_place(top: str, layers: list[str]) -> None:
+    there = {layer_of(name) for name in MODULES if name.startswith(f"{top}.")}
+    assert there == {f"{top}.{layer}" for layer in layers}
 
 
 def test_no_import_runs_up() -> None:

@@ -19,14 +19,12 @@ def first_cells(page: str, heading: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("tour", "rooms"),
+    ("tour", "layers"),
     [("chatd/README.md", CHATD), ("client/README.md", CLIENT)],
 )
-def test_a_tour_names_every_room_in_the_order_of_the_layers(
-    tour: str, rooms: list[str]
-) -> None:
-    named = first_cells((ROOT / tour).read_text("utf-8"), "## The rooms")
-    assert named == [room for room in rooms if room != "__main__"]
+def test_a_tour_names_every_layer_in_its_order(tour: str, layers: list[str]) -> None:
+    named = first_cells((ROOT / tour).read_text("utf-8"), "## The layers")
+    assert named == [layer for layer in layers if layer != "__main__"]
 
 
 def test_the_tour_of_the_client_names_the_folders_of_the_full_screen() -> None:
@@ -49,7 +47,7 @@ def test_every_module_that_a_tour_names_is_there(tour: str) -> None:
 
 
 @pytest.mark.parametrize("tour", TOURS)
-def test_every_module_of_a_room_is_named_in_code_that_is_there(tour: str) -> None:
+def test_every_name_in_the_table_of_layers_is_there(tour: str) -> None:
     """A name in parentheses behind a folder is a module, or something in one."""
     page, home = (ROOT / tour).read_text("utf-8"), (ROOT / tour).parent
     rows = re.findall(r"^\| `(\w+)/` \|(.*)$", page, re.MULTILINE)
@@ -57,8 +55,8 @@ def test_every_module_of_a_room_is_named_in_code_that_is_there(tour: str) -> Non
         path.name for path in home.rglob("*/")
     }
     wrong = [
-        (room, name)
-        for room, text in rows
+        (layer, name)
+        for layer, text in rows
         for name in re.findall(r"`([a-z_]{4,})`", text)
         if name not in known and not _is_defined(home, name)
     ]
