@@ -1,7 +1,14 @@
 """Options and fixtures for all tests."""
 
+import signal
+
 import pytest
 from hypothesis import settings
+
+# A shell that starts the tests in the background has them ignore Ctrl+C, and so would
+# all programs that they start, of which some are to end by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The duration of an example says nothing on a machine that has other work.
 settings.register_profile("chatd", deadline=None)

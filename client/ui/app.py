@@ -153,7 +153,7 @@ class FullScreen:
         self.app = make_application(
             self, input or create_input(sys.stdin), self._output
         )
-        self._repaint = Repaint(self.app, self.timeline)
+        self._repaint = Repaint(self.app, self.timeline.refresh)
 
     def _make_timeline(self) -> Timeline:
         timeline = Timeline(self.workspace)

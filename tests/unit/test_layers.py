@@ -38,8 +38,6 @@ MACHINE = {"json", "os", "pathlib", "socket", "sqlite3", "ssl", "uvloop"}
 EXCEPTIONS = {
     # Replacing a file will raise OSError, and the user table make a refusal of it.
     ("chatd.system.atomic_file", "chatd.protocol.errors"),
-    # A timeline put together of parts will not be known to what repaints it.
-    ("client.ui.toolkit.repaint", "client.ui.timeline.timeline"),
     # A small context (ui/context) will stand for the whole application, and provide
     # the help and the order of the chats.
     ("client.ui.dialogs.dialogs", "client.ui.app"),

@@ -1,10 +1,9 @@
 """Schedules repaints: at once for a key; changes of the model are gathered."""
 
 import asyncio
+from collections.abc import Callable
 
 from prompt_toolkit.application import Application
-
-from client.ui.timeline.timeline import Timeline
 
 GATHER_SECONDS = 0.01
 """For how long after a frame changes are gathered; keys are painted at once."""
@@ -15,12 +14,12 @@ class Repaint:
 
     Args:
         app: The application that paints them.
-        timeline: Is refreshed before a frame that shows a change.
+        on_change: Called before a frame that shows a change of the model.
     """
 
-    def __init__(self, app: Application[None], timeline: Timeline) -> None:
+    def __init__(self, app: Application[None], on_change: Callable[[], None]) -> None:
         self._app = app
-        self._timeline = timeline
+        self._on_change = on_change
         self._painted_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -30,7 +29,7 @@ class Repaint:
 
     def paint_soon(self) -> None:
         """Paint, along with what changes in the next hundredth of a second."""
-        self._timeline.refresh()
+        self._on_change()
         if self._timer is not None:
             return
         loop = asyncio.get_running_loop()
