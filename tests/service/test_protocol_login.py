@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import hashlib
+import itertools
 import ssl
+from itertools import pairwise
 
 import pytest
 from scramp import ScramClient
@@ -486,18 +488,28 @@ async def test_between_backlog_and_live_nothing_is_lost_or_doubled(
     chat = f"@{bob.user}"
     await alice.say(chat, "first")
 
+    is_over = asyncio.Event()
+
     async def talk() -> None:
-        for n in range(400):
+        for n in itertools.count():
             await alice.say(chat, str(n))
+            if is_over.is_set():
+                return
 
     async def come_and_look() -> None:
         async with await RawClient.connect(server.tcp) as other:
             await other.login(bob.user)
-            await other.expect("message", text="399")
+            await other.expect("synced")
+            backlog = [m for m in other.history if m["type"] == "message"]
+            live = 0
+            while live < 20:
+                message = await other.expect("message")
+                live += message["seq"] > backlog[-1]["seq"]
             seen = [m for m in other.history if m["type"] == "message"]
-            for one, following in zip(seen, seen[1:], strict=False):
+            for one, following in pairwise(seen):
                 assert following["prev"] == one["seq"]
 
     talking = asyncio.create_task(talk())
     await asyncio.gather(*(come_and_look() for _ in range(12)))
+    is_over.set()
     await talking
