@@ -15,14 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.raw_client import (
-    PATIENCE,
-    Address,
-    DataLine,
-    Json,
-    RawClient,
-    RefusedError,
-)
+from tests import PATIENCE
+from tests.fakes.raw_client import Address, DataLine, Json, RawClient, RefusedError
 
 
 def sha256_of(data: bytes) -> str:

@@ -45,7 +45,8 @@ from client.net.session import Timing
 from client.storage.paths import Paths
 from client.storage.pins import PinStore
 from client.transfers.journal import Journal
-from tests.fakes.server import PATIENCE, FakeConnection, FakeServer
+from tests import PATIENCE
+from tests.fakes.server import FakeConnection, FakeServer
 
 PIECE = 65_536
 PASSWORD = "correct horse"

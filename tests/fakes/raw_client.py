@@ -14,12 +14,11 @@ from typing import Any, Self
 
 from scramp import ScramClient
 
+from tests import PATIENCE
+
 Json = dict[str, Any]
 Address = tuple[str, int] | str
 """Host and port, or the path of a Unix socket."""
-
-PATIENCE = 20.0
-"""How many seconds to wait for an event that must come."""
 
 PASSWORD = "correct horse"
 

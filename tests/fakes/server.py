@@ -58,8 +58,8 @@ from chatd.protocol.messages import (
     encode_message,
     parse_request,
 )
+from tests import PATIENCE
 
-PATIENCE = 10.0
 _SCRAM = ScramMechanism("SCRAM-SHA-256")
 
 

@@ -23,8 +23,8 @@ from client.link.reconnect import LinkState
 from client.model.changes import Change
 from client.notify.notifier import Notified
 from client.storage.preferences import Preferences
+from tests import PATIENCE
 from tests.fakes.link import NOON_MS, FakeLink, message, room
-from tests.fakes.raw_client import PATIENCE
 from tests.helpers import eventually
 
 

@@ -30,7 +30,8 @@ from client.model.changes import (
 from client.net.session import Timing
 from client.storage.paths import Paths
 from client.storage.saved_logins import SavedLogins
-from tests.fakes.server import PATIENCE, FakeServer
+from tests import PATIENCE
+from tests.fakes.server import FakeServer
 
 QUICK = Timing(connect=5, ping=0.05, dead=2, backoff_first=0.02, backoff_max=0.1)
 PASSWORD = "correct horse"

@@ -14,14 +14,8 @@ import pytest
 from chatd.listeners.native import connection, data, listener
 from chatd.protocol.errors import StorageFullError, UnavailableError
 from chatd.store.disk.content import DiskContent
-from tests.fakes.raw_client import (
-    PATIENCE,
-    DataLine,
-    Json,
-    RawClient,
-    RefusedError,
-    blind_tls,
-)
+from tests import PATIENCE
+from tests.fakes.raw_client import DataLine, Json, RawClient, RefusedError, blind_tls
 from tests.helpers import (
     eventually,
     get_file,

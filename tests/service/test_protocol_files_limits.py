@@ -16,7 +16,8 @@ from chatd.core.files.tickets import MAX_PER_USER, TICKET_SECONDS
 from chatd.core.files.transfers import DISK_CHECK_BYTES, STALLED_SECONDS
 from chatd.protocol.entries import Draft, encode_tail
 from chatd.store.values import FileRecord, SealFile
-from tests.fakes.raw_client import PATIENCE, DataLine, Json, RawClient, RefusedError
+from tests import PATIENCE
+from tests.fakes.raw_client import DataLine, Json, RawClient, RefusedError
 from tests.helpers import (
     get_file,
     logged_in,

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from tests.fakes.raw_client import PATIENCE, Address
+from tests import PATIENCE
+from tests.fakes.raw_client import Address
 
 Settings = Mapping[str, Mapping[str, object]]
 

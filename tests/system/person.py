@@ -7,7 +7,8 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tests.fakes.raw_client import PASSWORD, PATIENCE, RawClient
+from tests import PATIENCE
+from tests.fakes.raw_client import PASSWORD, RawClient
 from tests.system.daemon import Daemon
 from tests.system.terminal import chat_environment
 

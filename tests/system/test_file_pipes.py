@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.raw_client import PATIENCE
+from tests import PATIENCE
 from tests.helpers import eventually, logged_in
 from tests.system.daemon import Daemon
 from tests.system.terminal import Terminal

@@ -35,7 +35,7 @@ from tests.system.transfers import (
     until,
 )
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.system
 
 ROOM = "#files"
 CUTS = 5

@@ -14,7 +14,7 @@ from tests.helpers import fill_up, get_file, logged_in, put_file, small_disk, up
 from tests.system.daemon import Daemon
 from tests.system.transfers import begun_upload, check, incoming_of
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.system
 
 MEBIBYTE = 1 << 20
 DATA = random.Random(0).randbytes(3 * MEBIBYTE)

@@ -30,7 +30,7 @@ from tests.system.conftest import watched
 from tests.system.daemon import Daemon
 from tests.system.transfers import begun_upload, check, incoming_of
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.system
 
 MEBIBYTE = 1 << 20
 DATA = random.Random(0).randbytes(3 * MEBIBYTE)

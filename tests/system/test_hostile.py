@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.fakes.raw_client import PATIENCE, RawClient, blind_tls, frame
+from tests import PATIENCE
+from tests.fakes.raw_client import RawClient, blind_tls, frame
 from tests.helpers import eventually, fresh_name, logged_in
 from tests.system.conftest import watched
 from tests.system.daemon import Daemon

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.raw_client import PASSWORD, PATIENCE, RawClient
+from tests import PATIENCE
+from tests.fakes.raw_client import PASSWORD, RawClient
 from tests.helpers import logged_in
 from tests.system.daemon import Daemon
 from tests.system.person import Person, in_ops

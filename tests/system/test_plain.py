@@ -13,7 +13,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.fakes.raw_client import PASSWORD, PATIENCE, RawClient
+from tests import PATIENCE
+from tests.fakes.raw_client import PASSWORD, RawClient
 from tests.helpers import eventually, logged_in
 from tests.system.daemon import Daemon
 from tests.system.terminal import chat_environment

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import PATIENCE
 from tests.fakes.raw_client import RawClient
 from tests.helpers import eventually, logged_in, texts
 from tests.system.daemon import Daemon
@@ -61,7 +62,7 @@ async def test_stopping_says_so_and_keeps_what_was_answered(
             ids[id_] = str(n)
         await alice.reply(first)
         daemon.signal(number)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             for client in (alice, bob):
                 await client.ended()
             status = await daemon.wait()
@@ -105,7 +106,7 @@ async def test_stopping_does_not_wait_for_who_does_not_read(
         for _ in range(600):
             await alice.say("@deaf", "x" * 16_000)
         daemon.signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert await daemon.wait() == 0
         deaf.abort()
 

@@ -40,7 +40,7 @@ from client.storage.paths import Paths
 from client.storage.preferences import Preferences
 from client.terminal.screen_output import ScreenOutput
 from client.ui.app import FullScreen
-from tests.fakes.raw_client import PATIENCE
+from tests import PATIENCE
 from tests.fakes.server import FakeServer
 from tests.helpers import eventually
 

@@ -19,6 +19,7 @@ from client.config.config_file import ClientConfig
 from client.link.link import Link
 from client.link.reconnect import LinkState
 from client.model.changes import Change
+from tests import PATIENCE
 from tests.fakes.link import FakeLink, room, transfer
 from tests.service.full_screen.person import (
     F5,
@@ -251,7 +252,7 @@ async def test_a_login_that_is_refused_ends_the_program_with_the_reason(
 ) -> None:
     server.password = "another"
     async with at_screen(server, is_online=False) as person:
-        error = await asyncio.wait_for(person.task, 10)
+        error = await asyncio.wait_for(person.task, PATIENCE)
         assert "wrong name or password" in str(error)
 
 

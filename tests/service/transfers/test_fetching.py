@@ -24,8 +24,8 @@ from client.storage.paths import Paths
 from client.transfers.journal import Journal
 from client.transfers.partial_file import PartialFile
 from client.transfers.source import unwritable
+from tests import PATIENCE
 from tests.fakes.file_server import FileServer, Trouble, Watch, left_over
-from tests.fakes.server import PATIENCE
 
 DATA = os.urandom(3_000_000)
 

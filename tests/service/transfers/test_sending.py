@@ -26,6 +26,7 @@ from client.link.link import Link
 from client.model.changes import Change, TransferChanged
 from client.storage.paths import Paths
 from client.transfers import job_list
+from tests import PATIENCE
 from tests.fakes.file_server import (
     PASSWORD,
     QUICK,
@@ -35,7 +36,7 @@ from tests.fakes.file_server import (
     left_over,
     trust,
 )
-from tests.fakes.server import PATIENCE, make_tls
+from tests.fakes.server import make_tls
 
 DATA = os.urandom(3_000_000)
 

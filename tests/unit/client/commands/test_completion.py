@@ -9,8 +9,8 @@ import pytest
 from chatd.protocol.messages import Presence, PresenceOf
 from client.commands import Candidates, complete, files, make_registry, slow_folders
 from client.commands.slow_folders import MAX_WAITING, look
+from tests import PATIENCE
 from tests.fakes.link import Stage, info, message, room
-from tests.fakes.raw_client import PATIENCE
 
 
 @pytest.fixture

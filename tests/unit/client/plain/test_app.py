@@ -23,6 +23,7 @@ from client.plain.lines import entry_line, one_line, shown_text
 from client.storage.preferences import Preferences
 from client.text.entries import Look, divider
 from client.text.styles import plain
+from tests import PATIENCE
 from tests.fakes.link import (
     NOON_MS,
     FakeLink,
@@ -31,7 +32,6 @@ from tests.fakes.link import (
     room,
     transfer,
 )
-from tests.fakes.raw_client import PATIENCE
 from tests.helpers import eventually
 
 SERVER = "tls://lab:4747"
