@@ -14,7 +14,7 @@ import click
 from msgspec import convert
 
 from chatd import __version__
-from chatd.accounts.table import DamagedTableError
+from chatd.accounts.user_table import DamagedTableError
 from chatd.admin import commands
 from chatd.admin.checks import Checked, count_problems
 from chatd.admin.client import AdminError, carry_out

@@ -14,12 +14,12 @@ from chatd.accounts.hashing import HashPool
 from chatd.accounts.invites import InviteCode, Invites
 from chatd.accounts.login import Authenticator, ScramLogin
 from chatd.accounts.passwords import prepare_password
-from chatd.accounts.records import Records
+from chatd.accounts.record_store import RecordStore
 from chatd.accounts.scram import Verifier
 from chatd.accounts.settings import AccountSettings, steady_clock_ms, wall_clock_ms
-from chatd.accounts.table import UserRecord, UserRole, UserTable
 from chatd.accounts.throttle import Throttle
 from chatd.accounts.tokens import Login, Tokens
+from chatd.accounts.user_table import UserRecord, UserRole, UserTable
 from chatd.protocol.errors import (
     AuthFailedError,
     BadInviteError,
@@ -53,7 +53,7 @@ class Accounts:
     def __init__(
         self,
         table: UserTable,
-        records: Records,
+        records: RecordStore,
         settings: AccountSettings,
         clock: Callable[[], int],
         steady_clock: Callable[[], int],
@@ -76,7 +76,7 @@ class Accounts:
     async def open(
         cls,
         folder: Path,
-        store: Records,
+        store: RecordStore,
         settings: AccountSettings,
         clock: Callable[[], int] = wall_clock_ms,
         steady_clock: Callable[[], int] = steady_clock_ms,

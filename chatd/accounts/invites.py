@@ -12,7 +12,7 @@ from collections.abc import Callable, Container
 import msgspec
 from msgspec import Struct
 
-from chatd.accounts.records import Records
+from chatd.accounts.record_store import RecordStore
 from chatd.protocol.errors import BadInviteError, BadRequestError
 
 KIND = "invite"
@@ -50,7 +50,7 @@ _decode = msgspec.json.Decoder(_Invite).decode
 class Invites:
     """Creates, uses and revokes codes; they are kept in the store's records."""
 
-    def __init__(self, records: Records, clock: Callable[[], int]) -> None:
+    def __init__(self, records: RecordStore, clock: Callable[[], int]) -> None:
         self._records = records
         self._clock = clock
 

@@ -20,8 +20,8 @@ from chatd.accounts.scram import (
     ScramExchange,
     Verifier,
 )
-from chatd.accounts.table import UserRecord, UserTable
 from chatd.accounts.throttle import Throttle
+from chatd.accounts.user_table import UserRecord, UserTable
 from chatd.protocol.errors import AuthFailedError, BadNameError, BadRequestError
 from chatd.protocol.names import parse_user_name
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
-from chatd.accounts.records import Records
+from chatd.accounts.record_store import RecordStore
 from chatd.protocol.errors import TemporaryError
 
 KIND = "token"
@@ -54,7 +54,7 @@ _decode = msgspec.json.Decoder(_Token).decode
 class Tokens:
     """Issues, checks and revokes tokens; they are kept in the store's records."""
 
-    def __init__(self, records: Records, clock: Callable[[], int]) -> None:
+    def __init__(self, records: RecordStore, clock: Callable[[], int]) -> None:
         self._records = records
         self._clock = clock
         self._touches: set[asyncio.Task[bool]] = set()

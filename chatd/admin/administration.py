@@ -14,7 +14,7 @@ import msgspec
 
 from chatd.accounts.accounts import Accounts
 from chatd.accounts.settings import wall_clock_ms
-from chatd.accounts.table import UserRole
+from chatd.accounts.user_table import UserRole
 from chatd.admin import commands
 from chatd.admin.checks import Upkeep, check_all
 from chatd.backup.backup import BackupReport, write_backup

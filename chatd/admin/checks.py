@@ -14,7 +14,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from chatd.accounts.table import TABLE_FILE, DamagedTableError, read_table
+from chatd.accounts.user_table import TABLE_FILE, DamagedTableError, read_table
 from chatd.protocol.errors import UnavailableError
 from chatd.settings.config import TlsSettings
 from chatd.settings.data_folder import BLOBS_FOLDER, DATABASE_FILE, TLS_FOLDER

@@ -25,7 +25,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from chatd.accounts.table import TABLE_FILE
+from chatd.accounts.user_table import TABLE_FILE
 from chatd.settings.data_folder import DATABASE_FILE, TLS_FOLDER
 from chatd.settings.tls import CERTIFICATE_FILE, KEY_FILE
 

@@ -14,7 +14,7 @@ from typing import IO
 import msgspec
 from msgspec import Struct
 
-from chatd.accounts.table import TABLE_FILE
+from chatd.accounts.user_table import TABLE_FILE
 from chatd.backup.archive import (
     CONTENTS_LIST,
     FORMATS,

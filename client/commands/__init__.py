@@ -5,9 +5,9 @@
 frontend uses them.
 """
 
+from client.commands.all_commands import make_registry
 from client.commands.completion import Candidates, complete
 from client.commands.dispatch import run
 from client.commands.registry import Command, Registry
-from client.commands.table import make_registry
 
 __all__ = ["Candidates", "Command", "Registry", "complete", "make_registry", "run"]

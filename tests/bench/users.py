@@ -12,7 +12,7 @@ from base64 import b64decode, b64encode
 from pathlib import Path
 
 from chatd.accounts.scram import derive_verifier
-from chatd.accounts.table import Change, UserRecord, UserTable
+from chatd.accounts.user_table import Change, UserRecord, UserTable
 from tests.bench.answers import Answers
 from tests.bench.process import BenchError
 from tests.bench.target import LoginSteps

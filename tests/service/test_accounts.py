@@ -11,8 +11,8 @@ from scramp import ScramClient
 from chatd.accounts.accounts import Accounts
 from chatd.accounts.scram import MECHANISM, MECHANISM_PLUS, MIN_ITERATIONS
 from chatd.accounts.settings import AccountSettings
-from chatd.accounts.table import DamagedTableError
 from chatd.accounts.tokens import token_id_of
+from chatd.accounts.user_table import DamagedTableError
 from chatd.protocol.errors import (
     AuthFailedError,
     BadInviteError,
@@ -28,7 +28,7 @@ from chatd.protocol.errors import (
     WeakPasswordError,
 )
 from chatd.system.atomic_file import Step
-from tests.unit.chatd.accounts.fakes import PASSWORD, Clock, MemoryRecords
+from tests.unit.chatd.accounts.fakes import PASSWORD, Clock, MemoryRecordStore
 
 QUICK = AccountSettings("open", MIN_ITERATIONS)
 BY_INVITE = AccountSettings("invite", MIN_ITERATIONS)
@@ -40,7 +40,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.records = MemoryRecords()
+        self.records = MemoryRecordStore()
         self.clock = Clock()
         self.steady = Clock(0)
 

@@ -19,8 +19,8 @@ from prompt_toolkit.history import DummyHistory
 from prompt_toolkit.key_binding import KeyBindingsBase, KeyPressEvent
 from prompt_toolkit.layout import Float
 
+from client.commands.all_commands import make_registry
 from client.commands.registry import Registry, plain_text, split_command
-from client.commands.table import make_registry
 from client.commands.workspace import CommandError, Workspace
 from client.model.changes import Change
 from client.model.entries import Entry

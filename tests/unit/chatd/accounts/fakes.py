@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from chatd.accounts.scram import MIN_ITERATIONS, Verifier, derive_verifier
-from chatd.accounts.table import UserRecord
+from chatd.accounts.user_table import UserRecord
 from chatd.protocol.errors import StorageFullError
 
 PASSWORD = "correct horse"
@@ -22,7 +22,7 @@ class Clock:
         self.now_ms += ms
 
 
-class MemoryRecords:
+class MemoryRecordStore:
     """Records as ``chatd.store.base.Store`` keeps them; ``full`` refuses writes."""
 
     def __init__(self) -> None:

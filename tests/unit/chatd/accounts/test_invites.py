@@ -6,7 +6,7 @@ import pytest
 
 from chatd.accounts.invites import Invites
 from chatd.protocol.errors import BadInviteError, BadRequestError
-from tests.unit.chatd.accounts.fakes import Clock, MemoryRecords
+from tests.unit.chatd.accounts.fakes import Clock, MemoryRecordStore
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def invites(clock: Clock) -> Invites:
-    return Invites(MemoryRecords(), clock)
+    return Invites(MemoryRecordStore(), clock)
 
 
 async def test_a_code_serves_as_often_as_it_says(invites: Invites) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from chatd.accounts.tokens import MAX_PER_USER, USED_EVERY_MS, Tokens, token_id_of
-from tests.unit.chatd.accounts.fakes import Clock, MemoryRecords
+from tests.unit.chatd.accounts.fakes import Clock, MemoryRecordStore
 
 EPOCH = b"e" * 12
 
@@ -14,12 +14,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def records() -> MemoryRecords:
-    return MemoryRecords()
+def records() -> MemoryRecordStore:
+    return MemoryRecordStore()
 
 
 @pytest.fixture
-def tokens(records: MemoryRecords, clock: Clock) -> Tokens:
+def tokens(records: MemoryRecordStore, clock: Clock) -> Tokens:
     return Tokens(records, clock)
 
 
@@ -36,7 +36,7 @@ async def test_any_user_name_fits_into_a_token(tokens: Tokens, user: str) -> Non
 
 
 async def test_what_is_kept_does_not_hold_the_secret(
-    tokens: Tokens, records: MemoryRecords
+    tokens: Tokens, records: MemoryRecordStore
 ) -> None:
     text = await tokens.issue("alice", EPOCH, "", "")
     secret = text.rpartition(".")[2].encode()
@@ -104,7 +104,7 @@ async def test_logins_are_listed_with_device_client_and_times(
 
 
 async def test_use_is_noted_once_a_day(
-    tokens: Tokens, records: MemoryRecords, clock: Clock
+    tokens: Tokens, records: MemoryRecordStore, clock: Clock
 ) -> None:
     text = await tokens.issue("alice", EPOCH, "", "")
     records.writes = 0
@@ -118,7 +118,7 @@ async def test_use_is_noted_once_a_day(
 
 
 async def test_a_full_disk_lets_tokens_log_in(
-    tokens: Tokens, records: MemoryRecords, clock: Clock
+    tokens: Tokens, records: MemoryRecordStore, clock: Clock
 ) -> None:
     text = await tokens.issue("alice", EPOCH, "", "")
     records.full = True

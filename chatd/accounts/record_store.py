@@ -3,7 +3,7 @@
 from typing import Protocol
 
 
-class Records(Protocol):
+class RecordStore(Protocol):
     """The records of ``chatd.store.base.Store``; see there for the exact promises."""
 
     async def get_record(self, kind: str, key: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The user table (chatd.accounts.table): durable, atomic and grouped rewrites."""
+"""The user table (chatd.accounts.user_table): durable, atomic and grouped rewrites."""
 
 import asyncio
 import errno
@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from chatd.accounts.table import DamagedTableError, UserRecord, UserTable, read_table
+from chatd.accounts.user_table import (
+    DamagedTableError,
+    UserRecord,
+    UserTable,
+    read_table,
+)
 from chatd.protocol.errors import (
     NameTakenError,
     ServerStoppingError,

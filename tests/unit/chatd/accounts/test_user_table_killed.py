@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chatd.accounts.table import UserTable
+from chatd.accounts.user_table import UserTable
 from chatd.system.atomic_file import temporary_path
 from tests.unit.chatd.accounts.fakes import creating
 
@@ -18,7 +18,7 @@ USERS = 1200  # three chunks, so that the file is also cut in the middle
 _VICTIM = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from chatd.accounts.table import UserTable
+from chatd.accounts.user_table import UserTable
 from tests.unit.chatd.accounts.fakes import creating
 
 folder, fatal, nth = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
