@@ -566,12 +566,21 @@ async def test_after_a_kill_the_next_process_goes_on_from_the_last_byte(
 
 @pytest.mark.parametrize("is_copied", [False, True])
 async def test_the_same_command_again_goes_on_with_the_killed_one(
-    server: FileServer, connect: Any, file: Path, paths: Paths, is_copied: bool
+    server: FileServer,
+    connect: Any,
+    file: Path,
+    paths: Paths,
+    watch: Watch,
+    is_copied: bool,
 ) -> None:
     stored = await kill_while_it_sends(server, paths, file)
     if is_copied:
         replace_keeping_time(file, DATA)
+        # What was left must not find the copy before the command is given again.
+        server.upload_refusals = [RateLimitedError("not now", 600_000)]
     async with connect() as link:
+        if is_copied:
+            await watch.until(lambda t: t.reason == "not now")
         transfer = await link.transfers.send_file("#ops", file)
         await link.transfers.wait(transfer.id)
         assert len(link.transfers.items) == 1
