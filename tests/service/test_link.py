@@ -247,7 +247,7 @@ async def test_a_face_that_fails_does_not_break_the_link(
     async with Link.open(
         server.address, "alice", timing=QUICK, password=PASSWORD, on_change=fail
     ) as link:
-        item = await link.send_and_wait("#ops", "hello", 5)
+        item = await link.send_and_wait("#ops", "hello", PATIENCE)
     assert item.state == "sent"
     assert "a face with a bug" in caplog.text
 
@@ -257,7 +257,7 @@ async def test_a_face_that_fails_does_not_break_the_link(
 
 async def test_a_sent_message_has_its_seq(server: FakeServer) -> None:
     async with Link.open(server.address, "alice", **options()) as link:
-        item = await link.send_and_wait("#Ops", "hello", 5)
+        item = await link.send_and_wait("#Ops", "hello", PATIENCE)
         assert item.state == "sent"
         assert item.seq == server.logs["#ops"][0].seq
         assert link.outbox_items() == []
@@ -268,7 +268,7 @@ async def test_a_message_whose_answer_was_lost_is_stored_once(
 ) -> None:
     async with Link.open(server.address, "alice", **options()) as link:
         server.is_cut_before_sent = True
-        await link.send_and_wait("#ops", "hello", 5)
+        await link.send_and_wait("#ops", "hello", PATIENCE)
         assert server.texts("#ops") == ["hello"]
         assert server.count(Send) == 2
 
@@ -303,7 +303,7 @@ async def test_two_programs_do_not_send_each_others_messages(
     await one.send("#ops", "of one")
     async with Link.open(server.address, "alice", **options(paths=paths)) as other:
         assert other.outbox_items() == []
-        await other.send_and_wait("#ops", "of the other", 5)
+        await other.send_and_wait("#ops", "of the other", PATIENCE)
     assert server.texts("#ops") == ["of the other"]
     await one.close()
 
@@ -329,8 +329,8 @@ async def test_a_refused_message_is_told_and_the_next_goes_on(
     server.refusals = [NotAMemberError("you are not a member of #ops")]
     async with Link.open(server.address, "alice", **options(watch)) as link:
         with pytest.raises(NotAMemberError):
-            await link.send_and_wait("#ops", "no", 5)
-        await link.send_and_wait("#ops", "yes", 5)
+            await link.send_and_wait("#ops", "no", PATIENCE)
+        await link.send_and_wait("#ops", "yes", PATIENCE)
         (refused,) = link.outbox_items()
         assert (refused.state, refused.code) == ("refused", "not_a_member")
         assert link.model.chats["#ops"].outbox == [refused]
@@ -342,7 +342,7 @@ async def test_a_refused_message_can_be_sent_again(
     server.refusals = [NotAMemberError("no")]
     async with Link.open(server.address, "alice", **options(watch)) as link:
         with pytest.raises(NotAMemberError):
-            await link.send_and_wait("#ops", "again", 5)
+            await link.send_and_wait("#ops", "again", PATIENCE)
         await link.retry(link.outbox_items()[0].id)
         await watch.until(lambda: not link.outbox_items())
         assert server.texts("#ops") == ["again"]
@@ -354,7 +354,7 @@ async def test_a_discarded_message_is_not_sent(server: FakeServer) -> None:
     link.discard(item.id)
     link.start()
     await link.wait_online()
-    await link.send_and_wait("#ops", "this", 5)
+    await link.send_and_wait("#ops", "this", PATIENCE)
     assert server.texts("#ops") == ["this"]
     await link.close()
 
@@ -654,7 +654,7 @@ async def test_a_link_without_sync_gets_nothing_pushed(
     async with Link.open(
         server.address, "alice", **options(watch, sync="none")
     ) as link:
-        await link.send_and_wait("#ops", "two", 5)
+        await link.send_and_wait("#ops", "two", PATIENCE)
         assert texts(link, "#ops") == []
         assert not any(isinstance(change, SyncDone) for change in watch.changes)
 
