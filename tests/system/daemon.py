@@ -5,6 +5,7 @@ It ends only the process that it started, by its process id.
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -32,13 +33,23 @@ QUICK: Settings = {
 
 
 def free_ports(count: int) -> list[int]:
-    """Return free ports."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    """Return ports that are free, and not given to any other test until this one ends.
+
+    They are below those that the system gives to connections. A process that takes one
+    keeps the UDP port of that number, which nobody else here needs, so that processes
+    of tests that run at the same time never get the same one.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            try:
+                udp.bind(("127.0.0.1", port))
+                tcp.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            udp.detach()  # kept until the process ends
+        ports.append(port)
     return ports
 
 

@@ -120,7 +120,7 @@ async def test_what_is_below_a_box_is_not_read(person: Person, server: Stage) ->
     await person.type("x")
     assert person.chat().unread == 1
     await person.escape()
-    assert person.chat().unread == 0
+    await person.until(lambda: person.chat().unread == 0)
 
 
 async def test_what_comes_elsewhere_is_not_read(person: Person, server: Stage) -> None:
