@@ -300,7 +300,7 @@ async def test_arrows_choose_in_the_switcher_and_esc_closes_it(server: Stage) ->
         assert person.ui.dialog is not None
         assert person.ui.dialog.index == 1
         await person.escape()
-        assert not person.has_box()
+        await person.until(lambda: not person.has_box())
         await person.type("typed again below")
         assert person.text == "typed again below"
 

@@ -143,7 +143,7 @@ async def test_f2_while_a_paste_is_asked_about_keeps_the_question(
     await person.type(F2)
     assert person.has("what is it to be?")
     await person.escape()
-    assert not person.has("what is it to be?")
+    await person.hides("what is it to be?")
     assert person.text == ""
 
 
