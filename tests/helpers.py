@@ -130,16 +130,28 @@ async def logged_in(
             await client.close()
 
 
-async def eventually(is_so: Callable[[], bool], what: str) -> None:
+async def eventually(
+    is_so: Callable[[], bool], what: str, progress: Callable[[], str] | None = None
+) -> None:
     """Poll for a condition outside of this process that nothing notifies about.
+
+    Args:
+        is_so: The condition.
+        what: For the error.
+        progress: Returns a description of the state; as long as that changes there is
+            no hurry. It is for work that takes as long as the machine is slow.
 
     Raises:
         TimeoutError: It did not become true.
     """
+    state = progress() if progress is not None else ""
     deadline = time.monotonic() + PATIENCE
     while not is_so():
+        now = progress() if progress is not None else ""
+        if now != state:
+            state, deadline = now, time.monotonic() + PATIENCE
         if time.monotonic() > deadline:
-            raise TimeoutError(what)
+            raise TimeoutError(f"{what} {state}")
         await asyncio.sleep(0.02)
 
 

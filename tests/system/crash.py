@@ -181,6 +181,13 @@ class Participant:
         is_done = not self.journal.unanswered or not self.is_finishing
         return self._is_synced and is_done and not self._filling
 
+    @property
+    def progress(self) -> str:
+        """What is left to do; changes whenever something was done."""
+        left, have = len(self.journal.unanswered), sum(self.journal.have.values())
+        filling = sorted(self._filling.values())
+        return f"synced {self._is_synced}, {left} left, filling {filling}, have {have}"
+
     async def _live(self) -> None:
         self._in_flight = {}
         self._refused = []

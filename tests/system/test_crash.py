@@ -145,6 +145,7 @@ class Crowd:
                 self.has_failed() or all(p.is_settled for p, _ in self._alive.values())
             ),
             "not everybody came to an end",
+            self._state,
         )
         # The last messages are still on their way to the others.
         heads = await self._heads()
@@ -155,6 +156,12 @@ class Crowd:
             f"not everybody has seen everything: {self._missing(heads)}",
         )
         await self.kill_all()
+
+    def _state(self) -> str:
+        """Return what is left to do, by user; it changes whenever something moves."""
+        return ", ".join(
+            f"{user}: {p.progress}" for user, (p, _) in self._alive.items()
+        )
 
     async def _heads(self) -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = {}
