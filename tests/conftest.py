@@ -33,9 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--crash-kills",
         type=int,
-        default=20,
+        default=5,
         metavar="N",
-        help="how often the crash test kills the daemon (default: 20)",
+        help="how often the crash test kills the daemon (default: 5)",
     )
     group.addoption(
         "--transfer-kills",
