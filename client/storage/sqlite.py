@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from client.errors import LinkError
+from client.storage.file_lock import locked
 from client.storage.paths import make_private_file
 
 BUSY_SECONDS = 5.0
@@ -23,6 +24,9 @@ def open_database(
 ) -> sqlite3.Connection:
     """Open a database, made from its schema if it is new.
 
+    Processes that open the same file do so one after the other: two that make one at
+    the same time would refuse each other at once, whatever time a lock may take.
+
     Args:
         path: The file; None for one in memory.
         schema: Statements that make an empty database complete.
@@ -34,6 +38,17 @@ def open_database(
         sqlite3.DatabaseError: The file is no database, or damaged.
         NewerDatabaseError: Its schema is newer than this program.
     """
+    with _alone(path):
+        return _open(path, schema, version, synchronous)
+
+
+def _alone(path: Path | None) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext() if path is None else locked(path)
+
+
+def _open(
+    path: Path | None, schema: str, version: int, synchronous: str
+) -> sqlite3.Connection:
     if path is not None:
         make_private_file(path)
     db = sqlite3.connect(
@@ -95,8 +110,18 @@ def open_or_salvage(
         sqlite3.DatabaseError: It cannot be used, and is not damaged.
         NewerDatabaseError: Its schema is newer than this program.
     """
+    with _alone(path):
+        return _open_or_salvage(path, schema, version, salvage)
+
+
+def _open_or_salvage(
+    path: Path | None,
+    schema: str,
+    version: int,
+    salvage: Callable[[Path, sqlite3.Connection], int],
+) -> tuple[sqlite3.Connection, Damage | None]:
     try:
-        db = open_database(path, schema, version, "FULL")
+        db = _open(path, schema, version, "FULL")
         broken = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
         if broken == "ok":
             return db, None
@@ -107,7 +132,7 @@ def open_or_salvage(
         broken = str(error)
     assert path is not None
     aside = move_aside(path)
-    db = open_database(path, schema, version, "FULL")
+    db = _open(path, schema, version, "FULL")
     return db, Damage(broken, aside, salvage(aside, db))
 
 

@@ -186,7 +186,7 @@ class RetryingUser(Person):
         state = self.home / "state"
         found = [*self.home.rglob("*.part"), *files_in(self.home / "cache" / "get")]
         found += files_in(state / "spool")
-        return found + list((state / "transfers").glob("*.lock"))
+        return found + list((state / "transfers").glob("[!.]*.lock"))
 
     async def finish(self, chat: str) -> None:
         """Let ``chat`` run by itself, until no transfer is left.

@@ -29,7 +29,7 @@ def mode(path: Path) -> int:
 
 
 def locks(path: Path) -> list[Path]:
-    return list(path.parent.glob("*.lock"))
+    return list(path.parent.glob(f"{path.name}.*.lock"))
 
 
 def damage(path: Path) -> None:
