@@ -16,7 +16,10 @@ from chatd.admin.administration import Administration
 from chatd.core.files.quota import FileLimits
 from chatd.core.service import Service, ServiceLimits, SystemClock
 from chatd.listeners.admin import AdminListener
-from chatd.listeners.native.listener import ListenError, NativeListener
+from chatd.listeners.gate import Gate
+from chatd.listeners.native.listener import NativeListener
+from chatd.listeners.native.peer import Site
+from chatd.listeners.sockets import ListenError, Sockets
 from chatd.protocol.messages import Closing
 from chatd.settings.config import (
     ConfigError,
@@ -27,7 +30,7 @@ from chatd.settings.config import (
 from chatd.settings.data_folder import DataFolder
 from chatd.settings.endpoints import Endpoint, join_links
 from chatd.settings.logs import configure_logging
-from chatd.settings.tls import TlsError, TlsMaterial, load_tls
+from chatd.settings.tls import TlsError, load_tls
 from chatd.store.disk import DiskBlobs
 from chatd.store.sqlite import SqliteStore
 
@@ -117,21 +120,24 @@ class _Directory:
 
 
 class Server:
-    """The running daemon; made by ``open``."""
+    """The running daemon; made by ``open``.
+
+    Attributes:
+        site: Its parts, as listeners see them.
+        endpoints: Where it listens, with real ports.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        tls: TlsMaterial,
-        accounts: Accounts,
-        service: Service,
-        native: NativeListener,
+        site: Site,
+        sockets: Sockets,
+        fingerprint: str,
     ) -> None:
+        self.site = site
         self._settings = settings
-        self._tls = tls
-        self._accounts = accounts
-        self._service = service
-        self._native = native
+        self._sockets = sockets
+        self._fingerprint = fingerprint
         self._administration: Administration | None = None
         self.endpoints: tuple[Endpoint, ...] = ()
 
@@ -156,21 +162,24 @@ class Server:
             service = Service(store, blobs, directory, _limits(settings), clock)
             stack.push_async_callback(service.close)
             service.start()
-            native = NativeListener(
+            gate = Gate(settings.limits, service.clock)
+            site = Site(
                 service,
                 accounts,
-                settings.limits,
-                tls,
+                gate,
                 name=settings.server.name,
                 motd=settings.server.motd,
                 version=f"chatd {__version__}",
             )
-            server = cls(settings, tls, accounts, service, native)
+            sockets = Sockets(gate, NativeListener(site).connect, tls)
+            server = cls(settings, site, sockets, tls.fingerprint)
             farewell = Closing(
                 code="server_stopping", reason="the server is stopping; come back soon"
             )
-            stack.push_async_callback(native.close, farewell, FAREWELL_SECONDS)
-            server.endpoints = await _open_all(native, settings.endpoints)
+            stack.push_async_callback(gate.close, farewell, FAREWELL_SECONDS)
+            stack.callback(sockets.close)
+            gate.open()
+            server.endpoints = await _open_all(sockets, settings.endpoints)
             administration = Administration(
                 folder.path,
                 accounts,
@@ -193,10 +202,10 @@ class Server:
         lines = [
             f"chatd {__version__}: {settings.server.name}",
             f"data folder  {settings.data}",
-            f"fingerprint  {self._tls.fingerprint}",
+            f"fingerprint  {self._fingerprint}",
         ]
         links = join_links(
-            self.endpoints, settings.server.public_address, self._tls.fingerprint
+            self.endpoints, settings.server.public_address, self._fingerprint
         )
         if links:
             lines += [f"join link    {link}" for link in links]
@@ -217,11 +226,12 @@ class Server:
             code: ``disabled``, ``revoked`` or ``deleted``.
             login: The id of the one login that ended; None for all of them.
         """
+        service = self.site.service
         if code == "deleted":
-            self._service.hub.forget_user(user)
+            service.hub.forget_user(user)
         reason = _ENDED.get(code, "this login was ended")
-        self._native.close_user(user, Closing(code=code, reason=reason), login)
-        self._service.files.end_user(user)
+        self.site.gate.close_user(user, Closing(code=code, reason=reason), login)
+        service.files.end_user(user)
 
     def reload(self) -> None:
         """Reload configuration and certificates: all of them, or none if one is bad."""
@@ -235,24 +245,25 @@ class Server:
             _log.error("nothing was reloaded: %s", error)
             return
         configure_logging(new.log.level, new.log.format)
-        self._accounts.reconfigure(new.accounts)
-        self._service.reconfigure(_limits(new))
-        self._native.reconfigure(
-            new.limits, tls, name=new.server.name, motd=new.server.motd
-        )
+        site = self.site
+        site.accounts.reconfigure(new.accounts)
+        site.service.reconfigure(_limits(new))
+        site.gate.reconfigure(new.limits)
+        site.name, site.motd = new.server.name, new.server.motd
+        self._sockets.tls = tls
         if self._administration is not None:
             self._administration.reconfigure(new, tls.fingerprint)
-        self._settings, self._tls = new, tls
+        self._settings, self._fingerprint = new, tls.fingerprint
         _log.info("configuration and certificates were reloaded")
 
 
 async def _open_all(
-    native: NativeListener, endpoints: tuple[Endpoint, ...]
+    sockets: Sockets, endpoints: tuple[Endpoint, ...]
 ) -> tuple[Endpoint, ...]:
     opened = []
     for endpoint in endpoints:
         try:
-            opened.append(await native.open(endpoint))
+            opened.append(await sockets.open(endpoint))
         except ListenError as error:
             # Many machines have no IPv6; the other addresses serve all the same.
             if ":" in endpoint.host and error.is_missing and len(endpoints) > 1:
@@ -265,9 +276,7 @@ async def _open_all(
 def _limits(settings: Settings) -> ServiceLimits:
     limits, files = settings.limits, settings.files
     return ServiceLimits(
-        frame=limits.frame,
         text=limits.text,
-        in_flight=limits.in_flight,
         sync=limits.sync,
         messages_per_second=limits.messages_per_second,
         messages_burst=limits.messages_burst,

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests import PATIENCE
-from tests.fakes.raw_client import Address, DataLine, Json, RawClient, RefusedError
+from tests.fakes.raw_client import DataLine, Json, Place, RawClient, RefusedError
 
 
 def sha256_of(data: bytes) -> str:
@@ -38,7 +38,7 @@ def upload_of(chat: str, data: bytes, name: str = "a.bin", **members: object) ->
 
 async def put_file(
     client: RawClient,
-    address: Address,
+    address: Place,
     chat: str,
     data: bytes,
     name: str = "a.bin",
@@ -54,7 +54,7 @@ async def put_file(
 
 
 async def send_rest(
-    address: Address, ticket: str, data: bytes, tls: ssl.SSLContext | None = None
+    address: Place, ticket: str, data: bytes, tls: ssl.SSLContext | None = None
 ) -> Json:
     """Send the rest of an upload and return ``stored``.
 
@@ -81,7 +81,7 @@ async def ticket_at(client: RawClient, request: Json, wanted: int) -> str:
 
 async def get_file(
     client: RawClient,
-    address: Address,
+    address: Place,
     file: str,
     offset: int = 0,
     tls: ssl.SSLContext | None = None,
@@ -113,7 +113,7 @@ def texts(messages: list[Json]) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def logged_in(
-    address: Address, *users: str, **members: Any
+    address: Place, *users: str, **members: Any
 ) -> AsyncIterator[list[RawClient]]:
     """Register users and log each of them in over a connection of its own."""
     clients: list[RawClient] = []

@@ -16,7 +16,7 @@ chat was followed, has reached what the fan-out has passed.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from chatd.protocol.entries import Entry
 from chatd.protocol.errors import TemporaryError
@@ -35,9 +35,10 @@ _MAX_LATEST = 10_000
 class Delivery:
     """Entries of one chat on their way to connections.
 
-    ``bodies`` and ``encoded`` are caches for listeners: the bytes encoded for one
-    connection serve all others, or all that address the chat alike. ``repeat_key_of``
-    names the user whose own entries carry their keys, as they do in a backlog.
+    ``bodies`` and ``encoded`` are caches for listeners: what was encoded for one
+    connection serves all others, or all that have the same codec and address the chat
+    alike. ``repeat_key_of`` names the user whose own entries carry their keys, as they
+    do in a backlog.
     """
 
     __slots__ = ("bodies", "encoded", "entries", "repeat_key_of")
@@ -46,7 +47,7 @@ class Delivery:
         self.entries = entries
         self.repeat_key_of = repeat_key_of
         self.bodies: list[bytes] | None = None
-        self.encoded: dict[str, bytes] = {}
+        self.encoded: dict[tuple[str, str], Any] = {}
 
 
 class Sink(Protocol):

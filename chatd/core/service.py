@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -20,9 +21,7 @@ from chatd.protocol.errors import NoSuchUserError, NotAllowedError, TemporaryErr
 from chatd.protocol.messages import (
     ChatRecord,
     Invitation,
-    Limits,
     PresenceOf,
-    Ready,
     Status,
     SyncMode,
 )
@@ -40,14 +39,9 @@ MAX_RECORD_BYTES = 400_000
 
 
 class ServiceLimits(Struct, frozen=True, kw_only=True):
-    """The limits that the core takes from the configuration; a rate of 0 is no limit.
+    """The limits that the core takes from the settings; a rate of 0 is no limit."""
 
-    ``frame`` and ``in_flight`` are only reported to clients; listeners enforce them.
-    """
-
-    frame: int
     text: int
-    in_flight: int
     sync: int
     messages_per_second: float
     messages_burst: float
@@ -56,6 +50,28 @@ class ServiceLimits(Struct, frozen=True, kw_only=True):
     user_rooms: int
     invitations: int
     files: FileLimits
+
+
+class LoginState(NamedTuple):
+    """What a session begins with.
+
+    Attributes:
+        role: The user's, on the server.
+        log: Which log it is that seqs and cursors belong to.
+        text: The most bytes of a text.
+        upload: The most bytes of a file; None for no bound.
+        chats: The user's chats, or the first of them.
+        more: Whether others are pushed next.
+        invites: The invitations that are open.
+    """
+
+    role: str
+    log: str
+    text: int
+    upload: int | None
+    chats: list[ChatRecord]
+    more: bool
+    invites: list[Invitation]
 
 
 class SystemClock:
@@ -155,12 +171,12 @@ class Service:
         sink: Sink,
         mode: SyncMode,
         address: str,
-        answer: Callable[[Session, Ready], None],
+        answer: Callable[[Session, LoginState], None],
     ) -> Session:
         """Begin a session for an authenticated user.
 
-        ``answer`` is called with ``ready`` in the step of the loop in which the session
-        begins, so before anything is pushed to the connection.
+        ``answer`` is called in the step of the loop in which the session begins, so
+        that the reply is sent before anything is pushed to the connection.
 
         Raises:
             UnavailableError: The store cannot be read for now.
@@ -180,21 +196,16 @@ class Service:
             else:
                 self.hub.detach(online)
         pages = _pages([chat_record(state) for state in states])
-        ready = Ready(
-            user=user,
+        state = LoginState(
             role=role,
             log=self._store.log_id,
-            limits=Limits(
-                frame=self.limits.frame,
-                text=self.limits.text,
-                in_flight=self.limits.in_flight,
-                upload=self.limits.files.size or None,
-            ),
+            text=self.limits.text,
+            upload=self.limits.files.size or None,
             chats=pages[0],
             more=len(pages) > 1,
             invites=[Invitation(f"#{i.room}", i.by) for i in invitations],
         )
-        answer(session, ready)
+        answer(session, state)
         for number, page in enumerate(pages[1:], 2):
             if sink.is_full:
                 await sink.drained()

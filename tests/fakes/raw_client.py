@@ -10,7 +10,7 @@ import json
 import ssl
 import struct
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from scramp import ScramClient
 
@@ -19,6 +19,22 @@ from tests import PATIENCE
 Json = dict[str, Any]
 Address = tuple[str, int] | str
 """Host and port, or the path of a Unix socket."""
+
+
+class Listening(Protocol):
+    """A listener in this process that takes connections without a network.
+
+    Attributes:
+        files: Where to bring tickets for files.
+    """
+
+    files: Address
+
+    def dial(self) -> tuple[asyncio.StreamReader, Any]:
+        """Connect; return what to read from and a writer."""
+
+
+Place = Address | Listening
 
 PASSWORD = "correct horse"
 
@@ -73,17 +89,13 @@ class RawClient:
     @classmethod
     async def connect(
         cls,
-        address: Address,
+        address: Place,
         tls: ssl.SSLContext | None = None,
         *,
         is_reading: bool = True,
     ) -> Self:
         """Connect; without ``is_reading`` nothing is read until ``start_reading``."""
-        if isinstance(address, str):
-            streams = await asyncio.open_unix_connection(address)
-        else:
-            streams = await asyncio.open_connection(*address, ssl=tls)
-        client = cls(*streams)
+        client = cls(*await _open(address, tls))
         if is_reading:
             client.start_reading()
         return client
@@ -280,6 +292,21 @@ class RawClient:
                 return found
 
 
+def stream_of(place: Place) -> Address:
+    """Return where to bring tickets: only streams take the bytes of files."""
+    return place if isinstance(place, str | tuple) else place.files
+
+
+async def _open(
+    address: Place, tls: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if isinstance(address, str):
+        return await asyncio.open_unix_connection(address)
+    if isinstance(address, tuple):
+        return await asyncio.open_connection(*address, ssl=tls)
+    return address.dial()
+
+
 class DataLine:
     """A data connection, driven by hand; made by ``connect`` or ``begin``.
 
@@ -296,7 +323,7 @@ class DataLine:
 
     @classmethod
     async def connect(
-        cls, address: Address, ticket: str, tls: ssl.SSLContext | None = None
+        cls, address: Place, ticket: str, tls: ssl.SSLContext | None = None
     ) -> Self:
         """Connect and redeem a ticket; ``answer`` may be a refusal.
 
@@ -304,11 +331,7 @@ class DataLine:
             EOFError: The server hung up instead.
             ConnectionError: The connection was cut.
         """
-        if isinstance(address, str):
-            streams = await asyncio.open_unix_connection(address)
-        else:
-            streams = await asyncio.open_connection(*address, ssl=tls)
-        line = cls(*streams)
+        line = cls(*await _open(stream_of(address), tls))
         try:
             await line.redeem(ticket)
         except BaseException:
@@ -325,7 +348,7 @@ class DataLine:
 
     @classmethod
     async def begin(
-        cls, address: Address, ticket: str, tls: ssl.SSLContext | None = None
+        cls, address: Place, ticket: str, tls: ssl.SSLContext | None = None
     ) -> Self:
         """Connect and redeem a ticket.
 

@@ -7,22 +7,23 @@ this process.
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from chatd.core.files.quota import FileLimits
 from chatd.core.service import ServiceLimits, SystemClock
+from chatd.listeners.native.connection import Connection
 from chatd.server import Server
 from chatd.settings.config import load_config
 from chatd.settings.data_folder import DataFolder
-from tests.fakes.raw_client import Address, RawClient, blind_tls
+from tests.fakes.memory import MemoryListener
+from tests.fakes.raw_client import Address, Place, RawClient, blind_tls
 from tests.helpers import fresh_name, logged_in
 from tests.system.daemon import QUICK, Daemon, Settings, to_toml
 
 LIMITS = ServiceLimits(
-    frame=131_072,
     text=16_384,
-    in_flight=256,
     sync=200,
     messages_per_second=0.0,
     messages_burst=1,
@@ -43,8 +44,66 @@ LIMITS = ServiceLimits(
 """Limits of a service that is tested without a network."""
 
 
+class Served(Protocol):
+    """A server, as the tests of the protocol see it.
+
+    Attributes:
+        tcp: Where to connect in the clear.
+        tls: Where to connect over TLS.
+        data: The data folder.
+    """
+
+    data: Path
+
+    @property
+    def tcp(self) -> Place:
+        """See above."""
+
+    @property
+    def tls(self) -> Address:
+        """See above."""
+
+
+class InMemory:
+    """A server in this process, reached without a network; made of a ``Lab``."""
+
+    def __init__(self, lab: "Lab") -> None:
+        self.tcp = MemoryListener(lab.server.site, lab.tcp)
+        self.tls = lab.tls
+        self.data = lab.data
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of the protocol over both transports, but for those of frames."""
+    if "transport" in metafunc.fixturenames:
+        name = metafunc.module.__name__.rpartition(".")[2]
+        is_both = name.startswith("test_protocol_") and name != "test_protocol_frames"
+        kinds = ["tcp", "memory"] if is_both else ["tcp"]
+        metafunc.parametrize("transport", kinds, indirect=True)
+
+
+@pytest.fixture
+def transport(request: pytest.FixtureRequest) -> str:
+    """How clients reach the server: over TCP, or in memory (tests.fakes.memory)."""
+    found: str = request.param
+    return found
+
+
+@pytest.fixture
+async def server(
+    transport: str, shared_daemon: Daemon, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Served]:
+    """Serve: the shared daemon, or one in this process that has no socket."""
+    if transport == "tcp":
+        yield shared_daemon
+        return
+    settings: Settings = {"server": {"name": "Lab 3"}}
+    async with serving(tmp_path_factory.mktemp("memory"), settings) as lab:
+        yield InMemory(lab)
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def shared_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """Run the shared daemon until the last test ends; it must log no traceback."""
     daemon = Daemon(tmp_path_factory.mktemp("server"), {"server": {"name": "Lab 3"}})
     daemon.start_nowait()
@@ -54,21 +113,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 
 @pytest.fixture
-async def stranger(server: Daemon) -> AsyncIterator[RawClient]:
+async def stranger(server: Served) -> AsyncIterator[RawClient]:
     """Connect over plain TCP on loopback; ``hello`` is in the inbox, or will arrive."""
     async with await RawClient.connect(server.tcp) as client:
         yield client
 
 
 @pytest.fixture
-async def tls_stranger(server: Daemon) -> AsyncIterator[RawClient]:
+async def tls_stranger(server: Served) -> AsyncIterator[RawClient]:
     """Connect over TLS."""
     async with await RawClient.connect(server.tls, tls=blind_tls()) as client:
         yield client
 
 
 @contextlib.asynccontextmanager
-async def device(address: Address, user: str, **how: str) -> AsyncIterator[RawClient]:
+async def device(address: Place, user: str, **how: str) -> AsyncIterator[RawClient]:
     """Log in another device of a user, and wait for ``synced`` where it is sent."""
     async with await RawClient.connect(address) as client:
         await client.expect("hello")
@@ -79,7 +138,7 @@ async def device(address: Address, user: str, **how: str) -> AsyncIterator[RawCl
 
 
 @pytest.fixture
-async def alice(server: Daemon) -> AsyncIterator[RawClient]:
+async def alice(server: Served) -> AsyncIterator[RawClient]:
     """Log in a new user, whose name only begins with alice."""
     async with logged_in(server.tcp, fresh_name("alice")) as (client,):
         await client.expect("synced")
@@ -87,7 +146,7 @@ async def alice(server: Daemon) -> AsyncIterator[RawClient]:
 
 
 @pytest.fixture
-async def bob(server: Daemon) -> AsyncIterator[RawClient]:
+async def bob(server: Served) -> AsyncIterator[RawClient]:
     """Log in a second new user."""
     async with logged_in(server.tcp, fresh_name("bob")) as (client,):
         await client.expect("synced")
@@ -95,7 +154,7 @@ async def bob(server: Daemon) -> AsyncIterator[RawClient]:
 
 
 @pytest.fixture
-async def eve(server: Daemon) -> AsyncIterator[RawClient]:
+async def eve(server: Served) -> AsyncIterator[RawClient]:
     """Log in a third new user."""
     async with logged_in(server.tcp, fresh_name("eve")) as (client,):
         await client.expect("synced")
@@ -141,7 +200,7 @@ class Lab:
         data: The data folder.
         server: The server itself.
         service: Its core.
-        native: Its listener.
+        gate: Its gate.
         disk: The store of the contents of files.
         clock: Its clock.
     """
@@ -151,11 +210,16 @@ class Lab:
         self.tcp, self.tls = found
         self.data = data
         self.server = server
-        self.service = server._service
-        self.native = server._native
-        self.disk = server._service.files._blobs
+        self.service = server.site.service
+        self.gate = server.site.gate
+        self.disk = self.service.files._blobs
         self.clock = clock
         self._config = data.parent / "config.toml"
+
+    @property
+    def connections(self) -> set[Connection]:
+        """The connections over streams that are served now."""
+        return {each for each in self.gate.guests if isinstance(each, Connection)}
 
     def configure(self, settings: Settings) -> None:
         """Change the configuration and make the server reload it."""

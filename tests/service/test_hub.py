@@ -8,7 +8,7 @@ import pytest
 
 from chatd.core.feed import Delivery
 from chatd.core.service import Service
-from chatd.protocol.messages import ChatRecord, Ready, ServerMessage
+from chatd.protocol.messages import ChatRecord, ServerMessage
 from chatd.store.disk import DiskBlobs
 from chatd.store.sqlite import SqliteStore
 from tests.service.conftest import LIMITS
@@ -54,7 +54,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     await store.close()
 
 
-def ignore(_: object, __: Ready) -> None:
+def ignore(_: object, __: object) -> None:
     """Ignore the record of a login."""
 
 

@@ -11,7 +11,7 @@ import pytest
 from chatd.core.service import Service
 from chatd.protocol.entries import Entry
 from chatd.protocol.errors import ChatError, StorageFullError, UnavailableError
-from chatd.protocol.messages import Ready, Send, ServerMessage
+from chatd.protocol.messages import Send, ServerMessage
 from chatd.store.disk import DiskBlobs
 from chatd.store.sqlite import SqliteStore
 from chatd.store.values import Append, ChatInfo
@@ -167,7 +167,7 @@ class _Sender:
         self._service = service
 
     async def log_in(self) -> None:
-        def answer(_: object, __: Ready) -> None: ...
+        def answer(_: object, __: object) -> None: ...
 
         self._session = await self._service.login(
             "alice", "member", _Sink(), "unread", "", answer

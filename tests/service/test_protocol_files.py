@@ -16,7 +16,7 @@ from tests.helpers import (
     ticket_at,
     upload_of,
 )
-from tests.service.conftest import device
+from tests.service.conftest import Served, device
 from tests.system.daemon import Daemon
 
 pytestmark = pytest.mark.system
@@ -29,7 +29,7 @@ EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 async def test_a_file_arrives_as_it_was_sent(
-    server: Daemon, alice: RawClient, bob: RawClient, room: str
+    server: Served, alice: RawClient, bob: RawClient, room: str
 ) -> None:
     stored = await put_file(alice, server.tcp, room, DATA, "core.tar", text="look")
     assert stored.keys() == {"type", "file", "seq"}
@@ -47,7 +47,7 @@ async def test_a_file_arrives_as_it_was_sent(
 
 
 async def test_a_download_is_described_before_it_begins(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     stored = await put_file(alice, server.tcp, room, DATA, "core.tar")
     answer = await alice.ask("download", file=stored["file"])
@@ -55,7 +55,7 @@ async def test_a_download_is_described_before_it_begins(
     assert answer["sha256"] == sha256_of(DATA)
 
 
-async def test_files_move_over_tls(server: Daemon, alice: RawClient, room: str) -> None:
+async def test_files_move_over_tls(server: Served, alice: RawClient, room: str) -> None:
     answer = await alice.ask("upload", **upload_of(room, DATA))
     stored = await send_rest(server.tls, answer["ticket"], DATA, blind_tls())
     got = await get_file(alice, server.tls, stored["file"], tls=blind_tls())
@@ -63,7 +63,7 @@ async def test_files_move_over_tls(server: Daemon, alice: RawClient, room: str) 
 
 
 async def test_an_empty_caption_is_left_out(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     await put_file(alice, server.tcp, room, b"x")
     message = await alice.expect("message", kind="file")
@@ -71,7 +71,7 @@ async def test_an_empty_caption_is_left_out(
 
 
 async def test_an_empty_file_is_a_file(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     stored = await put_file(alice, server.tcp, room, b"")
     message = await alice.expect("message", kind="file")
@@ -80,7 +80,7 @@ async def test_an_empty_file_is_a_file(
 
 
 async def test_a_download_begins_at_any_offset(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     file = (await put_file(alice, server.tcp, room, DATA))["file"]
     for offset in (1, 2_999_999, 3_000_000):
@@ -90,7 +90,7 @@ async def test_a_download_begins_at_any_offset(
 
 
 async def test_a_first_file_begins_a_direct_chat_on_all_devices(
-    server: Daemon, alice: RawClient, bob: RawClient
+    server: Served, alice: RawClient, bob: RawClient
 ) -> None:
     async with device(server.tcp, alice.user) as second:
         await put_file(alice, server.tcp, f"@{bob.user}", b"x")
@@ -102,7 +102,7 @@ async def test_a_first_file_begins_a_direct_chat_on_all_devices(
 
 
 async def test_a_file_counts_as_unread(
-    server: Daemon, alice: RawClient, bob: RawClient, room: str
+    server: Served, alice: RawClient, bob: RawClient, room: str
 ) -> None:
     await put_file(alice, server.tcp, room, b"x")
     await alice.expect("message", kind="file")
@@ -112,7 +112,7 @@ async def test_a_file_counts_as_unread(
 
 
 async def test_a_file_is_in_history_with_its_key_for_its_sender(
-    server: Daemon, alice: RawClient, bob: RawClient, room: str
+    server: Served, alice: RawClient, bob: RawClient, room: str
 ) -> None:
     await put_file(alice, server.tcp, room, b"x", key="my-key")
     for client, key in ((alice, "my-key"), (bob, None)):
@@ -121,13 +121,13 @@ async def test_a_file_is_in_history_with_its_key_for_its_sender(
         assert entry["file"]["name"] == "a.bin"
 
 
-async def test_a_note_to_self_may_be_a_file(server: Daemon, alice: RawClient) -> None:
+async def test_a_note_to_self_may_be_a_file(server: Served, alice: RawClient) -> None:
     stored = await put_file(alice, server.tcp, f"@{alice.user}", b"x")
     assert await get_file(alice, server.tcp, stored["file"]) == b"x"
 
 
 async def test_a_device_without_pushes_may_send_files(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     async with device(server.tcp, alice.user, sync="none") as client:
         await put_file(client, server.tcp, room, b"x")
@@ -135,7 +135,7 @@ async def test_a_device_without_pushes_may_send_files(
 
 
 async def test_two_who_send_the_same_share_one_content(
-    server: Daemon, alice: RawClient, bob: RawClient, room: str
+    server: Served, alice: RawClient, bob: RawClient, room: str
 ) -> None:
     data = os.urandom(500_000)
     one, other = await asyncio.gather(
@@ -152,7 +152,7 @@ async def test_two_who_send_the_same_share_one_content(
 
 
 async def test_nothing_is_left_of_an_upload_that_was_stored(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     stored = await put_file(alice, server.tcp, room, b"x")
     assert not (server.data / "blobs" / "incoming" / stored["file"]).exists()
@@ -162,7 +162,7 @@ async def test_nothing_is_left_of_an_upload_that_was_stored(
 
 
 async def test_an_upload_goes_on_from_the_last_byte_that_came(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     request = upload_of(room, DATA)
     first = await alice.ask("upload", **request)
@@ -181,7 +181,7 @@ async def test_an_upload_goes_on_from_the_last_byte_that_came(
 
 
 async def test_an_upload_to_a_new_chat_goes_on(
-    server: Daemon, alice: RawClient, bob: RawClient
+    server: Served, alice: RawClient, bob: RawClient
 ) -> None:
     request = upload_of(f"@{bob.user}", DATA)
     first = await alice.ask("upload", **request)
@@ -224,7 +224,7 @@ async def test_an_upload_goes_on_after_the_daemon_was_killed(tmp_path: Path) -> 
 
 
 async def test_a_newer_connection_takes_an_upload_over(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     request = upload_of(room, DATA)
     first = await alice.ask("upload", **request)
@@ -239,7 +239,7 @@ async def test_a_newer_connection_takes_an_upload_over(
 
 
 async def test_of_many_that_take_over_the_last_one_goes_on(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     request = upload_of(room, DATA)
     tickets = [(await alice.ask("upload", **request))["ticket"] for _ in range(6)]
@@ -259,7 +259,7 @@ async def test_of_many_that_take_over_the_last_one_goes_on(
 
 
 async def test_a_file_is_stored_though_its_sender_is_gone_after_the_last_byte(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     request = upload_of(room, DATA)
     answer = await alice.ask("upload", **request)
@@ -279,7 +279,7 @@ async def test_a_file_is_stored_though_its_sender_is_gone_after_the_last_byte(
 
 
 async def test_an_upload_that_has_all_its_bytes_is_stored_without_more(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     request = upload_of(room, b"")
     tickets = [(await alice.ask("upload", **request))["ticket"] for _ in range(2)]
@@ -293,7 +293,7 @@ async def test_an_upload_that_has_all_its_bytes_is_stored_without_more(
 
 
 async def test_a_download_goes_on_with_a_new_ticket(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     file = (await put_file(alice, server.tcp, room, DATA))["file"]
     answer = await alice.ask("download", file=file)
@@ -308,7 +308,7 @@ async def test_a_download_goes_on_with_a_new_ticket(
 
 
 async def test_a_known_key_is_answered_stored(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     request = upload_of(room, b"x", text="look")
     answer = await alice.ask("upload", **request)
@@ -325,7 +325,7 @@ OTHERS = [{"name": "b.bin"}, {"size": 2}, {"sha256": EMPTY}, {"text": "y"}]
 
 @pytest.mark.parametrize("other", OTHERS, ids=str)
 async def test_a_key_of_another_file_is_key_reused(
-    server: Daemon, alice: RawClient, room: str, other: dict[str, object]
+    server: Served, alice: RawClient, room: str, other: dict[str, object]
 ) -> None:
     request = upload_of(room, b"x")
     answer = await alice.ask("upload", **request)
@@ -335,7 +335,7 @@ async def test_a_key_of_another_file_is_key_reused(
 
 
 async def test_a_key_never_serves_a_message_and_a_file(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     await alice.say(room, "x", key="one")
     code = await alice.refusal("upload", **upload_of(room, b"x", key="one"))
@@ -345,7 +345,7 @@ async def test_a_key_never_serves_a_message_and_a_file(
 
 
 async def test_a_message_that_takes_an_uploads_key_ends_the_upload(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     data = os.urandom(1_000)
     request = upload_of(room, data)
@@ -368,7 +368,7 @@ async def test_a_key_that_is_used_twice_at_once_is_one_upload(
 
 
 async def test_the_same_key_serves_each_user_and_chat(
-    server: Daemon, alice: RawClient, bob: RawClient, room: str
+    server: Served, alice: RawClient, bob: RawClient, room: str
 ) -> None:
     files = [
         (await put_file(client, server.tcp, chat, b"x", key="k"))["file"]
@@ -379,7 +379,7 @@ async def test_the_same_key_serves_each_user_and_chat(
 
 
 async def test_a_known_key_comes_before_membership(
-    server: Daemon, alice: RawClient, bob: RawClient, room: str
+    server: Served, alice: RawClient, bob: RawClient, room: str
 ) -> None:
     request = upload_of(room, b"x")
     answer = await bob.ask("upload", **request)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from chatd.listeners.native import connection, data, listener
+from chatd.listeners import gate
+from chatd.listeners.native import connection, data
 from chatd.protocol.errors import StorageFullError, UnavailableError
 from chatd.store.disk.content import DiskContent
 from tests import PATIENCE
@@ -35,7 +36,7 @@ LARGE = bytes(1 << 20) * 32
 @pytest.fixture(autouse=True)
 def _watchful(monkeypatch: pytest.MonkeyPatch) -> None:
     # The clock is advanced by hand: idle connections must be looked for often.
-    monkeypatch.setattr(listener, "WATCH_SECONDS", 0.02)
+    monkeypatch.setattr(gate, "WATCH_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ async def goes_on(client: RawClient, lab: Lab, request: Json, count: int) -> Non
 
 async def is_quiet(lab: Lab) -> None:
     """Wait until no data connection is left, and check that nothing is left of it."""
-    tasks = [c.task for c in lab.native.connections if c.data and c.task]
+    tasks = [c.task for c in lab.connections if c.data and c.task]
     if tasks:
         async with asyncio.timeout(PATIENCE):
             await asyncio.wait(tasks)
@@ -90,7 +91,7 @@ def open_blobs(lab: Lab) -> list[str]:
 
 async def pass_time(lab: Lab, client: RawClient) -> None:
     """Advance the clock until the one data connection is idle, but no other one."""
-    (connection,) = [c for c in lab.native.connections if c.data]
+    (connection,) = [c for c in lab.connections if c.data]
     assert connection.data is not None
     while connection.data._closing is None:
         lab.clock.skipped_seconds += 1
@@ -204,14 +205,14 @@ async def test_a_peer_that_takes_its_time_gets_the_end_of_a_download(
     narrow = socket.socket()
     narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     narrow.setblocking(False)
-    address, others = lab.tls if is_tls else lab.tcp, set(lab.native.connections)
+    address, others = lab.tls if is_tls else lab.tcp, lab.connections
     await asyncio.get_running_loop().sock_connect(narrow, address)
     tls, name = (blind_tls(), "lab") if is_tls else (None, None)
     streams = await asyncio.open_connection(
         sock=narrow, limit=1_000, ssl=tls, server_hostname=name
     )
     async with DataLine(*streams) as line:
-        for each in lab.native.connections - others:
+        for each in lab.connections - others:
             sending = each._writer.get_extra_info("socket")
             sending.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
         await line.redeem(answer["ticket"])
@@ -255,7 +256,7 @@ async def test_what_is_being_sealed_is_carried_out_at_a_stop(
 
         async def append_late(*args: Any) -> Any:
             is_appending.set()
-            await eventually(lambda: lab.native._stopping is not None, "the stop")
+            await eventually(lambda: lab.gate.stopping is not None, "the stop")
             return await append(*args)
 
         monkeypatch.setattr(store, "append", append_late)

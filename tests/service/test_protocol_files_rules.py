@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.raw_client import DataLine, RawClient, RefusedError, blind_tls, frame
+from tests.fakes.raw_client import (
+    DataLine,
+    RawClient,
+    RefusedError,
+    blind_tls,
+    frame,
+    stream_of,
+)
 from tests.helpers import (
     fresh_name,
     get_file,
@@ -17,6 +24,7 @@ from tests.helpers import (
     ticket_at,
     upload_of,
 )
+from tests.service.conftest import Served
 from tests.system.daemon import Daemon
 
 pytestmark = pytest.mark.system
@@ -29,7 +37,7 @@ EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 async def test_what_has_another_sha256_is_not_stored(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     request = upload_of(room, DATA)
     answer = await alice.ask("upload", **request)
@@ -46,7 +54,7 @@ async def test_what_has_another_sha256_is_not_stored(
 @pytest.mark.parametrize("size", [1, 1_000, len(DATA)])
 @pytest.mark.parametrize("is_apart", [False, True])
 async def test_more_bytes_than_announced_are_refused(
-    server: Daemon, alice: RawClient, room: str, size: int, is_apart: bool
+    server: Served, alice: RawClient, room: str, size: int, is_apart: bool
 ) -> None:
     request = upload_of(room, DATA[:size])
     answer = await alice.ask("upload", **request)
@@ -66,7 +74,7 @@ async def test_more_bytes_than_announced_are_refused(
 
 
 async def test_a_refusal_reaches_who_goes_on_sending(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     answer = await alice.ask("upload", **upload_of(room, DATA))
     async with await DataLine.begin(server.tcp, answer["ticket"]) as line:
@@ -78,7 +86,7 @@ async def test_a_refusal_reaches_who_goes_on_sending(
 
 
 async def test_leaving_the_room_meanwhile_ends_the_upload(
-    server: Daemon, alice: RawClient, bob: RawClient, room: str
+    server: Served, alice: RawClient, bob: RawClient, room: str
 ) -> None:
     data = os.urandom(1_000)
     answer = await bob.ask("upload", **upload_of(room, data))
@@ -93,11 +101,11 @@ async def test_leaving_the_room_meanwhile_ends_the_upload(
 
 @pytest.mark.parametrize("early", [b"x", frame({"type": "ping"}), b"\0\0\0\0"], ids=str)
 async def test_bytes_before_the_answer_to_data_are_refused(
-    server: Daemon, alice: RawClient, room: str, early: bytes
+    server: Served, alice: RawClient, room: str, early: bytes
 ) -> None:
     request = upload_of(room, b"x")
     answer = await alice.ask("upload", **request)
-    async with await RawClient.connect(server.tcp) as line:
+    async with await RawClient.connect(stream_of(server.tcp)) as line:
         body = {"type": "data", "id": 7, "ticket": answer["ticket"]}
         line.send_raw(frame(body) + early)
         assert (await line.expect("error", re=7))["code"] == "bad_request"
@@ -137,7 +145,7 @@ async def test_a_hostile_name_is_refused(
     ],
 )
 async def test_an_odd_name_is_only_a_name(
-    server: Daemon, alice: RawClient, room: str, name: str
+    server: Served, alice: RawClient, room: str, name: str
 ) -> None:
     stored = await put_file(alice, server.tcp, room, b"x", name)
     assert (await alice.ask("download", file=stored["file"]))["name"] == name
@@ -166,7 +174,7 @@ async def test_an_upload_that_does_not_fit_its_schema_is_a_bad_request(
 
 
 async def test_a_caption_has_the_size_of_a_text(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     code = await alice.refusal("upload", **upload_of(room, b"x", text="x" * 16_385))
     assert code == "too_large"
@@ -203,7 +211,7 @@ async def private(alice: RawClient, bob: RawClient) -> str:
 
 
 async def test_what_is_not_for_ones_eyes_does_not_exist(
-    server: Daemon, alice: RawClient, bob: RawClient, eve: RawClient, private: str
+    server: Served, alice: RawClient, bob: RawClient, eve: RawClient, private: str
 ) -> None:
     file = (await put_file(alice, server.tcp, private, b"x"))["file"]
     begun = (await eve.ask("upload", **upload_of(f"@{eve.user}", b"x")))["file"]
@@ -216,7 +224,7 @@ async def test_what_is_not_for_ones_eyes_does_not_exist(
 
 
 async def test_a_file_from_before_ones_time_does_not_exist(
-    server: Daemon, alice: RawClient, bob: RawClient, private: str
+    server: Served, alice: RawClient, bob: RawClient, private: str
 ) -> None:
     before = (await put_file(alice, server.tcp, private, b"before"))["file"]
     await bob.ask("join", room=private)
@@ -228,7 +236,7 @@ async def test_a_file_from_before_ones_time_does_not_exist(
 
 
 async def test_the_files_of_a_public_room_are_for_whoever_joins(
-    server: Daemon, alice: RawClient, eve: RawClient, room: str
+    server: Served, alice: RawClient, eve: RawClient, room: str
 ) -> None:
     file = (await put_file(alice, server.tcp, room, b"x"))["file"]
     assert await eve.refusal("download", file=file) == "no_such_message"
@@ -237,7 +245,7 @@ async def test_the_files_of_a_public_room_are_for_whoever_joins(
 
 
 async def test_who_leaves_between_ticket_and_bytes_gets_none(
-    server: Daemon, alice: RawClient, bob: RawClient, private: str
+    server: Served, alice: RawClient, bob: RawClient, private: str
 ) -> None:
     await bob.ask("join", room=private)
     file = (await put_file(alice, server.tcp, private, b"x"))["file"]
@@ -252,7 +260,7 @@ async def test_who_leaves_between_ticket_and_bytes_gets_none(
 
 
 async def test_a_ticket_is_good_once(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     file = (await put_file(alice, server.tcp, room, b"x"))["file"]
     ticket = (await alice.ask("download", file=file))["ticket"]
@@ -271,7 +279,7 @@ async def test_after_a_ticket_that_is_not_valid_one_may_still_log_in(
 
 
 async def test_data_is_not_for_who_is_logged_in(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     answer = await alice.ask("upload", **upload_of(room, b"x"))
     assert await alice.refusal("data", ticket=answer["ticket"]) == "not_allowed"
@@ -291,7 +299,7 @@ async def test_file_requests_need_a_login(stranger: RawClient) -> None:
 
 
 async def test_a_download_takes_nothing_in(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     file = (await put_file(alice, server.tcp, room, DATA))["file"]
     ticket = (await alice.ask("download", file=file))["ticket"]
@@ -305,7 +313,7 @@ async def test_a_download_takes_nothing_in(
 
 
 async def test_nothing_is_left_of_a_cancelled_upload(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     request = upload_of(room, DATA)
     answer = await alice.ask("upload", **request)
@@ -325,7 +333,7 @@ async def test_nothing_is_left_of_a_cancelled_upload(
 
 
 async def test_only_ones_own_unfinished_upload_can_be_cancelled(
-    server: Daemon, alice: RawClient, bob: RawClient, room: str
+    server: Served, alice: RawClient, bob: RawClient, room: str
 ) -> None:
     begun = (await alice.ask("upload", **upload_of(room, b"x")))["file"]
     stored = (await put_file(alice, server.tcp, room, b"x"))["file"]
@@ -341,7 +349,7 @@ async def test_only_ones_own_unfinished_upload_can_be_cancelled(
 
 
 async def test_the_files_of_a_chat_are_listed_newest_first(
-    server: Daemon, alice: RawClient, bob: RawClient, room: str
+    server: Served, alice: RawClient, bob: RawClient, room: str
 ) -> None:
     stored = [
         await put_file(alice, server.tcp, room, b"x" * n, f"{n}", text="t" * (n % 2))
@@ -366,7 +374,7 @@ async def test_the_files_of_a_chat_are_listed_newest_first(
 
 
 async def test_a_list_of_files_is_cut_to_what_a_frame_carries(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     for _ in range(12):
         await put_file(alice, server.tcp, room, b"x", text="\x01" * 16_000)

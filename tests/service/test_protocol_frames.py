@@ -11,6 +11,7 @@ import pytest
 
 from tests.fakes.raw_client import RawClient, blind_tls, frame
 from tests.helpers import fresh_name, logged_in
+from tests.service.conftest import Served
 from tests.system.daemon import Daemon
 
 pytestmark = pytest.mark.system
@@ -87,7 +88,7 @@ async def test_a_frame_may_come_in_any_pieces(alice: RawClient) -> None:
         await alice.expect("pong", re=1)
 
 
-async def test_alpn_is_offered_and_not_insisted_on(server: Daemon) -> None:
+async def test_alpn_is_offered_and_not_insisted_on(server: Served) -> None:
     for offered in (["chatd/1"], ["http/1.1"], []):
         context = blind_tls()
         if offered:
@@ -102,7 +103,7 @@ async def test_alpn_is_offered_and_not_insisted_on(server: Daemon) -> None:
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_tls_1_2_and_1_3_are_spoken(
-    server: Daemon, version: ssl.TLSVersion
+    server: Served, version: ssl.TLSVersion
 ) -> None:
     context = blind_tls()
     context.minimum_version = context.maximum_version = version

@@ -12,8 +12,7 @@ from scramp import ScramClient
 
 from tests.fakes.raw_client import PASSWORD, RawClient
 from tests.helpers import fresh_name, logged_in, texts
-from tests.service.conftest import device
-from tests.system.daemon import Daemon
+from tests.service.conftest import Served, device
 
 pytestmark = pytest.mark.system
 
@@ -73,7 +72,7 @@ async def test_each_sees_a_direct_chat_from_the_own_side(
 
 
 async def test_ones_own_name_is_a_note_to_self(
-    server: Daemon, alice: RawClient
+    server: Served, alice: RawClient
 ) -> None:
     chat = f"@{alice.user}"
     await alice.say(chat, "milk")
@@ -145,7 +144,7 @@ async def test_a_weak_password_is_refused_with_a_reason(
     "password", ["x" * 8, "x" * 1024, "pässwörd", "\u2168 and more"]
 )
 async def test_a_good_password_logs_in_by_every_mechanism(
-    server: Daemon, password: str
+    server: Served, password: str
 ) -> None:
     name = fresh_name()
     async with await RawClient.connect(server.tcp) as client:
@@ -155,7 +154,7 @@ async def test_a_good_password_logs_in_by_every_mechanism(
         await client.login_by_scram(name, password)
 
 
-async def test_of_many_who_register_a_name_one_wins(server: Daemon) -> None:
+async def test_of_many_who_register_a_name_one_wins(server: Served) -> None:
     name = fresh_name()
     clients = [await RawClient.connect(server.tcp) for _ in range(10)]
     answers = await asyncio.gather(
@@ -227,7 +226,7 @@ async def test_a_stripped_offer_of_channel_binding_is_noticed(
     assert answer["code"] == "auth_failed"
 
 
-async def challenge_for(server: Daemon, user: str) -> tuple[str, str]:
+async def challenge_for(server: Served, user: str) -> tuple[str, str]:
     """Return salt and iterations that the server sends for a user."""
     async with await RawClient.connect(server.tcp) as client:
         scram = ScramClient(["SCRAM-SHA-256"], user, PASSWORD)
@@ -239,7 +238,7 @@ async def challenge_for(server: Daemon, user: str) -> tuple[str, str]:
 
 
 async def test_an_unknown_user_has_a_stable_salt_like_any_other(
-    server: Daemon,
+    server: Served,
 ) -> None:
     async with logged_in(server.tcp, fresh_name()) as (known,):
         real = await challenge_for(server, known.user)
@@ -252,7 +251,7 @@ async def test_an_unknown_user_has_a_stable_salt_like_any_other(
 
 
 async def test_an_unknown_user_and_a_wrong_password_are_told_the_same(
-    server: Daemon,
+    server: Served,
 ) -> None:
     async with logged_in(server.tcp, fresh_name()) as (known,):
         answers = []
@@ -267,7 +266,7 @@ async def test_an_unknown_user_and_a_wrong_password_are_told_the_same(
         assert answers[0]["code"] == "auth_failed"
 
 
-async def test_a_wrong_password_by_scram_is_auth_failed(server: Daemon) -> None:
+async def test_a_wrong_password_by_scram_is_auth_failed(server: Served) -> None:
     async with logged_in(server.tcp, fresh_name()) as (known,):
         for user in (known.user, fresh_name("nobody")):
             async with await RawClient.connect(server.tcp) as client:
@@ -282,7 +281,7 @@ async def test_a_wrong_password_by_scram_is_auth_failed(server: Daemon) -> None:
                 assert code == "auth_failed"
 
 
-async def test_growing_delays_do_not_lock_the_owner_out(server: Daemon) -> None:
+async def test_growing_delays_do_not_lock_the_owner_out(server: Served) -> None:
     async with logged_in(server.tcp, fresh_name()) as (known,):
         codes, delay = set(), 0
         for _ in range(8):
@@ -304,7 +303,7 @@ async def test_growing_delays_do_not_lock_the_owner_out(server: Daemon) -> None:
                 await client.login(known.user)
 
 
-async def test_a_remembered_login_goes_on_by_token(server: Daemon) -> None:
+async def test_a_remembered_login_goes_on_by_token(server: Served) -> None:
     async with logged_in(server.tcp, fresh_name(), remember=True, device="lap") as (
         first,
     ):
@@ -348,7 +347,7 @@ async def test_the_log_id_is_the_same_for_all(alice: RawClient, bob: RawClient) 
 
 
 async def test_what_does_not_fit_into_ready_goes_on_in_chats(
-    server: Daemon, alice: RawClient
+    server: Served, alice: RawClient
 ) -> None:
     rooms = {f"#{fresh_name('wide')}" for _ in range(450)}
     ids = [alice.send_with_id("create", room=room, topic="t" * 1_000) for room in rooms]
@@ -372,7 +371,7 @@ async def test_what_does_not_fit_into_ready_goes_on_in_chats(
 
 
 async def test_who_was_away_finds_every_message_on_return(
-    server: Daemon, alice: RawClient
+    server: Served, alice: RawClient
 ) -> None:
     async with logged_in(server.tcp, fresh_name()) as (bob,):
         user = bob.user
@@ -386,7 +385,7 @@ async def test_who_was_away_finds_every_message_on_return(
 
 
 async def test_a_backlog_is_the_newest_200_of_each_chat(
-    server: Daemon, alice: RawClient
+    server: Served, alice: RawClient
 ) -> None:
     async with logged_in(server.tcp, fresh_name()) as (bob,):
         user = bob.user
@@ -406,7 +405,7 @@ async def test_a_backlog_is_the_newest_200_of_each_chat(
 
 
 async def test_with_ask_nothing_comes_until_sync(
-    server: Daemon, alice: RawClient, bob: RawClient
+    server: Served, alice: RawClient, bob: RawClient
 ) -> None:
     seqs = [(await alice.say(f"@{bob.user}", str(n)))["seq"] for n in range(5)]
     async with device(server.tcp, bob.user, sync="ask") as other:
@@ -420,7 +419,7 @@ async def test_with_ask_nothing_comes_until_sync(
 
 
 async def test_a_sync_in_several_requests_answers_the_last(
-    server: Daemon, alice: RawClient, bob: RawClient, eve: RawClient
+    server: Served, alice: RawClient, bob: RawClient, eve: RawClient
 ) -> None:
     for friend in (alice, eve):
         for n in range(3):
@@ -435,7 +434,7 @@ async def test_a_sync_in_several_requests_answers_the_last(
 
 
 async def test_have_beyond_last_is_taken_as_last(
-    server: Daemon, alice: RawClient, bob: RawClient
+    server: Served, alice: RawClient, bob: RawClient
 ) -> None:
     await alice.say(f"@{bob.user}", "1")
     async with device(server.tcp, bob.user, sync="ask") as other:
@@ -446,7 +445,7 @@ async def test_have_beyond_last_is_taken_as_last(
 
 
 async def test_have_of_chats_one_is_not_in_is_ignored(
-    server: Daemon, alice: RawClient
+    server: Served, alice: RawClient
 ) -> None:
     await alice.say(f"@{alice.user}", "x")
     async with device(server.tcp, alice.user, sync="ask") as other:
@@ -456,7 +455,7 @@ async def test_have_of_chats_one_is_not_in_is_ignored(
 
 
 async def test_with_none_nothing_is_ever_pushed(
-    server: Daemon, alice: RawClient, bob: RawClient
+    server: Served, alice: RawClient, bob: RawClient
 ) -> None:
     await alice.say(f"@{bob.user}", "1")
     async with device(server.tcp, bob.user, sync="none") as other:
@@ -468,7 +467,7 @@ async def test_with_none_nothing_is_ever_pushed(
 
 
 async def test_unread_counts_talk_of_others_after_read(
-    server: Daemon, alice: RawClient, bob: RawClient
+    server: Served, alice: RawClient, bob: RawClient
 ) -> None:
     room = "#" + fresh_name("r")
     await alice.ask("create", room=room)
@@ -483,7 +482,7 @@ async def test_unread_counts_talk_of_others_after_read(
 
 
 async def test_between_backlog_and_live_nothing_is_lost_or_doubled(
-    server: Daemon, alice: RawClient, bob: RawClient
+    server: Served, alice: RawClient, bob: RawClient
 ) -> None:
     chat = f"@{bob.user}"
     await alice.say(chat, "first")

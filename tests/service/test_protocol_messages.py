@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.raw_client import RawClient
 from tests.helpers import fresh_name, logged_in, texts
-from tests.service.conftest import device
+from tests.service.conftest import Served, device
 from tests.system.daemon import Daemon
 
 pytestmark = pytest.mark.system
@@ -29,7 +29,7 @@ async def room(alice: RawClient, bob: RawClient) -> str:
 
 
 async def test_an_entry_is_pushed_to_every_connection_of_every_member(
-    server: Daemon, alice: RawClient, bob: RawClient, room: str
+    server: Served, alice: RawClient, bob: RawClient, room: str
 ) -> None:
     async with device(server.tcp, bob.user) as second:
         sent = await alice.say(room, "hello")
@@ -64,7 +64,7 @@ async def test_the_first_prev_is_0(alice: RawClient, bob: RawClient) -> None:
 
 
 async def test_the_key_is_repeated_to_its_sender_alone(
-    server: Daemon, alice: RawClient, bob: RawClient
+    server: Served, alice: RawClient, bob: RawClient
 ) -> None:
     await alice.say(f"@{bob.user}", "x", key="my-key")
     for client, chat, expected in ((alice, bob, "my-key"), (bob, alice, None)):
@@ -76,7 +76,7 @@ async def test_the_key_is_repeated_to_its_sender_alone(
 
 
 async def test_a_key_makes_a_send_idempotent_on_any_connection(
-    server: Daemon, alice: RawClient, bob: RawClient
+    server: Served, alice: RawClient, bob: RawClient
 ) -> None:
     chat = f"@{bob.user}"
     first = await alice.say(chat, "x", key="k" * 64)
@@ -166,7 +166,7 @@ async def test_sending_to_a_room_one_is_not_in_is_refused(
 
 
 async def test_the_first_direct_message_is_announced_by_joined(
-    server: Daemon, alice: RawClient, bob: RawClient
+    server: Served, alice: RawClient, bob: RawClient
 ) -> None:
     async with device(server.tcp, alice.user) as second:
         await alice.say(f"@{bob.user}", "x")
@@ -183,7 +183,7 @@ async def test_the_first_direct_message_is_announced_by_joined(
 
 
 async def test_read_is_told_to_own_devices_and_to_the_other(
-    server: Daemon, alice: RawClient, bob: RawClient
+    server: Served, alice: RawClient, bob: RawClient
 ) -> None:
     seq = (await alice.say(f"@{bob.user}", "x"))["seq"]
     await bob.expect("message")
@@ -198,7 +198,7 @@ async def test_read_is_told_to_own_devices_and_to_the_other(
 
 
 async def test_a_cursor_moves_forward_only_and_not_beyond_last(
-    server: Daemon, alice: RawClient, bob: RawClient
+    server: Served, alice: RawClient, bob: RawClient
 ) -> None:
     seqs = [(await alice.say(f"@{bob.user}", str(n)))["seq"] for n in range(3)]
     for seq, expected in ((seqs[1], seqs[1]), (seqs[0], seqs[1]), (2**53 - 1, seqs[2])):
@@ -217,7 +217,7 @@ async def test_a_cursor_moves_forward_only_and_not_beyond_last(
 
 
 async def test_sending_does_not_move_the_cursor(
-    server: Daemon, alice: RawClient, bob: RawClient
+    server: Served, alice: RawClient, bob: RawClient
 ) -> None:
     await alice.say(f"@{bob.user}", "x")
     await bob.say(f"@{alice.user}", "y")
@@ -337,7 +337,7 @@ async def test_a_page_is_cut_to_a_frame_at_its_far_end(
 
 
 async def test_typing_is_pushed_to_others_and_never_stored(
-    server: Daemon, alice: RawClient, bob: RawClient, room: str
+    server: Served, alice: RawClient, bob: RawClient, room: str
 ) -> None:
     alice.send("typing", chat=room)
     push = await bob.expect("typing")

@@ -6,8 +6,7 @@ import pytest
 
 from tests.fakes.raw_client import Json, RawClient
 from tests.helpers import fresh_name, logged_in, texts
-from tests.service.conftest import device
-from tests.system.daemon import Daemon
+from tests.service.conftest import Served, device
 
 pytestmark = pytest.mark.system
 
@@ -148,7 +147,7 @@ async def test_to_an_outsider_a_private_room_does_not_exist(
 
 
 async def test_a_member_of_a_private_room_sees_it_from_the_latest_join_on(
-    server: Daemon, alice: RawClient, bob: RawClient, room: str
+    server: Served, alice: RawClient, bob: RawClient, room: str
 ) -> None:
     await alice.ask("create", room=room, visibility="private")
     await alice.say(room, "before")
@@ -166,7 +165,7 @@ async def test_a_member_of_a_private_room_sees_it_from_the_latest_join_on(
 
 
 async def test_an_invitation_is_pushed_listed_and_ended_by_joining(
-    server: Daemon, alice: RawClient, bob: RawClient, room: str
+    server: Served, alice: RawClient, bob: RawClient, room: str
 ) -> None:
     await alice.ask("create", room=room, visibility="private")
     assert (await alice.ask("invite", room=room, user=bob.user))["type"] == "ok"
@@ -198,7 +197,7 @@ async def test_inviting_nobody_is_refused(alice: RawClient, room: str) -> None:
 
 
 async def test_other_devices_are_told_of_a_chat_gained_and_lost(
-    server: Daemon, alice: RawClient, bob: RawClient, room: str
+    server: Served, alice: RawClient, bob: RawClient, room: str
 ) -> None:
     await alice.ask("create", room=room)
     async with device(server.tcp, bob.user) as second:
@@ -241,7 +240,7 @@ async def test_public_rooms_are_listed_page_by_page(
 
 
 async def test_members_are_listed_page_by_page_with_their_presence(
-    server: Daemon, alice: RawClient, room: str
+    server: Served, alice: RawClient, room: str
 ) -> None:
     await alice.ask("create", room=room)
     users = sorted(fresh_name("member") for _ in range(5))
@@ -274,7 +273,7 @@ async def test_an_outsider_sees_the_members_of_a_public_room_or_is_told_why(
 
 
 async def test_presence_goes_to_those_who_share_a_chat(
-    server: Daemon, alice: RawClient, eve: RawClient
+    server: Served, alice: RawClient, eve: RawClient
 ) -> None:
     async with logged_in(server.tcp, fresh_name()) as (bob,):
         user = bob.user
@@ -323,7 +322,7 @@ async def test_presence_is_gathered_and_the_latest_counts(
 
 
 async def test_a_second_device_keeps_a_user_online(
-    server: Daemon, alice: RawClient, bob: RawClient
+    server: Served, alice: RawClient, bob: RawClient
 ) -> None:
     await bob.say(f"@{alice.user}", "x")
     async with device(server.tcp, bob.user):

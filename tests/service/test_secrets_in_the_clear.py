@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chatd.listeners.native import listener
+from chatd.listeners import sockets
 from chatd.server import Server
 from chatd.settings.config import load_config
 from chatd.settings.data_folder import DataFolder
@@ -32,7 +32,7 @@ async def addresses(
             found: list[Address] = [(e.host, e.port) for e in server.endpoints]
             async with await RawClient.connect(found[0]) as client:
                 await client.register("alice")
-            monkeypatch.setattr(listener, "_is_loopback", lambda _: False)
+            monkeypatch.setattr(sockets, "is_loopback", lambda _: False)
             yield found
 
 

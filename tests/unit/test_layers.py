@@ -56,11 +56,6 @@ CIRCLES = [
         *("client.ui.key_bindings", "client.ui.link_events", "client.ui.navigation"),
         *("client.ui.panels", "client.ui.toolkit_app"),
     },
-    # A peer between the requests and the connection; a gate for all connections.
-    {
-        *("chatd.listeners.native.connection", "chatd.listeners.native.dispatch"),
-        *("chatd.listeners.native.handshake", "chatd.listeners.native.listener"),
-    },
 ]
 
 MODULES = {

@@ -1,7 +1,8 @@
 """The native protocol: length-prefixed JSON over TLS, TCP or a Unix socket.
 
-``listener`` opens the addresses and closes idle connections; ``connection`` reads one
-connection and answers it; ``outbox`` joins writes; ``handshake`` handles registration
-and login; ``dispatch`` turns requests into calls of the service; ``data`` is a
-connection that carries a file, and ``intake`` reads the bytes of an upload.
+Without a transport: ``requests`` answers one client's requests in order, ``dispatch``
+says when each is legal and turns it into a call of the service, ``handshake`` is
+registration and login, ``bodies`` encodes what is sent most, and ``peer`` is what they
+need. Over streams: ``listener`` and ``connection``; ``outbox`` joins writes; ``data``
+is a connection that carries a file, and ``intake`` reads the bytes of an upload.
 """

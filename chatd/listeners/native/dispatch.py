@@ -1,11 +1,13 @@
-"""Dispatch of requests: one handler per type, each a call of the service."""
+"""Dispatch of requests: the table of who may ask what, and when."""
 
+import enum
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from chatd.core.sessions import Session
-from chatd.listeners.native.outbox import encode_history
-from chatd.protocol.errors import NotAllowedError
+from chatd.listeners.native.bodies import history_body
+from chatd.listeners.native.peer import Peer
+from chatd.protocol.errors import NotAllowedError, NotAuthenticatedError
 from chatd.protocol.messages import (
     Auth,
     CancelUpload,
@@ -22,11 +24,15 @@ from chatd.protocol.messages import (
     Leave,
     Members,
     Ok,
+    Ping,
+    Pong,
     PongFromClient,
     Read,
     Register,
     Request,
     Rooms,
+    Send,
+    ServerMessage,
     SetStatus,
     Sync,
     Topic,
@@ -36,198 +42,212 @@ from chatd.protocol.messages import (
     WhoisReply,
 )
 
-if TYPE_CHECKING:
-    from chatd.listeners.native.connection import Connection
-
-Handler = Callable[["Connection", Session, Any], Awaitable[None]]
+# A handler returns the reply, or None where it has sent one or there is none.
+Handler = Callable[[Peer, Any, Any], Awaitable[ServerMessage | None]]
 
 
-async def _refuse_login(
-    connection: "Connection", session: Session, request: Request
-) -> None:
-    raise NotAllowedError(f"you are logged in as {session.user} on this connection")
+class When(enum.Enum):
+    """When a request is legal."""
+
+    ALWAYS = enum.auto()
+    BEFORE_LOGIN = enum.auto()
+    INSTEAD_OF_LOGIN = enum.auto()
+    AFTER_LOGIN = enum.auto()
 
 
-async def _sync(connection: "Connection", session: Session, request: Sync) -> None:
-    await connection.settle()
-    await connection.listener.service.sync(
-        session, request.have, request.more, request.id
-    )
+class Rule(NamedTuple):
+    """What happens to requests of a type.
+
+    Attributes:
+        handler: Carries them out; it is given the session only after the login.
+        when: When they are legal.
+    """
+
+    handler: Handler
+    when: When = When.AFTER_LOGIN
 
 
-async def _read(connection: "Connection", session: Session, request: Read) -> None:
-    await connection.listener.service.chats.advance(session, request.chat, request.seq)
+async def dispatch(
+    peer: Peer, session: Session | None, request: Request
+) -> ServerMessage | None:
+    """Carry out a request; return its reply, unless it was sent or there is none.
+
+    Raises:
+        ChatError: It was refused.
+    """
+    handler, when = RULES[type(request)]
+    if session is None:
+        if when is When.AFTER_LOGIN:
+            raise NotAuthenticatedError("log in before you do that")
+    elif when is When.BEFORE_LOGIN:
+        raise NotAllowedError(f"you are logged in as {session.user} on this connection")
+    elif when is When.INSTEAD_OF_LOGIN:
+        raise NotAllowedError(
+            "the bytes of a file take a connection of their own: do not log in on it"
+        )
+    return await handler(peer, session, request)
 
 
-async def _history(
-    connection: "Connection", session: Session, request: History
-) -> None:
-    page = await connection.listener.service.chats.history(
+async def _ping(peer: Peer, session: Session | None, request: Ping) -> ServerMessage:
+    await peer.settle()
+    return Pong(time=peer.site.service.clock.now_ms())
+
+
+async def _log_in(
+    peer: Peer, session: None, request: Auth | Register
+) -> ServerMessage | None:
+    return await peer.log_in(request)
+
+
+async def _data(peer: Peer, session: None, request: Data) -> None:
+    peer.begin_data(request)
+
+
+async def _send(peer: Peer, session: Session, request: Send) -> None:
+    await peer.send(session, request)
+
+
+async def _sync(peer: Peer, session: Session, request: Sync) -> None:
+    await peer.settle()
+    await peer.site.service.sync(session, request.have, request.more, request.id)
+
+
+async def _read(peer: Peer, session: Session, request: Read) -> None:
+    await peer.site.service.chats.advance(session, request.chat, request.seq)
+
+
+async def _history(peer: Peer, session: Session, request: History) -> None:
+    page = await peer.site.service.chats.history(
         session, request.chat, request.before, request.after, request.limit
     )
-    body = encode_history(
+    body = history_body(
         page, session.user, from_newest=request.after is None, re=request.id
     )
-    await connection.settle()
-    connection.write_body(body)
+    await peer.settle()
+    peer.write_body(body)
 
 
-async def _typing(connection: "Connection", session: Session, request: Typing) -> None:
-    await connection.listener.service.chats.typing(session, request.chat)
+async def _typing(peer: Peer, session: Session, request: Typing) -> None:
+    await peer.site.service.chats.typing(session, request.chat)
 
 
-def _answer_joined(
-    connection: "Connection", request: Request
-) -> Callable[[ChatRecord], None]:
-    return lambda record: connection.push(Joined(re=request.id, chat=record))
+def _answer_joined(peer: Peer, request: Request) -> Callable[[ChatRecord], None]:
+    return lambda record: peer.push(Joined(re=request.id, chat=record))
 
 
-async def _create(connection: "Connection", session: Session, request: Create) -> None:
-    await connection.settle()
-    await connection.listener.service.rooms.create(
+async def _create(peer: Peer, session: Session, request: Create) -> None:
+    await peer.settle()
+    await peer.site.service.rooms.create(
         session,
         request.room,
         request.topic,
         request.visibility,
-        _answer_joined(connection, request),
+        _answer_joined(peer, request),
     )
 
 
-async def _join(connection: "Connection", session: Session, request: Join) -> None:
-    await connection.settle()
-    await connection.listener.service.rooms.join(
-        session, request.room, _answer_joined(connection, request)
+async def _join(peer: Peer, session: Session, request: Join) -> None:
+    await peer.settle()
+    await peer.site.service.rooms.join(
+        session, request.room, _answer_joined(peer, request)
     )
 
 
-async def _leave(connection: "Connection", session: Session, request: Leave) -> None:
-    await connection.listener.service.rooms.leave(session, request.room)
-    await connection.reply(Ok(re=request.id))
+async def _leave(peer: Peer, session: Session, request: Leave) -> Ok:
+    await peer.site.service.rooms.leave(session, request.room)
+    return Ok()
 
 
-async def _topic(connection: "Connection", session: Session, request: Topic) -> None:
-    await connection.listener.service.rooms.set_topic(
-        session, request.room, request.topic
-    )
-    await connection.reply(Ok(re=request.id))
+async def _topic(peer: Peer, session: Session, request: Topic) -> Ok:
+    await peer.site.service.rooms.set_topic(session, request.room, request.topic)
+    return Ok()
 
 
-async def _invite(connection: "Connection", session: Session, request: Invite) -> None:
-    await connection.listener.service.rooms.invite(session, request.room, request.user)
-    await connection.reply(Ok(re=request.id))
+async def _invite(peer: Peer, session: Session, request: Invite) -> Ok:
+    await peer.site.service.rooms.invite(session, request.room, request.user)
+    return Ok()
 
 
-async def _decline(
-    connection: "Connection", session: Session, request: Decline
-) -> None:
-    await connection.listener.service.rooms.decline(session, request.room)
-    await connection.reply(Ok(re=request.id))
+async def _decline(peer: Peer, session: Session, request: Decline) -> Ok:
+    await peer.site.service.rooms.decline(session, request.room)
+    return Ok()
 
 
-async def _rooms(connection: "Connection", session: Session, request: Rooms) -> None:
-    page = await connection.listener.service.rooms.rooms(request.after, request.limit)
-    page.re = request.id
-    await connection.reply(page)
+async def _rooms(peer: Peer, session: Session, request: Rooms) -> ServerMessage:
+    return await peer.site.service.rooms.rooms(request.after, request.limit)
 
 
-async def _members(
-    connection: "Connection", session: Session, request: Members
-) -> None:
-    page = await connection.listener.service.rooms.members(
+async def _members(peer: Peer, session: Session, request: Members) -> ServerMessage:
+    return await peer.site.service.rooms.members(
         session, request.room, request.after, request.limit
     )
-    page.re = request.id
-    await connection.reply(page)
 
 
-async def _status(
-    connection: "Connection", session: Session, request: SetStatus
-) -> None:
-    connection.listener.service.set_status(session, request.status, request.text)
-    await connection.reply(Ok(re=request.id))
+async def _status(peer: Peer, session: Session, request: SetStatus) -> Ok:
+    peer.site.service.set_status(session, request.status, request.text)
+    return Ok()
 
 
-async def _whois(connection: "Connection", session: Session, request: Whois) -> None:
-    listener = connection.listener
-    name, presence = listener.service.whois(request.user)
-    record = listener.accounts.get(name)
-    await connection.reply(
-        WhoisReply(
-            re=request.id,
-            user=name,
-            role=listener.accounts.role(name) or "member",
-            status=presence.status,
-            text=presence.text,
-            since=record.created if record is not None else None,
-            seen=presence.seen,
-        )
+async def _whois(peer: Peer, session: Session, request: Whois) -> WhoisReply:
+    accounts = peer.site.accounts
+    name, presence = peer.site.service.whois(request.user)
+    record = accounts.get(name)
+    return WhoisReply(
+        user=name,
+        role=accounts.role(name) or "member",
+        status=presence.status,
+        text=presence.text,
+        since=record.created if record is not None else None,
+        seen=presence.seen,
     )
 
 
-async def _upload(connection: "Connection", session: Session, request: Upload) -> None:
-    answer = await connection.listener.service.files.upload(session, request)
-    answer.re = request.id
-    await connection.reply(answer)
+async def _upload(peer: Peer, session: Session, request: Upload) -> ServerMessage:
+    return await peer.site.service.files.upload(session, request)
 
 
-async def _cancel_upload(
-    connection: "Connection", session: Session, request: CancelUpload
-) -> None:
-    await connection.listener.service.files.cancel_upload(session, request.file)
-    await connection.reply(Ok(re=request.id))
+async def _cancel_upload(peer: Peer, session: Session, request: CancelUpload) -> Ok:
+    await peer.site.service.files.cancel_upload(session, request.file)
+    return Ok()
 
 
-async def _download(
-    connection: "Connection", session: Session, request: Download
-) -> None:
-    answer = await connection.listener.service.files.download(
-        session, request.file, request.offset
-    )
-    answer.re = request.id
-    await connection.reply(answer)
+async def _download(peer: Peer, session: Session, request: Download) -> ServerMessage:
+    return await peer.site.service.files.download(session, request.file, request.offset)
 
 
-async def _files(connection: "Connection", session: Session, request: Files) -> None:
-    page = await connection.listener.service.files.list_files(
+async def _files(peer: Peer, session: Session, request: Files) -> ServerMessage:
+    return await peer.site.service.files.list_files(
         session, request.chat, request.before, request.limit
     )
-    page.re = request.id
-    await connection.reply(page)
 
 
-async def _refuse_data(
-    connection: "Connection", session: Session, request: Data
-) -> None:
-    raise NotAllowedError(
-        "the bytes of a file take a connection of their own: do not log in on it"
-    )
+async def _pong(peer: Peer, session: Session, request: PongFromClient) -> None:
+    """Do nothing: that it came keeps the connection from being idle."""
 
 
-async def _ignore(connection: "Connection", session: Session, request: Request) -> None:
-    return
-
-
-HANDLERS: dict[type[Request], Handler] = {
-    Register: _refuse_login,
-    Auth: _refuse_login,
-    Sync: _sync,
-    Read: _read,
-    History: _history,
-    Typing: _typing,
-    Create: _create,
-    Join: _join,
-    Leave: _leave,
-    Topic: _topic,
-    Invite: _invite,
-    Decline: _decline,
-    Rooms: _rooms,
-    Members: _members,
-    SetStatus: _status,
-    Whois: _whois,
-    Upload: _upload,
-    CancelUpload: _cancel_upload,
-    Download: _download,
-    Files: _files,
-    Data: _refuse_data,
-    PongFromClient: _ignore,
+RULES: dict[type[Request], Rule] = {
+    Ping: Rule(_ping, When.ALWAYS),
+    Register: Rule(_log_in, When.BEFORE_LOGIN),
+    Auth: Rule(_log_in, When.BEFORE_LOGIN),
+    Data: Rule(_data, When.INSTEAD_OF_LOGIN),
+    Send: Rule(_send),
+    Sync: Rule(_sync),
+    Read: Rule(_read),
+    History: Rule(_history),
+    Typing: Rule(_typing),
+    Create: Rule(_create),
+    Join: Rule(_join),
+    Leave: Rule(_leave),
+    Topic: Rule(_topic),
+    Invite: Rule(_invite),
+    Decline: Rule(_decline),
+    Rooms: Rule(_rooms),
+    Members: Rule(_members),
+    SetStatus: Rule(_status),
+    Whois: Rule(_whois),
+    Upload: Rule(_upload),
+    CancelUpload: Rule(_cancel_upload),
+    Download: Rule(_download),
+    Files: Rule(_files),
+    PongFromClient: Rule(_pong),
 }

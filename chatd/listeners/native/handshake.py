@@ -1,153 +1,148 @@
-"""Handles registration and login on a connection (protocol README, section 4)."""
+"""Registration and login, without input and output (protocol README, section 4)."""
 
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-import msgspec
-
+from chatd.accounts.accounts import Accounts
 from chatd.accounts.login import ScramLogin
 from chatd.accounts.scram import MECHANISM, MECHANISM_PLUS
 from chatd.accounts.tokens import token_id_of
+from chatd.listeners.gate import Caller, Gate
 from chatd.protocol.errors import BadRequestError, NotAllowedError
 from chatd.protocol.messages import (
     Auth,
     Challenge,
-    Limits,
-    Ready,
     Register,
     Registered,
-    Request,
+    ServerMessage,
+    SyncMode,
 )
 
-if TYPE_CHECKING:
-    from chatd.listeners.native.connection import Connection
+
+class LoggedIn(NamedTuple):
+    """A login that has succeeded.
+
+    Attributes:
+        user: Who has logged in.
+        sync: What the session is to be pushed.
+        data: The last message of SCRAM, for ``ready``.
+        token: A token for later logins, if one was asked for.
+    """
+
+    user: str
+    sync: SyncMode
+    data: str | None
+    token: str | None
 
 
 class Handshake:
-    """The state of a connection that is not logged in."""
+    """The state of a client that is not logged in.
 
-    __slots__ = ("_connection", "_first", "_scram")
+    Args:
+        accounts: The accounts that may log in.
+        gate: Counts registrations.
+        caller: Who has connected.
 
-    def __init__(self, connection: "Connection") -> None:
-        self._connection = connection
+    Attributes:
+        caller: See above.
+        user: Whose login is under way.
+        login: The id of the token that the client logs in with, or was given.
+    """
+
+    __slots__ = ("_accounts", "_first", "_gate", "_scram", "caller", "login", "user")
+
+    def __init__(self, accounts: Accounts, gate: Gate, caller: Caller) -> None:
+        self.user: str | None = None
+        self.login: str | None = None
+        self._accounts = accounts
+        self._gate = gate
+        self.caller = caller
         self._scram: ScramLogin | None = None
         # The first auth of a SCRAM login: it has the options of the session.
         self._first: Auth | None = None
 
     def mechanisms(self) -> list[str]:
-        """Return the mechanisms to offer on this connection, preferred ones first."""
+        """Return the mechanisms to offer, preferred ones first."""
         offered = [MECHANISM]
-        if self._connection.plus_binding is not None:
+        if self.caller.plus_binding is not None:
             offered.insert(0, MECHANISM_PLUS)
-        if self._connection.is_private:
+        if self.caller.is_private:
             offered += ["PLAIN", "TOKEN"]
         return offered
 
-    async def handle(self, request: Request) -> None:
-        """Answer a registration or a step of a login.
+    async def handle(self, request: Auth | Register) -> ServerMessage | LoggedIn:
+        """Carry out a registration or a step of a login; return its outcome.
 
         Raises:
             ChatError: It was refused.
         """
         if isinstance(request, Register):
-            await self._register(request)
-        elif isinstance(request, Auth):
-            await self._authenticate(request)
-
-    async def _register(self, request: Register) -> None:
-        self._require_privacy("register")
-        connection = self._connection
-        listener = connection.listener
-        listener.take_registration(connection.address)
-        user = await listener.accounts.register(
-            request.user, request.password, request.invite, connection.address
-        )
-        await connection.reply(Registered(re=request.id, user=user))
-
-    async def _authenticate(self, request: Auth) -> None:
+            return await self._register(request)
         scram, self._scram = self._scram, None
         if scram is not None and request.mechanism in (None, MECHANISM, MECHANISM_PLUS):
-            await self._finish_scram(scram, request)
-        elif request.mechanism in (MECHANISM, MECHANISM_PLUS):
-            await self._start_scram(request.mechanism, request)
-        elif request.mechanism == "PLAIN":
-            await self._plain(request)
-        elif request.mechanism == "TOKEN":
-            await self._token(request)
-        else:
-            offered = ", ".join(self.mechanisms())
-            raise BadRequestError(f"the member 'mechanism' is one of {offered}")
+            first, self._first = self._first, None
+            user, final = scram.finish(_given(request.data, "data"))
+            return await self._log_in(user, first or request, final)
+        if request.mechanism in (MECHANISM, MECHANISM_PLUS):
+            return self._start_scram(request.mechanism, request)
+        if request.mechanism == "PLAIN":
+            return await self._plain(request)
+        if request.mechanism == "TOKEN":
+            return await self._token(request)
+        offered = ", ".join(self.mechanisms())
+        raise BadRequestError(f"the member 'mechanism' is one of {offered}")
 
-    async def _start_scram(self, mechanism: str, request: Auth) -> None:
+    async def _register(self, request: Register) -> Registered:
+        self._require_privacy("register")
+        address = self.caller.address
+        self._gate.take_registration(address)
+        user = await self._accounts.register(
+            request.user, request.password, request.invite, address
+        )
+        return Registered(user=user)
+
+    def _start_scram(self, mechanism: str, request: Auth) -> Challenge:
         data = _given(request.data, "data")
         if request.remember:
             self._require_privacy("remember")
-        binding = self._connection.plus_binding
-        login = self._connection.listener.accounts.start_scram(
-            mechanism,
-            data,
-            binding,
-            binding is not None,
-            self._connection.address,
+        binding = self.caller.plus_binding
+        self._scram = self._accounts.start_scram(
+            mechanism, data, binding, binding is not None, self.caller.address
         )
-        self._scram = login
         self._first = request
-        await self._connection.reply(Challenge(re=request.id, data=login.challenge))
+        return Challenge(data=self._scram.challenge)
 
-    async def _finish_scram(self, scram: ScramLogin, request: Auth) -> None:
-        first, self._first = self._first, None
-        user, final = scram.finish(_given(request.data, "data"))
-        await self._begin(user, request, first or request, final)
-
-    async def _plain(self, request: Auth) -> None:
+    async def _plain(self, request: Auth) -> LoggedIn:
         self._require_privacy("PLAIN")
-        user = await self._connection.listener.accounts.check_password(
+        user = await self._accounts.check_password(
             _given(request.user, "user"),
             _given(request.password, "password"),
-            self._connection.address,
+            self.caller.address,
         )
-        await self._begin(user, request, request, None)
+        return await self._log_in(user, request, None)
 
-    async def _token(self, request: Auth) -> None:
+    async def _token(self, request: Auth) -> LoggedIn:
         self._require_privacy("TOKEN")
         token = _given(request.token, "token")
-        # Set before the first await: the login may be revoked meanwhile, and
-        # `NativeListener.close_user` must find this connection then.
-        self._connection.login = token_id_of(token)
-        self._connection.candidate = token.partition(".")[0]
-        user = await self._connection.listener.accounts.check_token(
-            token, self._connection.address
-        )
-        await self._begin(user, request, request, None)
+        # Set before the first await: the login may be revoked meanwhile, and the gate
+        # must find this connection then.
+        self.login = token_id_of(token)
+        self.user = token.partition(".")[0]
+        user = await self._accounts.check_token(token, self.caller.address)
+        return await self._log_in(user, request, None)
 
-    async def _begin(
-        self, user: str, request: Auth, first: Auth, final: str | None
-    ) -> None:
-        self._connection.candidate = user
+    async def _log_in(self, user: str, first: Auth, final: str | None) -> LoggedIn:
+        self.user = user
         token = None
         if first.remember:
             self._require_privacy("remember")
-            token = await self._connection.listener.accounts.issue_token(
+            token = await self._accounts.issue_token(
                 user, first.device or "", first.client or ""
             )
-            self._connection.login = token_id_of(token)
-        # Only what belongs to the handshake; the service fills in the rest.
-        ready = Ready(
-            re=request.id,
-            user=user,
-            role="",
-            log="",
-            limits=Limits(frame=0, text=0, in_flight=0),
-            chats=[],
-            more=False,
-            data=final,
-            token=token,
-        )
-        await self._connection.log_in(
-            user, msgspec.structs.replace(request, sync=first.sync), ready
-        )
+            self.login = token_id_of(token)
+        return LoggedIn(user, first.sync, final, token)
 
     def _require_privacy(self, what: str) -> None:
-        if not self._connection.is_private:
+        if not self.caller.is_private:
             raise NotAllowedError(
                 f"{what} would send a secret in the clear: connect with TLS"
             )

@@ -7,26 +7,15 @@ one turn of the loop has for a connection go out in one write at the end of it.
 import asyncio
 from struct import Struct
 
-import msgspec
-
-from chatd.core.chats import Page, Sending
 from chatd.core.feed import Delivery
-from chatd.protocol.entries import (
-    Entry,
-    encode_entry,
-    encode_head,
-    encode_place,
-    encode_places,
-    with_key,
-)
-from chatd.protocol.messages import Sent
+from chatd.listeners.native.bodies import delivery_bodies
+from chatd.protocol.entries import encode_head
+from chatd.protocol.messages import ServerMessage, encode_message
 
 _pack = Struct(">I").pack
-_encode = msgspec.json.Encoder().encode
 
-# Far enough below the 1 MiB of a frame for the members around the entries.
-MAX_PAGE_BYTES = 1_000_000
-
+# Names this encoding in the cache of a delivery.
+_CODEC = "frames"
 
 # More bytes than one request can add to an outbox that was not full.
 MAX_REPLY_BYTES = 2_097_152
@@ -96,9 +85,22 @@ class Outbox:
         self._chunks.append(frames)
         self._queued += len(frames)
 
-    def write_body(self, body: bytes) -> None:
-        """Queue one body as a frame."""
+    def write_bodies(self, bodies: list[bytes]) -> None:
+        """Queue encoded messages, each as a frame."""
+        self.write(b"".join([_pack(len(body)) + body for body in bodies]))
+
+    def push(self, message: ServerMessage) -> None:
+        """Queue a message."""
+        body = encode_message(message)
         self.write(_pack(len(body)) + body)
+
+    def deliver(self, address: str, delivery: Delivery) -> None:
+        """Queue entries of a chat, encoded once for all who address it alike."""
+        frames = delivery.encoded.get((_CODEC, address))
+        if frames is None:
+            frames = _frames(encode_head(address), delivery_bodies(delivery))
+            delivery.encoded[_CODEC, address] = frames
+        self.write(frames)
 
     def flush(self) -> None:
         """Hand all queued frames to the transport; abort a peer that never reads."""
@@ -133,96 +135,17 @@ class Outbox:
         await self._writer.drain()
 
 
-def encode_delivery(address: str, delivery: Delivery) -> bytes:
-    """Return a delivery as frames; encoded once for all that address the chat alike."""
-    frames = delivery.encoded.get(address)
-    if frames is None:
-        bodies = delivery.bodies
-        if bodies is None:
-            owner = delivery.repeat_key_of
-            if owner is None:
-                bodies = encode_places(delivery.entries)
-            else:
-                bodies = [
-                    encode_place(entry.seq, entry.prev, tail_for(entry, owner))
-                    for entry in delivery.entries
-                ]
-            delivery.bodies = bodies
-        head = encode_head(address)
-        length = len(head)
-        # Cache of length prefix and head, by the length of the body: lengths repeat.
-        starts: dict[int, bytes] = {}
-        parts: list[bytes] = []
-        add = parts.append
-        for body in bodies:
-            size = len(body)
-            start = starts.get(size)
-            if start is None:
-                start = starts[size] = _pack(length + size) + head
-            add(start)
-            add(body)
-        frames = delivery.encoded[address] = b"".join(parts)
-    return frames
-
-
-def tail_for(entry: Entry, user: str) -> bytes:
-    """Return an entry's tail, with its key if the user is its sender."""
-    if entry.key is None or entry.sender != user:
-        return entry.tail
-    return with_key(entry.tail, entry.key)
-
-
-class _PlainSent(msgspec.Struct, tag="sent", gc=False):
-    # Without optional members, encoding it is faster than formatting bytes.
-    re: int
-    chat: str
-    seq: int
-    time: int
-
-
-def encode_sent(sendings: list[Sending]) -> bytes:
-    """Return a ``sent`` reply for each, as frames."""
+def _frames(head: bytes, bodies: list[bytes]) -> bytes:
+    length = len(head)
+    # Cache of length prefix and head, by the length of the body: lengths repeat.
+    starts: dict[int, bytes] = {}
     parts: list[bytes] = []
-    for sending in sendings:
-        re = sending.request_id
-        if re is None or sending.duplicate:
-            message = Sent(
-                re=re,
-                chat=sending.address,
-                seq=sending.seq,
-                time=sending.time_ms,
-                duplicate=sending.duplicate,
-            )
-            body = _encode(message)
-        else:
-            body = _encode(
-                _PlainSent(re, sending.address, sending.seq, sending.time_ms)
-            )
-        parts.append(_pack(len(body)))
-        parts.append(body)
+    add = parts.append
+    for body in bodies:
+        size = len(body)
+        start = starts.get(size)
+        if start is None:
+            start = starts[size] = _pack(length + size) + head
+        add(start)
+        add(body)
     return b"".join(parts)
-
-
-def encode_history(
-    page: Page, user: str, *, from_newest: bool, re: int | None
-) -> bytes:
-    """Return the body of a ``history`` reply, cut at the far end to fit a frame."""
-    head = encode_head(page.address)
-    bodies: list[bytes] = []
-    size = 0
-    more = page.more
-    for entry in reversed(page.entries) if from_newest else page.entries:
-        body = encode_entry(head, entry.seq, entry.prev, tail_for(entry, user))
-        size += len(body) + 1
-        if size > MAX_PAGE_BYTES and bodies:
-            more = True
-            break
-        bodies.append(body)
-    if from_newest:
-        bodies.reverse()
-    return b'{"type":"history",%b"chat":%b,"messages":[%b],"more":%b}' % (
-        b"" if re is None else b'"re":%d,' % re,
-        _encode(page.address),
-        b",".join(bodies),
-        b"true" if more else b"false",
-    )
