@@ -27,10 +27,18 @@ from chatd.protocol.errors import (
     BadNameError,
     ChatError,
     ServerStoppingError,
+    StorageFullError,
     UnavailableError,
 )
 from chatd.protocol.names import parse_user_name
-from chatd.system.atomic_file import StepHook, no_hook, remove_leftover, replace_file
+from chatd.system.atomic_file import (
+    DISK_FULL,
+    NotReplacedError,
+    StepHook,
+    no_hook,
+    remove_leftover,
+    replace_file,
+)
 
 VERSION = 1
 TABLE_FILE = "users.json"
@@ -150,7 +158,7 @@ class UserTable:
             table._before_step = before_step
             return table
         table = cls(path, secrets.token_bytes(32), [], before_step)
-        replace_file(path, table._encode({}), before_step)
+        _save(path, table._encode({}), before_step)
         return table
 
     def get(self, name: str) -> UserRecord | None:
@@ -205,7 +213,7 @@ class UserTable:
             if changed:
                 # The thread reads self._users, which does not change until it is done.
                 await asyncio.to_thread(
-                    replace_file, self._path, self._encode(changed), self._before_step
+                    _save, self._path, self._encode(changed), self._before_step
                 )
         except ChatError as error:
             _fail_all(batch, error)
@@ -314,6 +322,15 @@ def _is_canonical(name: str) -> bool:
         return parse_user_name(name) == name
     except BadNameError:
         return False
+
+
+def _save(path: Path, chunks: Iterable[bytes], before_step: StepHook) -> None:
+    try:
+        replace_file(path, chunks, before_step)
+    except NotReplacedError as error:
+        logger.warning("cannot write %s: %s", path, error.strerror)
+        refusal = StorageFullError if error.errno in DISK_FULL else UnavailableError
+        raise refusal(error.reason) from error
 
 
 def _fail_all(batch: Iterable[_Waiting], error: ChatError) -> None:

@@ -14,8 +14,6 @@ Format 1 had no files: neither ``blobs.txt`` nor contents.
 import contextlib
 import datetime
 import errno
-import fcntl
-import os
 import sqlite3
 import tarfile
 import threading
@@ -28,6 +26,8 @@ from msgspec import Struct
 from chatd.accounts.user_table import TABLE_FILE
 from chatd.settings.data_folder import DATABASE_FILE, TLS_FOLDER
 from chatd.settings.tls import CERTIFICATE_FILE, KEY_FILE
+from chatd.system.atomic_file import DISK_FULL
+from chatd.system.file_lock import NO_LOCKS, FileLock
 
 FORMAT = 2
 FORMATS = (1, 2)
@@ -43,7 +43,6 @@ MEMBERS = (
 LOCK_FILE = ".chatd-backup.lock"
 # How long to wait before trying again to lock a folder.
 _LOCK_SECONDS = 0.1
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class BackupError(Exception):
@@ -83,35 +82,19 @@ def locked_folder(folder: Path, stop: threading.Event) -> Iterator[bool]:
         OSError: There is no such folder, or it cannot be written.
     """
     folder.stat()
-    path = folder / LOCK_FILE
-    while (lock := _try_lock(path)) is None:
-        if stop.wait(_LOCK_SECONDS):
-            raise InterruptedError(errno.EINTR, "broken off")
+    lock = FileLock(folder / LOCK_FILE)
     try:
-        yield lock >= 0
+        while not lock.acquire():
+            if stop.wait(_LOCK_SECONDS):
+                raise InterruptedError(errno.EINTR, "broken off")
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        lock.path.unlink(missing_ok=True)
+    try:
+        yield lock.handle is not None
     finally:
-        if lock >= 0:
-            # A process that waits for it sees that it lost its name, and makes another.
-            path.unlink(missing_ok=True)
-            os.close(lock)
-
-
-def _try_lock(path: Path) -> int | None:
-    """Return the lock; None if another process has it, -1 if none are supported."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    lock = os.open(path, flags, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(lock), path.stat()):
-            return lock
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    except OSError:
-        os.close(lock)
-        path.unlink(missing_ok=True)
-        return -1
-    os.close(lock)
-    return None
+        lock.release(is_removed=True)
 
 
 @contextlib.contextmanager
@@ -134,6 +117,6 @@ def explained(path: Path, target: Path) -> Iterator[None]:
         raise BackupError(f"the database in {path} is damaged: {error}") from error
     except OSError as error:
         reason = error.strerror or str(error)
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             raise BackupError(f"{target}: {reason}: make room on that disk") from error
         raise BackupError(f"{error.filename or path}: {reason}") from error

@@ -6,25 +6,19 @@ key. Each default is defined here and, with its explanation, in the ``config.tom
 the repository; a test compares the two.
 """
 
-import dataclasses
-import re
-import tomllib
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from chatd.accounts.settings import AccountSettings
 from chatd.protocol.frames import MAX_BODY_FROM_SERVER
 from chatd.protocol.links import LinkError, parse_host_port
 from chatd.settings.endpoints import Endpoint, parse_endpoint, socket_path
+from chatd.system.toml_file import TomlFile
 
 ADMIN_SOCKET = "admin.sock"
 DEFAULT_LISTEN = ("tls://127.0.0.1:4747", "tls://[::1]:4747")
-
-T = TypeVar("T")
 
 # How many bytes JSON needs for a byte of text at worst, and what a frame has besides
 # its text (protocol README, section 1).
@@ -150,20 +144,24 @@ def load_config(path: Path | None, data_override: Path | None = None) -> Setting
     Raises:
         ConfigError: It cannot be used; the sentence says why.
     """
-    document = {} if path is None else _read(path)
-    reader = _Reader("the configuration" if path is None else str(path))
-    reader.check_sections(document)
-    server = reader.section(document, "server", ServerSettings)
-    tls = reader.section(document, "tls", TlsSettings)
-    accounts = reader.section(document, "accounts", AccountSettings)
-    limits = reader.section(document, "limits", LimitSettings)
-    files = reader.section(document, "files", FileSettings)
-    log = reader.section(document, "log", LogSettings)
+    if path is None:
+        file = TomlFile("", "the configuration", SECTIONS, ConfigError)
+    else:
+        try:
+            file = TomlFile.read(path, SECTIONS, ConfigError)
+        except FileNotFoundError as error:
+            raise ConfigError(f"there is no configuration file {path}") from error
+    server = file.section("server", ServerSettings)
+    tls = file.section("tls", TlsSettings)
+    accounts = file.section("accounts", AccountSettings)
+    limits = file.section("limits", LimitSettings)
+    files = file.section("files", FileSettings)
+    log = file.section("log", LogSettings)
     base = Path.cwd() if path is None else path.absolute().parent
     data = data_override.absolute() if data_override else base / server.data
-    _check_server(reader, server, data)
-    _check_tls(reader, tls)
-    _check_limits(reader, limits)
+    _check_server(file, server, data)
+    _check_tls(file, tls)
+    _check_limits(file, limits)
     return Settings(
         server=server,
         tls=TlsSettings(
@@ -174,7 +172,7 @@ def load_config(path: Path | None, data_override: Path | None = None) -> Setting
         files=files,
         log=log,
         data=data,
-        endpoints=_parse_listen(reader, server, data),
+        endpoints=_parse_listen(file, server, data),
         file=None if path is None else path.absolute(),
         data_override=data if data_override else None,
     )
@@ -209,134 +207,47 @@ SECTIONS: dict[str, type] = {
 }
 
 
-def keys_of(section: type) -> list[str]:
-    """Return the keys of a section's class."""
-    if dataclasses.is_dataclass(section):
-        return [field.name for field in dataclasses.fields(section)]
-    return [field.name for field in msgspec.structs.fields(section)]
-
-
-class _Reader:
-    """Converts sections to settings, and raises ConfigError for whatever is invalid."""
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-
-    def check_sections(self, document: dict[str, Any]) -> None:
-        for name, value in document.items():
-            if name not in SECTIONS:
-                if not isinstance(value, dict):
-                    raise ConfigError(
-                        f"{self._source}: the key {name!r} stands outside of a section:"
-                        f" put it under {_home_of(name)}"
-                    )
-                raise ConfigError(
-                    f"{self._source}: there is no section [{name}]"
-                    f"{_suggest(name, list(SECTIONS), '[%s]')}"
-                )
-            if not isinstance(value, dict):
-                raise ConfigError(
-                    f"{self._source}: {name!r} is a section: write [{name}]"
-                )
-
-    def section(self, document: dict[str, Any], name: str, type_: type[T]) -> T:
-        members = document.get(name, {})
-        known = keys_of(type_)
-        for key in members:
-            if key not in known:
-                raise self.error(
-                    name, key, f"there is no such key{_suggest(key, known, '%s')}"
-                )
-        try:
-            return msgspec.convert(members, type_)
-        except msgspec.ValidationError as error:
-            raise self._explain(name, str(error), type_) from error
-
-    def error(self, section: str, key: str, reason: str) -> ConfigError:
-        return ConfigError(f"{self._source}: [{section}] {key}: {reason}")
-
-    def _explain(self, section: str, text: str, type_: type) -> ConfigError:
-        reason, _, place = text.partition(" - at `$.")
-        key = re.match(r"\w+", place)
-        if key is not None and reason.startswith("Invalid enum value"):
-            choices = " or ".join(map(repr, get_args(get_type_hints(type_)[key[0]])))
-            reason += f": write {choices}"
-        for technical, plain in _PLAIN_WORDS:
-            reason = re.sub(technical, plain, reason)
-        reason = reason[0].lower() + reason[1:]
-        if key is None:
-            # A class's own check already names the key in its message.
-            return ConfigError(f"{self._source}: [{section}] {reason}")
-        return self.error(section, key.group(), reason)
-
-
-_PLAIN_WORDS = [
-    (r"Expected `str` of length", "Expected text of length"),
-    (r"`str`", "text"),
-    (r"`int`", "a whole number"),
-    (r"`float`", "a number"),
-    (r"`bool`", "true or false"),
-    (r"`array` of length >= 1", "a list that is not empty"),
-    (r"`array`", "a list"),
-    (r"`object`", "a table"),
-    (r"Invalid enum value '(.*?)'", r"'\1' is not possible"),
-]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"there is no configuration file {path}") from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not text in UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
-
-
-def _check_server(reader: _Reader, server: ServerSettings, data: Path) -> None:
+def _check_server(file: TomlFile, server: ServerSettings, data: Path) -> None:
     if not server.name.isprintable() or server.name.isspace():
-        raise reader.error("server", "name", "only visible characters are possible")
+        raise file.error("server", "name", "only visible characters are possible")
     if not server.motd.replace("\n", "").isprintable():
-        raise reader.error("server", "motd", "control characters are not possible")
+        raise file.error("server", "motd", "control characters are not possible")
     try:
         socket_path(data, ADMIN_SOCKET)
     except ValueError as error:
-        raise reader.error("server", "data", str(error)) from error
+        raise file.error("server", "data", str(error)) from error
     try:
         if server.public_address:
             parse_host_port(server.public_address)
     except LinkError as error:
-        raise reader.error("server", "public_address", str(error)) from error
+        raise file.error("server", "public_address", str(error)) from error
 
 
 def _parse_listen(
-    reader: _Reader, server: ServerSettings, data: Path
+    file: TomlFile, server: ServerSettings, data: Path
 ) -> tuple[Endpoint, ...]:
     endpoints: list[Endpoint] = []
     for text in server.listen:
         try:
             endpoint = parse_endpoint(text, data)
         except ValueError as error:
-            raise reader.error("server", "listen", str(error)) from error
+            raise file.error("server", "listen", str(error)) from error
         if endpoint in endpoints and (endpoint.port or endpoint.kind == "unix"):
-            raise reader.error("server", "listen", f"{text} is listed twice")
+            raise file.error("server", "listen", f"{text} is listed twice")
         endpoints.append(endpoint)
     return tuple(endpoints)
 
 
-def _check_tls(reader: _Reader, tls: TlsSettings) -> None:
+def _check_tls(file: TomlFile, tls: TlsSettings) -> None:
     if bool(tls.certificate) != bool(tls.key):
         missing = "key" if tls.certificate else "certificate"
-        raise reader.error("tls", missing, "certificate and key go together: set both")
+        raise file.error("tls", missing, "certificate and key go together: set both")
 
 
-def _check_limits(reader: _Reader, limits: LimitSettings) -> None:
+def _check_limits(file: TomlFile, limits: LimitSettings) -> None:
     least = _JSON_GROWTH * limits.text + _REQUEST_OVERHEAD
     if limits.frame < least:
-        raise reader.error(
+        raise file.error(
             "limits",
             "frame",
             f"a text of limits.text = {limits.text} bytes may take a frame of {least}:"
@@ -344,20 +255,6 @@ def _check_limits(reader: _Reader, limits: LimitSettings) -> None:
         )
     most = (MAX_BODY_FROM_SERVER - _PUSH_OVERHEAD) // _JSON_GROWTH
     if limits.text > most:
-        raise reader.error(
+        raise file.error(
             "limits", "text", f"clients take no text of more than {most} bytes"
         )
-
-
-def _suggest(name: str, known: list[str], form: str) -> str:
-    close = get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    if close:
-        return f": did you mean {form % close[0]}?"
-    return f": there are {', '.join(form % each for each in known)}"
-
-
-def _home_of(key: str) -> str:
-    for name, type_ in SECTIONS.items():
-        if key in keys_of(type_):
-            return f"[{name}]"
-    return "one of " + ", ".join(f"[{name}]" for name in SECTIONS)

@@ -1,7 +1,6 @@
 """The data folder: created, checked and locked, so that two daemons never share one."""
 
 import errno
-import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from chatd.settings.config import ADMIN_SOCKET
+from chatd.system.atomic_file import DISK_FULL
+from chatd.system.file_lock import NO_LOCKS, FileLock
 
 LOCK_FILE = "lock"
 DATABASE_FILE = "chatd.db"
@@ -17,8 +18,6 @@ TLS_FOLDER = "tls"
 BLOBS_FOLDER = "blobs"
 # Exists only while a backup is being restored, see ``chatd.backup.restore``.
 RESTORE_FOLDER = "restoring"
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DataFolderError(Exception):
@@ -41,12 +40,12 @@ class DataFolder:
         admin_socket: The path of the socket for admin commands.
     """
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock: FileLock) -> None:
         self.path = path
         self.database = path / DATABASE_FILE
         self.blobs = path / BLOBS_FOLDER
         self.admin_socket = path / ADMIN_SOCKET
-        self._lock: int | None = lock
+        self._lock = lock
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -60,7 +59,7 @@ class DataFolder:
         _make(path)
         lock = _lock(path)
         if (path / RESTORE_FOLDER).exists():
-            os.close(lock)
+            lock.release()
             raise DataFolderError(
                 f"restoring a backup into {path} was broken off: empty the folder and"
                 " restore again"
@@ -69,9 +68,7 @@ class DataFolder:
 
     def close(self) -> None:
         """Release the lock; safe to call twice."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -97,36 +94,32 @@ def _make(path: Path) -> None:
         raise _explain(path, "made", error) from error
 
 
-def _lock(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+def _lock(path: Path) -> FileLock:
+    lock = FileLock(path / LOCK_FILE)
     try:
-        lock = os.open(path / LOCK_FILE, flags, 0o600)
+        is_free = lock.acquire()
     except OSError as error:
-        raise _explain(path, "written", error) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = _holder(lock)
-        os.close(lock)
-        if isinstance(error, BlockingIOError):
-            raise LockedError(
-                f"the data folder {path} is in use by another chatd{holder}: stop"
-                " that one first, or choose another folder with --data"
-            ) from error
-        raise _explain(path, "locked", error) from error
+        what = "locked" if error.errno in NO_LOCKS else "written"
+        raise _explain(path, what, error) from error
+    if not is_free:
+        raise LockedError(
+            f"the data folder {path} is in use by another chatd{_holder(lock.path)}:"
+            " stop that one first, or choose another folder with --data"
+        )
     if not os.access(path, os.W_OK | os.X_OK):
-        os.close(lock)
+        lock.release()
         raise _explain(path, "written", PermissionError(errno.EACCES, "not allowed"))
+    assert lock.handle is not None
     # Informative only: a full disk must not keep the daemon from serving what it has.
     with suppress(OSError):
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+        os.ftruncate(lock.handle, 0)
+        os.pwrite(lock.handle, b"%d\n" % os.getpid(), 0)
     return lock
 
 
-def _holder(lock: int) -> str:
+def _holder(path: Path) -> str:
     with suppress(OSError, ValueError):
-        return f" (process {int(os.pread(lock, 32, 0))})"
+        return f" (process {int(path.read_bytes())})"
     return ""
 
 
@@ -138,7 +131,7 @@ def _explain(path: Path, what: str, error: OSError) -> DataFolderError:
             f"user {os.geteuid()} is not allowed to: give the folder to that user, or"
             " start chatd as its owner"
         )
-    elif error.errno in _FULL:
+    elif error.errno in DISK_FULL:
         remedy = "the disk is full: make room on it"
     else:
         remedy = error.strerror or str(error)

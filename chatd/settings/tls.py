@@ -24,11 +24,10 @@ from cryptography.x509.oid import NameOID
 from msgspec import Struct
 
 from chatd.accounts.scram import tls_server_end_point
-from chatd.protocol.errors import ChatError
 from chatd.protocol.links import fingerprint_of_key
 from chatd.settings.config import TlsSettings
 from chatd.settings.data_folder import TLS_FOLDER
-from chatd.system.atomic_file import replace_file
+from chatd.system.atomic_file import NotReplacedError, replace_file
 
 ALPN = "chatd/1"
 KEY_FILE = "key.pem"
@@ -144,7 +143,7 @@ def _make_own(folder: Path, now: datetime.datetime) -> None:
             )
         if _is_stale(certificate_path, key, now):
             replace_file(certificate_path, [_new_certificate(key, now)])
-    except ChatError as error:
+    except NotReplacedError as error:
         raise TlsError(f"in {folder}: {error.reason}") from error
     except OSError as error:
         raise TlsError(f"{folder} cannot be used: {error.strerror}") from error

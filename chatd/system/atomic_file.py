@@ -6,23 +6,36 @@ whether the rename survives a power cut is unknown until the folder is synced.
 """
 
 import errno
-import logging
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from chatd.protocol.errors import StorageFullError, UnavailableError
-
 Step = Literal["open", "write", "sync", "rename", "sync_folder"]
 
 # Called before each step ("write" once per chunk). Tests fail or kill from here.
 StepHook = Callable[[Step], None]
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
-logger = logging.getLogger(__name__)
+# Not every system has them.
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+class NotReplacedError(OSError):
+    """A file could not be replaced, or the replacement may not survive a power cut.
+
+    Attributes:
+        reason: A sentence that names the file and says what went wrong.
+    """
+
+    def __init__(self, error: OSError, path: Path, what: str) -> None:
+        super().__init__(error.errno, error.strerror, str(path))
+        cause = f": {error.strerror}"
+        if error.errno in DISK_FULL:
+            cause = ", because the disk is full"
+        self.reason = f"{path.name} {what}{cause}"
 
 
 def no_hook(step: Step) -> None:
@@ -46,30 +59,19 @@ def replace_file(
     """Replace the content of ``path``, readable by its owner only; blocks on the disk.
 
     Raises:
-        StorageFullError: The disk is full; the old file is kept.
-        UnavailableError: The old file is kept, or the rename may not be durable.
+        NotReplacedError: The old file is kept, or the rename may not be durable.
     """
     try:
         _write_and_rename(path, chunks, before_step)
     except OSError as error:
         with suppress(OSError):
             temporary_path(path).unlink()
-        logger.warning("cannot write %s: %s", path, error.strerror)
-        if error.errno in _FULL:
-            raise StorageFullError(
-                f"{path.name} could not be saved, because the disk is full"
-            ) from error
-        raise UnavailableError(
-            f"{path.name} could not be saved: {error.strerror}"
-        ) from error
+        raise NotReplacedError(error, path, "could not be saved") from error
     try:
         before_step("sync_folder")
         sync_folder(path.parent)
     except OSError as error:
-        logger.warning("cannot sync the folder of %s: %s", path, error.strerror)
-        raise UnavailableError(
-            f"{path.name} may not have been saved: {error.strerror}"
-        ) from error
+        raise NotReplacedError(error, path, "may not have been saved") from error
 
 
 def _write_and_rename(
@@ -77,11 +79,11 @@ def _write_and_rename(
 ) -> None:
     temporary = temporary_path(path)
     before_step("open")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _FLAGS
     descriptor = os.open(temporary, flags, 0o600)
     with open(descriptor, "wb", buffering=0) as file:
         # A leftover may have had another mode, and the umask may have narrowed ours.
-        os.fchmod(descriptor, 0o600)
+        os.chmod(temporary, 0o600)
         for chunk in chunks:
             before_step("write")
             rest = memoryview(chunk)
@@ -94,11 +96,13 @@ def _write_and_rename(
 
 
 def sync_folder(folder: Path) -> None:
-    """Make new and renamed files in a folder survive a power cut.
+    """Make new and renamed files in a folder survive a power cut; POSIX only.
 
     Raises:
         OSError: They may not survive one.
     """
+    if os.name != "posix":
+        return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -6,9 +6,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from chatd.system.atomic_file import replace_file
+from chatd.system.file_lock import locked
 from client.errors import LinkError
-from client.storage.file_lock import locked
-from client.storage.paths import replace_private
+from client.storage.paths import make_private_folder
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -59,8 +60,9 @@ class JsonFile(Generic[T]):
         if self._path is None:
             edit(self._value)
             return
+        make_private_folder(self._path.parent)
         with locked(self._path):
             value = self.read()
             edit(value)
             data = msgspec.json.format(msgspec.json.encode(value), indent=2)
-            replace_private(self._path, data + b"\n")
+            replace_file(self._path, [data + b"\n"])

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from chatd.system.file_lock import FileLock
 from client.errors import LinkError
 from client.model.entries import OutboxItem
-from client.storage.file_lock import FileLock
 from client.storage.sqlite import open_or_salvage
 
 _VERSION = 1

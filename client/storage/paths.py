@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Self
 
@@ -97,34 +96,6 @@ def make_private_file(path: Path) -> None:
     """Make a file for this user alone (mode 0600) if there is none."""
     make_private_folder(path.parent)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-
-
-def replace_private(path: Path, data: bytes) -> None:
-    """Replace a file atomically by one of mode 0600: it is the old or the new one."""
-    make_private_folder(path.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Sync a folder, so that renames in it are on the disk; POSIX only."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _file_name(server: str, user: str) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from chatd.system.file_lock import locked
 from client.errors import LinkError
-from client.storage.file_lock import locked
 from client.storage.paths import make_private_file
 
 BUSY_SECONDS = 5.0
@@ -43,14 +43,15 @@ def open_database(
 
 
 def _alone(path: Path | None) -> contextlib.AbstractContextManager[None]:
-    return contextlib.nullcontext() if path is None else locked(path)
+    if path is None:
+        return contextlib.nullcontext()
+    make_private_file(path)
+    return locked(path)
 
 
 def _open(
     path: Path | None, schema: str, version: int, synchronous: str
 ) -> sqlite3.Connection:
-    if path is not None:
-        make_private_file(path)
     db = sqlite3.connect(
         path or ":memory:",
         timeout=BUSY_SECONDS,

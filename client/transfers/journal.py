@@ -20,8 +20,8 @@ from pathlib import Path
 
 import msgspec
 
+from chatd.system.file_lock import FileLock
 from client.errors import TransferError
-from client.storage.file_lock import FileLock
 from client.storage.sqlite import NewerDatabaseError, open_or_salvage
 from client.transfers import adoption
 from client.transfers.records import (

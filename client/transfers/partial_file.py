@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 from typing import BinaryIO
 
-from client.storage.paths import sync_folder
+from chatd.system.atomic_file import sync_folder
 from client.transfers.file_names import MAX_BYTES, claim
 from client.transfers.source import PIECE_BYTES, unwritable
 

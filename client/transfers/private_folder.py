@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from client.storage.file_lock import FileLock, locked
+from chatd.system.file_lock import FileLock, locked
 from client.storage.paths import Paths, make_private_folder
 
 

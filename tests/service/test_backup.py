@@ -451,7 +451,7 @@ async def test_one_that_waits_for_another_can_be_cancelled(
         loop.call_soon_threadsafe(waiting.set)
         real(descriptor, how)
 
-    monkeypatch.setattr("chatd.backup.archive.fcntl.flock", flock)
+    monkeypatch.setattr("chatd.system.file_lock.fcntl.flock", flock)
     await waiting.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -487,7 +487,7 @@ async def test_on_a_disk_without_locks_contents_of_a_failed_backup_stay(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     await add_file(administration, CONTENT)
-    monkeypatch.setattr("chatd.backup.archive.fcntl.flock", refuse)
+    monkeypatch.setattr("chatd.system.file_lock.fcntl.flock", refuse)
     monkeypatch.setattr("chatd.backup.backup._add_bytes", fail)
     with pytest.raises(BackupError):
         await back_up(administration, folder / "b")

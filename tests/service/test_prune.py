@@ -171,7 +171,7 @@ def test_a_disk_without_locks_is_refused(
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     (folder / "monday").unlink()
-    monkeypatch.setattr("chatd.backup.archive.fcntl.flock", refuse)
+    monkeypatch.setattr("chatd.system.file_lock.fcntl.flock", refuse)
     with pytest.raises(BackupError, match="cannot be locked"):
         prune_contents(folder)
     assert contents_in(folder) == names(OLD, BOTH, NEW)

@@ -36,8 +36,6 @@ MACHINE = {"json", "os", "pathlib", "socket", "sqlite3", "ssl", "uvloop"}
 
 # Imports that run up, each with what will remove it.
 EXCEPTIONS = {
-    # Replacing a file will raise OSError, and the user table make a refusal of it.
-    ("chatd.system.atomic_file", "chatd.protocol.errors"),
     # A small context (ui/context) will stand for the whole application, and provide
     # the help and the order of the chats.
     ("client.ui.dialogs.dialogs", "client.ui.app"),

@@ -14,12 +14,12 @@ from chatd.protocol.errors import (
     TemporaryError,
     UnavailableError,
 )
+from chatd.system.atomic_file import DISK_FULL, sync_folder
 
 # Long work can stop between two pieces; large enough not to cost anything else.
 PIECE_BYTES = 1 << 20
 
 _FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EXDEV)
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Hashed:
 def write_error(error: OSError) -> TemporaryError:
     """Log a failed write; return the refusal to answer it with."""
     _log.warning("writing a file failed: %s", error)
-    if error.errno in _FULL:
+    if error.errno in DISK_FULL:
         return StorageFullError(
             "the server's disk is full; what came of the file is kept, try again later"
         )
@@ -140,15 +140,6 @@ def sync_data(fd: int) -> None:
         os.fdatasync(fd)
     else:
         os.fsync(fd)
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush the names in a folder to stable storage."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def unshare(path: Path) -> None:

@@ -13,12 +13,12 @@ from chatd.settings.config import (
     ConfigError,
     FileSettings,
     Settings,
-    keys_of,
     load_config,
     reload_config,
     settings_needing_restart,
 )
 from chatd.settings.endpoints import Endpoint, join_links, parse_endpoint
+from chatd.system.toml_file import keys_of
 from tests import ROOT
 
 SHIPPED = ROOT / "config.toml"
@@ -84,16 +84,16 @@ def test_paths_are_relative_to_the_data_folder(tmp_path: Path) -> None:
     [
         (
             "[server]\nlisen = 1",
-            "[server] lisen: there is no such key: did you mean li",
+            "[server] lisen: there is no such setting: did you mean l",
         ),
         (
             "[limits]\nxyzzy = 1",
-            "[limits] xyzzy: there is no such key: there are frame",
+            "[limits] xyzzy: there is no such setting: there are frame",
         ),
-        ("[sever]", "there is no section [sever]: did you mean [server]?"),
-        ("[[server]]", "'server' is a section"),
-        ("text = 1", "'text' stands outside of a section: put it under [limits]"),
-        ("xyzzy = 1", "'xyzzy' stands outside of a section"),
+        ("[sever]", "line 1: sever: there is no such section: did you mean [server]?"),
+        ("[[server]]", "server: this is a section: write [server]"),
+        ("text = 1", "text: this stands outside of a section: put it below [limits]"),
+        ("xyzzy = 1", "put it below [server] or another heading"),
         ('[limits]\ntext = "1"', "[limits] text: expected a whole number, got text"),
         ("[limits]\ntext = 1.5", "[limits] text: expected a whole number"),
         ("[limits]\ntext = true", "[limits] text: expected a whole number"),
@@ -115,17 +115,20 @@ def test_paths_are_relative_to_the_data_folder(tmp_path: Path) -> None:
         ('[server]\nname = ""', "[server] name: expected text of length >= 1"),
         ('[server]\nname = "\\u001b"', "[server] name: only visible"),
         ('[server]\nmotd = "\\u001b"', "[server] motd: control characters"),
-        ('[accounts]\nregistration = "x"', "write 'open' or 'invite' or 'closed'"),
+        (
+            '[accounts]\nregistration = "x"',
+            'line 2: [accounts] registration: write "open", "invite" or "closed"',
+        ),
         ("[accounts]\niterations = 4095", "[accounts] iterations must be 4096 to"),
         ("[files]\nsize = -1", "[files] size: expected a whole number >= 0"),
         ('[files]\nsize = "1 GB"', "[files] size: expected a whole number, got text"),
         ("[files]\ntransfers = 0", "[files] transfers: expected a whole number >= 1"),
         ("[files]\nexpire_days = 36501", "[files] expire_days: expected a number <="),
-        ("[files]\nexpire = 1", "there is no such key: did you mean expire_days?"),
-        ("expire_days = 1", "outside of a section: put it under [files]"),
-        ('[log]\nlevel = "loud"', "[log] level: 'loud' is not possible: write 'debug'"),
+        ("[files]\nexpire = 1", "there is no such setting: did you mean expire_days?"),
+        ("expire_days = 1", "outside of a section: put it below [files]"),
+        ('[log]\nlevel = "loud"', 'line 2: [log] level: write "debug", "info"'),
         ('[tls]\nkey = "k"', "[tls] certificate: certificate and key go together"),
-        ("a b", "is not valid TOML"),
+        ("[server]\na b", "line 2: this is not valid TOML"),
     ],
 )
 def test_a_wrong_configuration_is_refused_in_one_sentence_that_names_it(

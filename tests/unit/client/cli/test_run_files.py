@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from client.storage.file_lock import FileLock
+from chatd.system.file_lock import FileLock
 from client.transfers.private_folder import private_folder, sweep_private
 
 

@@ -19,7 +19,6 @@ from client.config.config_file import (
     GeneralConfig,
     NotifyConfig,
     client_file,
-    find_line,
     load_client_file,
     parse_client_file,
 )
@@ -168,15 +167,6 @@ def test_a_line_inside_of_a_longer_value_is_not_taken_for_the_mistake() -> None:
 def test_a_key_that_is_written_in_another_way_is_named_without_a_line() -> None:
     with pytest.raises(ClientFileError, match=r"client.toml: \[general\] mouse:"):
         parse("general = {mouse = 3}")
-
-
-def test_the_line_of_a_key_is_that_in_its_own_section() -> None:
-    text = "[a]\nx = 1\n[b] # x = 2\nx = 2\n'y z' = 3"
-    assert find_line(text, "a", "x") == 2
-    assert find_line(text, "b", "x") == 4
-    assert find_line(text, "b", "y z") == 5
-    assert find_line(text, "", "b") == 3
-    assert find_line(text, "c", "x") is None
 
 
 def test_a_file_that_cannot_be_read_says_so(tmp_path: Path) -> None:

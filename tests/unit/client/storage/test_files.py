@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from client.storage.file_lock import FileLock
+from chatd.system.file_lock import FileLock
 from client.storage.json_file import DamagedFileError
-from client.storage.paths import Paths, replace_private
+from client.storage.paths import Paths
 from client.storage.pins import AUTHORITY, PinStore
 from client.storage.saved_logins import SavedLogins
 
@@ -38,15 +38,6 @@ def test_users_and_servers_never_share_a_file(tmp_path: Path) -> None:
     names = {paths.outbox(server, user) for server, user in pairs}
     assert len(names) == 4
     assert {name.parent for name in names} == {tmp_path / "state" / "outbox"}
-
-
-def test_a_replaced_file_is_private_and_leaves_no_litter(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "file"
-    replace_private(path, b"one")
-    replace_private(path, b"two")
-    assert path.read_bytes() == b"two"
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert list(path.parent.iterdir()) == [path]
 
 
 def test_pins_are_kept(tmp_path: Path) -> None:
