@@ -46,6 +46,8 @@ class Daemon(Target):
     logins_at_once = 32
     # The address that the real client connects to.
     link = ""
+    # Whether keys do not end in a counter.
+    has_any_keys = False
 
     @classmethod
     def start(
@@ -92,10 +94,12 @@ class Daemon(Target):
     def supply(self, address: bytes, count: int) -> Supply:
         """Return messages that each have their own id and key."""
         # 132 random bits, then a counter: what an outbox on disk does.
-        prefix = secrets.token_urlsafe(16)
+        key = f"{secrets.token_urlsafe(16)}-%d"
+        if self.has_any_keys:
+            key = f"%d.{secrets.token_hex(8)}"
         template = (
             f'{{"type":"send","id":%d,"chat":"{address.decode()}",'
-            f'"text":"{TEXT.decode()}","key":"{prefix}-%d"}}'
+            f'"text":"{TEXT.decode()}","key":"{key}"}}'
         )
         first = encode_frame((template % (FIRST_NUMBER, FIRST_NUMBER)).encode())
         # The length prefix may contain a byte that is a percent sign.

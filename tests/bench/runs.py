@@ -61,6 +61,14 @@ def _pairs(window: int, target: Target, plan: Plan) -> Result:
     return run_pairs(target, plan.pairs, window, plan.seconds)
 
 
+def _any_keys(target: Target, plan: Plan) -> Result:
+    """Pairs whose keys do not end in a counter, as those of other clients may."""
+    assert isinstance(target, Daemon)
+    target.has_any_keys = True
+    found = run_pairs(target, plan.pairs, 64, plan.seconds)
+    return Result("pairs W=64, any keys", found.server, found.figures)
+
+
 def _room(target: Target, plan: Plan) -> Result:
     return run_room(target, plan.members, plan.senders, 32, plan.seconds)
 
@@ -96,14 +104,15 @@ def _memory(target: Target, plan: Plan) -> Result:
 WORKLOADS: dict[str, Run] = {
     "pairs64": partial(_pairs, 64),
     "pairs1": partial(_pairs, 1),
+    "anykeys": _any_keys,
     "room": _room,
     "latency": _latency,
     "logins": _logins,
     "tokens": _token_logins,
     "memory": _memory,
 }
-# The yardstick has no tokens.
-_DAEMON_ONLY = {"tokens"}
+# The yardstick has neither tokens nor keys.
+_DAEMON_ONLY = {"tokens", "anykeys"}
 
 
 def run_workload(name: str, plan: Plan) -> Iterator[Result]:

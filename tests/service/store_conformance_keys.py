@@ -12,6 +12,7 @@ from tests.service.store_conformance import (
     STREAM,
     StoreHarness,
     append_all,
+    append_each,
     event,
     fill,
     make_room,
@@ -227,6 +228,50 @@ class KeyRules:
         )
         assert not done.duplicate
         assert await store.find_key(room.id, "alice", key) is not None
+
+    async def test_known_and_new_keys_in_one_batch_are_told_apart(
+        self, store: Store
+    ) -> None:
+        chat = (await make_room(store)).id
+        old = await store.append(chat, text("alice", "old", "old"))
+        used = await store.append(chat, text("alice", "used", "used"))
+        done = await append_each(
+            store,
+            [
+                (chat, text("alice", "a", "a"), None),
+                (chat, text("alice", "old", "old"), None),
+                (chat, text("alice", "other", "used"), None),
+                (chat, text("alice", "a", "a"), None),
+                (chat, event("bob", "join"), AddMember("bob")),
+                (chat, text("alice", "used", "used"), None),
+                (chat, text("alice", "b", "b"), None),
+                (chat, text("alice", "c", f"{STREAM}-1"), None),
+                (chat, text("alice", "old", "old"), None),
+                (chat, text("alice", "c", f"{STREAM}-1"), None),
+                (chat, text("alice", "other", "b"), None),
+            ],
+        )
+        a, b, c, join = done[0].seq, done[6].seq, done[7].seq, done[4].seq
+        seqs = [a, old.seq, 0, a, join, used.seq, b, c, old.seq, c, 0]
+        assert [append.seq for append in done] == seqs
+        assert [append.duplicate for append in done] == [
+            *(False, True, False, True, False, True),
+            *(False, False, True, True, False),
+        ]
+        errors = [type(append.error) for append in done if append.error is not None]
+        assert errors == [KeyReusedError] * 2
+        entries = await read_all(store, chat)
+        assert [(e.seq, e.key) for e in entries[-4:]] == [
+            (a, "a"),
+            (join, None),
+            (b, "b"),
+            (c, f"{STREAM}-1"),
+        ]
+        (bob,) = await store.chats_of("bob")
+        assert bob.membership.read == join
+        for entry in entries:
+            if entry.key is not None:
+                assert await store.find_key(chat, "alice", entry.key) == entry
 
     async def test_one_key_from_many_tasks_is_stored_once(self, store: Store) -> None:
         chat = (await store.open_direct("alice", "bob")).id

@@ -180,9 +180,11 @@ class _Block:
         self._streams: list[_Stream] = []
         self._prefix = self._sender = ""
         self._stream: _Stream | None = None
-        # By sender and key, once a key had to be looked up.
+        # By sender and key, once a key had to be looked up; till then, those in rows.
         self._known: dict[tuple[str, str], Append] | None = None
         self._taken: list[Append] = []
+        # Where in ``_waiting`` the appends are whose keys are not proved new yet.
+        self._loose: list[int] = []
 
     def take(self, append: Append) -> None:
         """Accept an append; if its key is known, make it a duplicate instead.
@@ -193,16 +195,25 @@ class _Block:
         """
         draft = append.draft
         key = draft.key
-        is_loose = key is not None and not self._goes_on(draft.sender, key)
-        if key is not None and is_loose and self._is_known(append, key):
-            return
+        is_loose = False
+        if key is not None:
+            goes_on = self._goes_on(draft.sender, key)
+            is_loose = not goes_on
+            if is_loose and self._is_known(append, key, goes_on is not None):
+                return
         if append.change is not None:
+            # What it writes has the seq: nothing before it may drop out after this.
+            self._prove_keys()
+            if key is not None and is_loose and self._is_stored(append, key):
+                return
             seq = self._writer.next_seq + len(self._waiting)
             apply_change(
                 self._connection, self._chat, seq, draft.time_ms, append.change
             )
-        if key is not None and is_loose:
-            self._insert_key(append, key)
+        if is_loose:
+            self._loose.append(len(self._waiting))
+        if key is not None and self._known is not None:
+            self._known[draft.sender, key] = append
         self._waiting.append(append)
         self._bytes += len(draft.tail)
         if len(self._waiting) >= MAX_BLOCK_ENTRIES or self._bytes >= MAX_BLOCK_BYTES:
@@ -216,11 +227,11 @@ class _Block:
             stream.low = -1
         return self._written
 
-    def _goes_on(self, sender: str, key: str) -> bool:
-        """Whether the key is new because its counter is above all others."""
+    def _goes_on(self, sender: str, key: str) -> bool | None:
+        """Whether its counter, above all others, proves a key new; None without one."""
         parsed = parse_stream_key(key)
         if parsed is None:
-            return False
+            return None
         prefix, counter = parsed
         stream = self._stream
         if stream is None or prefix != self._prefix or sender != self._sender:
@@ -234,42 +245,75 @@ class _Block:
         stream.high = counter
         return True
 
-    def _is_known(self, append: Append, key: str) -> bool:
-        self._write_row()
+    def _is_known(self, append: Append, key: str, has_counter: bool) -> bool:
+        """Whether the key is that of an earlier entry, as far as that is known now.
+
+        Others are proved new, or not, by ``_prove_keys``: many with one statement.
+        """
         if self._known is None:
-            self._known = {}
-            self._note(self._taken)
-        draft = append.draft
-        earlier = self._known.get((draft.sender, key))
-        if earlier is not None:
-            seq, tail = earlier.seq, earlier.draft.tail
-        else:
-            entry = find_key(self._connection, self._chat, draft.sender, key)
-            if entry is None:
-                return False
-            seq, tail = entry.seq, entry.tail
-        if not has_same_content(tail, draft.tail):
-            raise KeyReusedError("that key has served a different message")
-        append.seq = seq
-        append.time_ms = tail_time(tail)
-        append.duplicate = True
+            self._known = {
+                (each.draft.sender, each.draft.key): each
+                for each in (*self._taken, *self._waiting)
+                if each.draft.key is not None
+            }
+        earlier = self._known.get((append.draft.sender, key))
+        if earlier is not None and earlier.seq == 0:
+            self._write_row()
+        if earlier is None:
+            return has_counter and self._is_stored(append, key)
+        if earlier.error is not None:
+            return self._is_stored(append, key)
+        _make_duplicate(append, earlier.draft.tail, earlier.seq, earlier.time_ms)
         return True
 
-    def _insert_key(self, append: Append, key: str) -> None:
-        self._connection.execute(
-            "INSERT INTO keys (chat, sender, key, seq) VALUES (?, ?, ?, ?)",
-            (self._chat, append.draft.sender, key, self._writer.next_seq),
-        )
+    def _is_stored(self, append: Append, key: str) -> bool:
+        entry = find_key(self._connection, self._chat, append.draft.sender, key)
+        if entry is None:
+            return False
+        _make_duplicate(append, entry.tail, entry.seq, tail_time(entry.tail))
+        return True
 
-    def _note(self, appends: list[Append]) -> None:
-        if self._known is None:
-            self._taken += appends
+    def _prove_keys(self) -> None:
+        """Store the keys that no counter proves new; take out appends of known ones."""
+        loose, self._loose = self._loose, []
+        if not loose:
             return
-        for append in appends:
-            if append.draft.key is not None:
-                self._known[append.draft.sender, append.draft.key] = append
+        first, waiting, connection = (
+            self._writer.next_seq,
+            self._waiting,
+            self._connection,
+        )
+        rows = [
+            (self._chat, waiting[at].draft.sender, waiting[at].draft.key, first + at)
+            for at in loose
+        ]
+        before = connection.total_changes
+        connection.executemany(
+            "INSERT OR IGNORE INTO keys (chat, sender, key, seq) VALUES (?, ?, ?, ?)",
+            rows,
+        )
+        if connection.total_changes - before == len(rows):
+            return
+        connection.executemany(
+            "DELETE FROM keys WHERE chat = ? AND sender = ? AND key = ? AND seq = ?",
+            rows,
+        )
+        self._waiting = []
+        for at, append in enumerate(waiting):
+            key = append.draft.key
+            if at in loose and key is not None:
+                try:
+                    if self._is_stored(append, key):
+                        continue
+                except ChatError as error:
+                    append.error = error
+                    continue
+                self._loose.append(len(self._waiting))
+            self._waiting.append(append)
+        self._prove_keys()
 
     def _write_row(self) -> None:
+        self._prove_keys()
         appends = self._waiting
         if not appends:
             return
@@ -311,13 +355,22 @@ class _Block:
             for stream in self._streams:
                 stream.low = -1
             self._streams = []
-        self._note(appends)
+        if self._known is None:
+            self._taken += appends
         self._waiting = []
         self._bytes = 0
         self._prev = prev
         writer.next_seq = seq
         writer.set_head(self._chat, prev)
         self._written = self._written + entries if self._written else entries
+
+
+def _make_duplicate(append: Append, tail: bytes, seq: int, time_ms: int) -> None:
+    if not has_same_content(tail, append.draft.tail):
+        raise KeyReusedError("that key has served a different message")
+    append.seq = seq
+    append.time_ms = time_ms
+    append.duplicate = True
 
 
 def find_key(
