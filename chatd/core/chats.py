@@ -22,7 +22,6 @@ from chatd.protocol.errors import (
     BadRequestError,
     ChatError,
     KeyReusedError,
-    MutedError,
     NoSuchMessageError,
     NoSuchRoomError,
     NoSuchUserError,
@@ -33,6 +32,7 @@ from chatd.protocol.errors import (
 )
 from chatd.protocol.messages import ReadPush, Send, TypingPush
 from chatd.protocol.names import canonical_address
+from chatd.protocol.rights import require
 from chatd.store.base import Store
 from chatd.store.values import Append, ChatInfo
 
@@ -282,8 +282,7 @@ class Chats:
                 if info.visibility == "private":
                     raise NoSuchRoomError(f"there is no room {address}")
                 raise NotAMemberError(f"join {address} before you write to it")
-            if seat.role == "muted":
-                raise MutedError(f"you may read {address}, but not write to it")
+            require(seat.role, "write", address)
         elif not self._directory.is_user(address[1:]):
             raise NoSuchUserError(f"there is no user '{address[1:]}' any more")
 

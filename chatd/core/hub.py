@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
+from chatd.core.changes import CHANGES
 from chatd.core.feed import Delivery
 from chatd.core.sessions import (
     LiveChat,
@@ -19,16 +20,13 @@ from chatd.core.sessions import (
     address_for,
     chat_record,
 )
-from chatd.protocol.entries import Entry, decode_members
+from chatd.protocol.entries import Entry
 from chatd.protocol.messages import (
     Joined,
     Left,
 )
 from chatd.store.base import Store
-from chatd.store.values import ChatInfo, ChatState, Committed, Membership, Role
-
-# Kinds of entries that change the members or the topic.
-_CHANGES = frozenset({"join", "leave", "topic"})
+from chatd.store.values import ChatInfo, ChatState, Committed, Membership
 
 
 class Hub:
@@ -211,39 +209,14 @@ class Hub:
         # joins is sent the chat's record, but only the entries after that one.
         start = 0
         for index, entry in enumerate(entries):
-            if entry.kind in _CHANGES:
+            change = CHANGES.get(entry.kind)
+            if change is not None:
                 self._pass_on(live, entries[start : index + 1])
                 live.last = entry.seq
                 start = index + 1
-                self._apply_change(live, entry)
+                change(self, live, entry)
         if start < len(entries):
             self._pass_on(live, entries[start:] if start else entries)
-
-    def _apply_change(self, live: LiveChat, entry: Entry) -> None:
-        if entry.kind == "topic":
-            topic = str(decode_members(entry.tail).get("topic", ""))
-            info = live.info
-            live.info = ChatInfo(info.id, info.kind, info.name, info.visibility, topic)
-            return
-        online = self.users.get(entry.sender)
-        if online is None:
-            return
-        if entry.kind == "leave":
-            address = live.address_for(online.name)
-            seat = online.seats.get(address)
-            if seat is not None:
-                self.unseat(online, seat)
-                self._take_away(
-                    online, live, entry.seq, Left(chat=address, code="left")
-                )
-        else:
-            # The first to join a room without members becomes its owner.
-            role: Role = "member"
-            if decode_members(entry.tail).get("role") == "owner":
-                role = "owner"
-            first = entry.seq if live.info.visibility == "private" else 1
-            membership = Membership(live.info, online.name, role, first, entry.seq)
-            self.gain(online, membership, entry.seq)
 
     def _open_direct(self, live: LiveChat) -> None:
         for name in set(live.info.name.split(" ")):
@@ -277,8 +250,14 @@ class Hub:
             elif not is_known:
                 session.push(Joined(chat=record))
 
-    @staticmethod
-    def _take_away(online: OnlineUser, live: LiveChat, last: int, left: Left) -> None:
+    def lose(self, online: OnlineUser, live: LiveChat, last: int) -> None:
+        """Take a chat away from a connected user, after the entry ``last``."""
+        address = live.address_for(online.name)
+        seat = online.seats.get(address)
+        if seat is None:
+            return
+        self.unseat(online, seat)
+        left = Left(chat=address, code="left")
         for session in online.sessions:
             if session.feed is not None:
                 session.feed.remove(live, last, left)

@@ -28,6 +28,7 @@ from chatd.protocol.messages import (
     Visibility,
 )
 from chatd.protocol.names import parse_room_address, parse_user_name
+from chatd.protocol.rights import require
 from chatd.store.base import Store
 from chatd.store.values import (
     AddMember,
@@ -35,7 +36,6 @@ from chatd.store.values import (
     ChatInfo,
     Membership,
     RemoveMember,
-    Role,
     SetTopic,
 )
 
@@ -137,15 +137,11 @@ class Rooms:
             raise NoSuchRoomError(f"there is no room #{info.name}")
         self._take(session)
         self._check_room_count(session.online)
-        # The first to join a room without members becomes its owner.
-        is_empty = not await self._store.members(info.id, None, 1)
-        role: Role = "owner" if is_empty else "member"
         live = self._hub.hold(info)
         try:
             live.gaining.setdefault(session.user, (session, answer))
-            members: dict[str, object] = {"role": role} if is_empty else {}
-            draft = self._draft(session, "join", members)
-            await self._store.append(info.id, draft, AddMember(session.user, role))
+            draft = self._draft(session, "join")
+            await self._store.append(info.id, draft, AddMember(session.user))
         except NameTakenError:
             seat = self._seat(session, room)
             if seat is None:
@@ -169,17 +165,14 @@ class Rooms:
         await self._change(session, seat, "leave", {}, RemoveMember(session.user))
 
     async def set_topic(self, session: Session, room: str, topic: str) -> None:
-        """Change the topic; allowed to owners and moderators.
+        """Change the topic.
 
         Raises:
-            NotAllowedError: The user is neither.
+            NotAllowedError: The user's role does not allow it.
         """
         seat = await self._require(session, room)
         _check_topic(topic)
-        if seat.role not in ("owner", "moderator"):
-            raise NotAllowedError(
-                f"only owners and moderators change the topic of {seat.address}"
-            )
+        require(seat.role, "topic", seat.address)
         await self._change(session, seat, "topic", {"topic": topic}, SetTopic(topic))
 
     async def invite(self, session: Session, room: str, user: str) -> None:
@@ -193,8 +186,7 @@ class Rooms:
         name = parse_user_name(user)
         if not self._directory.is_user(name):
             raise NoSuchUserError(f"there is no user '{name}'")
-        if seat.role == "muted":
-            raise NotAllowedError(f"you may read {seat.address}, but not invite to it")
+        require(seat.role, "invite", seat.address)
         self._take(session)
         if await self._store.chat_of(name, seat.live.id) is not None:
             raise NotAllowedError(f"{name} is a member of {seat.address} already")

@@ -17,7 +17,8 @@ from chatd.protocol.messages import (
     Status,
     SyncMode,
 )
-from chatd.store.values import ChatInfo, ChatState, Membership, Role
+from chatd.protocol.rights import Role, may
+from chatd.store.values import ChatInfo, ChatState, Membership
 
 # The session whose request gains a chat, and the callback that answers it (see
 # LiveChat).
@@ -70,7 +71,7 @@ class Seat:
         self.live = live
         self.address = address
         self.role: Role = membership.role
-        self.is_open = membership.role != "muted"
+        self.is_open = may(membership.role, "write")
         self.first = membership.first
         self.read = membership.read
         self.peer_read = peer_read

@@ -81,6 +81,12 @@ def encode_tail(
     return head + (b"," + rest[1:] if members else b"}")
 
 
+def with_members(draft: Draft, members: dict[str, object]) -> Draft:
+    """Return a draft whose tail has further members, behind those it has."""
+    tail = b"%b,%b" % (draft.tail[:-1], _encode(members)[1:])
+    return msgspec.structs.replace(draft, tail=tail)
+
+
 def has_same_content(one: bytes, other: bytes) -> bool:
     """Whether two tails are the same apart from their times."""
     return one[one.index(b",") :] == other[other.index(b",") :]

@@ -7,10 +7,10 @@ from msgspec import Struct
 
 from chatd.protocol.entries import Draft, Entry
 from chatd.protocol.errors import ChatError
+from chatd.protocol.rights import Role
 
 ChatKind = Literal["direct", "room"]
 Visibility = Literal["public", "private"]
-Role = Literal["owner", "moderator", "member", "muted"]
 
 UNREAD_CAP = 1_000
 
@@ -108,12 +108,13 @@ class AddMember(Struct, frozen=True, gc=False):
     """Make ``user`` a member, as of the entry that records it.
 
     The cursor starts at that entry; in a private room ``first`` does too. An invitation
-    to the room is used up. The append fails with NameTakenError if ``user`` is one
-    already.
+    to the room is used up. Without a role it is ``member``, but the first to join a
+    room without members becomes its owner, and the entry says so (``"role":"owner"``).
+    The append fails with NameTakenError if ``user`` is one already.
     """
 
     user: str
-    role: Role = "member"
+    role: Role | None = None
 
 
 class RemoveMember(Struct, frozen=True, gc=False):

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from chatd.protocol.entries import decode_members
 from chatd.protocol.errors import (
     NameTakenError,
     NotAMemberError,
@@ -21,6 +22,7 @@ from chatd.store.values import (
 from tests.service.store_conformance import (
     StoreHarness,
     append_all,
+    append_each,
     event,
     fill,
     make_room,
@@ -156,6 +158,26 @@ class ChatRules:
         )
         assert [append.error is None for append in done] == [True] + [False] * 4
         assert len(await read_all(store, room.id)) == 2
+
+    async def test_of_those_who_join_an_empty_room_at_once_the_first_owns_it(
+        self, store: Store
+    ) -> None:
+        room = await make_room(store)
+        await store.append(room.id, event("alice", "leave"), RemoveMember("alice"))
+        names = ["bob", "carol", "dave"]
+        done = await append_each(
+            store, [(room.id, event(name), AddMember(name)) for name in names]
+        )
+        members = await store.members(room.id, None, 9)
+        assert [(m.user, m.role) for m in members] == [
+            ("bob", "owner"),
+            ("carol", "member"),
+            ("dave", "member"),
+        ]
+        entries = (await read_all(store, room.id))[-3:]
+        said = [decode_members(entry.tail).get("role") for entry in entries]
+        assert said == ["owner", None, None]
+        assert [entry.seq for entry in entries] == [append.seq for append in done]
 
     async def test_a_topic_is_kept(self, harness: StoreHarness, store: Store) -> None:
         room = await make_room(store)

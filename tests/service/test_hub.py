@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from chatd.core.changes import CHANGES, Seats
 from chatd.core.feed import Delivery
 from chatd.core.service import Service
+from chatd.core.sessions import LiveChat
+from chatd.protocol.entries import Draft, Entry
 from chatd.protocol.messages import ChatRecord, ServerMessage
 from chatd.store.disk import DiskBlobs
 from chatd.store.sqlite import SqliteStore
@@ -101,3 +104,23 @@ async def test_what_others_say_reaches_each_device_once(service: Service) -> Non
     joined, left = sinks[0].seqs
     assert joined < left
     assert sinks[1].seqs == [joined, left]
+
+
+async def test_a_new_kind_of_entry_is_one_line_in_the_table(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def freeze(seats: Seats, live: LiveChat, entry: Entry) -> None:
+        for online in live.online.values():
+            online.seats[live.address_for(online.name)].is_open = False
+
+    monkeypatch.setitem(CHANGES, "freeze", freeze)
+    sink = Recorder()
+    session = await service.login("alice", "member", sink, "unread", "", ignore)
+    await service.rooms.create(session, "#lab", "", "public", lambda _: None)
+    (live,) = service.hub.chats.values()
+    seat = session.online.seats["#lab"]
+    was_open = seat.is_open
+    tail = b'"time":1,"from":"alice","kind":"freeze"}'
+    await service.hub._store.append(live.id, Draft("alice", "freeze", 1, tail))
+    assert (was_open, seat.is_open) == (True, False)
+    assert sink.seqs == [live.last]

@@ -1,5 +1,6 @@
 """Sections 6 and 7 of the protocol: rooms, presence and people."""
 
+import asyncio
 import json
 
 import pytest
@@ -61,6 +62,18 @@ async def test_the_first_to_join_an_empty_room_owns_it(
     assert joined["role"] == "owner"
     assert (await bob.ask("topic", room=room, topic="mine"))["type"] == "ok"
     assert (await alice.ask("join", room=room))["chat"]["role"] == "member"
+
+
+async def test_of_two_who_join_an_empty_room_at_once_one_owns_it(
+    alice: RawClient, bob: RawClient, eve: RawClient, room: str
+) -> None:
+    await alice.ask("create", room=room)
+    await alice.ask("leave", room=room)
+    joining = [asyncio.create_task(each.ask("join", room=room)) for each in (bob, eve)]
+    records = [(await each)["chat"] for each in joining]
+    assert sorted(record["role"] for record in records) == ["member", "owner"]
+    members = (await bob.ask("members", room=room))["members"]
+    assert sorted(member["role"] for member in members) == ["member", "owner"]
 
 
 async def test_a_page_of_rooms_with_the_longest_topics_fits_a_frame(

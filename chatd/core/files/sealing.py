@@ -12,12 +12,12 @@ from chatd.protocol.entries import Draft, encode_tail
 from chatd.protocol.errors import (
     BadRequestError,
     ChatError,
-    MutedError,
     NoSuchUserError,
     NotAMemberError,
     TemporaryError,
 )
 from chatd.protocol.messages import FileInfo
+from chatd.protocol.rights import require
 from chatd.store.base import Store
 from chatd.store.blobs import Blobs
 from chatd.store.values import FileRecord, SealFile
@@ -158,8 +158,7 @@ class Sealer:
             raise NotAMemberError("you left the chat while the file was sent")
         info = state.membership.chat
         address = address_for(info, record.owner)
-        if state.membership.role == "muted":
-            raise MutedError(f"you may read {address}, but not write to it")
+        require(state.membership.role, "write", address)
         if info.kind == "direct" and not self._directory.is_user(address[1:]):
             raise NoSuchUserError(f"there is no user '{address[1:]}' any more")
         return self._hub.hold(info)

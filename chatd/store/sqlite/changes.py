@@ -21,8 +21,11 @@ from chatd.store.values import (
 
 def apply_change(
     connection: sqlite3.Connection, chat: int, seq: int, time_ms: int, change: Change
-) -> None:
+) -> dict[str, object]:
     """Apply the change that the entry at ``seq`` records.
+
+    Returns:
+        What else the entry has to say, decided here.
 
     Raises:
         NameTakenError: The user is a member already.
@@ -31,7 +34,7 @@ def apply_change(
     """
     match change:
         case AddMember():
-            _add_member(connection, chat, seq, change)
+            return _add_member(connection, chat, seq, change)
         case RemoveMember():
             removed = connection.execute(
                 "DELETE FROM members WHERE chat = ? AND user = ?", (chat, change.user)
@@ -44,25 +47,32 @@ def apply_change(
             )
         case SealFile():
             files.seal(connection, chat, seq, time_ms, change.file)
+    return {}
 
 
 def _add_member(
     connection: sqlite3.Connection, chat: int, seq: int, change: AddMember
-) -> None:
+) -> dict[str, object]:
     row = connection.execute(
         "SELECT visibility FROM chats WHERE id = ?", (chat,)
     ).fetchone()
     first = seq if row is not None and row[0] == "private" else 1
+    role = change.role
+    if role is None:
+        held = "SELECT 1 FROM members WHERE chat = ? LIMIT 1"
+        is_empty = connection.execute(held, (chat,)).fetchone() is None
+        role = "owner" if is_empty else "member"
     added = connection.execute(
         "INSERT INTO members (chat, user, role, first, read) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT DO NOTHING",
-        (chat, change.user, change.role, first, seq),
+        (chat, change.user, role, first, seq),
     )
     if added.rowcount == 0:
         raise NameTakenError("the user is a member of that room already")
     connection.execute(
         "DELETE FROM invitations WHERE user = ? AND chat = ?", (change.user, chat)
     )
+    return {"role": role} if role == "owner" and change.role is None else {}
 
 
 def insert_room(

@@ -16,6 +16,7 @@ from chatd.protocol.entries import (
     Entry,
     has_same_content,
     tail_time,
+    with_members,
 )
 from chatd.protocol.errors import ChatError, KeyReusedError
 from chatd.store.sqlite.changes import apply_change
@@ -207,9 +208,11 @@ class _Block:
             if key is not None and is_loose and self._is_stored(append, key):
                 return
             seq = self._writer.next_seq + len(self._waiting)
-            apply_change(
+            said = apply_change(
                 self._connection, self._chat, seq, draft.time_ms, append.change
             )
+            if said:
+                append.draft = with_members(draft, said)
         if is_loose:
             self._loose.append(len(self._waiting))
         if key is not None and self._known is not None:

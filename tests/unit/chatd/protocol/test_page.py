@@ -2,7 +2,9 @@
 
 import json
 import re
+from itertools import compress
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -27,6 +29,7 @@ from chatd.protocol.messages import (
     parse_request,
     parse_server_message,
 )
+from chatd.protocol.rights import RIGHTS, Role
 from chatd.settings.config import FileSettings, LimitSettings
 
 PAGE = (Path(errors.__file__).parent / "README.md").read_text("utf-8")
@@ -116,6 +119,21 @@ def test_every_message_of_the_server_is_shown_on_the_page(type_: str) -> None:
 
 def test_the_list_of_codes_is_that_of_the_code() -> None:
     assert codes_on_the_page() == codes_of(errors.ChatError)
+
+
+def test_the_table_of_rights_is_that_of_the_code() -> None:
+    rows = re.findall(r"^  \| `(\w+)`.*?\|((?: \w+ \|){4}) `(\w+)` \|$", PAGE, re.M)
+    roles = get_args(Role)
+    found = {
+        action: (
+            set(compress(roles, ("yes" in cell for cell in cells.split("|")))),
+            code,
+        )
+        for action, cells, code in rows
+    }
+    assert found == {
+        action: (set(right.roles), right.error.code) for action, right in RIGHTS.items()
+    }
 
 
 def test_the_temporary_codes_are_those_of_the_code() -> None:
