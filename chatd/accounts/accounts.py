@@ -3,10 +3,10 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -31,6 +31,7 @@ from chatd.protocol.errors import (
     TemporaryError,
 )
 from chatd.protocol.names import parse_user_name
+from chatd.system.tasks import Tasks
 
 _T = TypeVar("_T")
 
@@ -70,7 +71,7 @@ class Accounts:
             Throttle(steady_clock),
             lambda: self._settings.iterations,
         )
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
 
     @classmethod
     async def open(
@@ -111,8 +112,7 @@ class Accounts:
     async def close(self) -> None:
         """Complete the changes under way, and drop passwords that wait to be hashed."""
         await self._pool.close()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.settled()
         await self._table.close()
         await self._tokens.close()
 
@@ -171,7 +171,7 @@ class Accounts:
             raise BadInviteError(
                 "registering here needs an invite code: ask somebody for one"
             )
-        return await self._carry_out(self._register_by(name, prepared, invite))
+        return await self._tasks.carry_out(self._register_by(name, prepared, invite))
 
     def start_scram(
         self,
@@ -235,7 +235,7 @@ class Accounts:
             RateLimitedError: Too many passwords are being derived.
         """
         name, prepared = self._check_new(user, password)
-        return await self._carry_out(self._create(name, prepared, role))
+        return await self._tasks.carry_out(self._create(name, prepared, role))
 
     async def set_password(
         self, user: str, password: str, keep: str | None = None
@@ -254,7 +254,7 @@ class Accounts:
         """
         name = self._require(user)[0].name
         prepared = prepare_password(password)
-        await self._carry_out(self._set_password(name, prepared, keep))
+        await self._tasks.carry_out(self._set_password(name, prepared, keep))
 
     async def disable(self, user: str) -> None:
         """Lock a user out until ``enable``; tokens are kept.
@@ -278,7 +278,7 @@ class Accounts:
         Raises:
             NoSuchUserError: There is no such user.
         """
-        await self._carry_out(self._delete(user))
+        await self._tasks.carry_out(self._delete(user))
 
     async def logins(self, user: str) -> list[Login]:
         """Return a user's logins by token, oldest first.
@@ -370,18 +370,6 @@ class Accounts:
         if record is None or record.scram is None:
             raise _no_such_user(user)
         return record, record.scram
-
-    async def _carry_out(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Await work of several steps, which goes on if the caller is cancelled."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return await asyncio.shield(task)
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # retrieved, or asyncio would log it if the caller is gone
 
 
 @contextmanager

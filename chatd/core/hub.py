@@ -6,9 +6,7 @@ process wrote an entry. Memberships change here for the same reason: when the fa
 comes to the ``join`` or ``leave`` entry.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 from chatd.core.changes import CHANGES
 from chatd.core.feed import Delivery
@@ -27,6 +25,7 @@ from chatd.protocol.messages import (
 )
 from chatd.store.base import Store
 from chatd.store.values import ChatInfo, ChatState, Committed, Membership
+from chatd.system.tasks import Tasks
 
 
 class Hub:
@@ -35,6 +34,9 @@ class Hub:
     Args:
         store: Holds the logs; the hub becomes its follower.
         is_user: Returns whether there is an account of that name.
+
+    Attributes:
+        tasks: Those of feeds that catch up.
     """
 
     def __init__(self, store: Store, is_user: Callable[[str], bool]) -> None:
@@ -44,26 +46,17 @@ class Hub:
         self.chats: dict[int, LiveChat] = {}
         # How many chats have become live; see ``LiveChat.made``.
         self.made = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks = Tasks()
         # Called when a user gains a chat; set by presence.
         self.on_seated: Callable[[OnlineUser, LiveChat], None] | None = None
         store.set_follower(self.fan_out)
 
-    def start_task(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """Start a task that the hub owns until ``close``."""
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
     async def close(self) -> None:
-        """Close all feeds, and cancel the tasks of ``start_task``."""
+        """Close all feeds, and end their tasks."""
         for session in list(self.sessions()):
             if session.feed is not None:
                 session.feed.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.tasks.close()
 
     def sessions(self) -> Iterator[Session]:
         """Yield the sessions of all logged-in connections."""

@@ -287,7 +287,7 @@ class Service:
         self, session: Session, have: dict[str, int], re: int | None
     ) -> None:
         online = session.online
-        feed = Feed(online.name, session.sink, self._store, self.hub.start_task)
+        feed = Feed(online.name, session.sink, self._store, self.hub.tasks.start)
         feed.begin_sync()
         session.feed = feed
         missed, session.missed = session.missed, None
@@ -311,7 +311,7 @@ class Service:
             feed.add(seat.live, position)
             is_behind = is_behind or position < seat.live.last
         if is_behind:
-            _ = self.hub.start_task(feed.sync(self.limits.sync, re))
+            self.hub.tasks.spawn(feed.sync(self.limits.sync, re))
         else:
             feed.end_sync(re)
 

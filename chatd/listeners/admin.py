@@ -21,6 +21,7 @@ from chatd.backup.backup import BackupError
 from chatd.protocol.errors import ChatError, FrameError
 from chatd.protocol.frames import FrameDecoder, encode_frame
 from chatd.settings.data_folder import DataFolderError
+from chatd.system.tasks import Tasks
 
 MAX_COMMAND_BYTES = 65_536
 IDLE_SECONDS = 60.0
@@ -38,7 +39,7 @@ class AdminListener:
         self._administration = administration
         self._server: asyncio.Server | None = None
         self._path: Path | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     @classmethod
     async def open(cls, administration: Administration, path: Path) -> "AdminListener":
@@ -65,10 +66,7 @@ class AdminListener:
         """Stop listening, cancel running commands, and remove the socket."""
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.close()
         if self._server is not None:
             await self._server.wait_closed()
             self._server = None
@@ -78,9 +76,7 @@ class AdminListener:
     def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(self._serve(reader, writer))
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -16,6 +16,7 @@ from chatd.core.limits import RateLimit
 from chatd.core.service import SystemClock
 from chatd.protocol.messages import Closing
 from chatd.settings.config import LimitSettings
+from chatd.system.tasks import Tasks
 
 WATCH_SECONDS = 1.0
 # How long connections may take to end once they were cancelled.
@@ -89,7 +90,7 @@ class Gate:
         self._visits = 0
         self._per_network: Counter[str] = Counter()
         self._registrations = RateLimit(0, 1, "registrations from your address")
-        self._watcher: asyncio.Task[None] | None = None
+        self._tasks = Tasks()
         self.reconfigure(limits)
 
     def reconfigure(self, limits: LimitSettings) -> None:
@@ -100,7 +101,7 @@ class Gate:
 
     def open(self) -> None:
         """Begin to watch over guests, until ``close``."""
-        self._watcher = asyncio.create_task(self._watch(), name="gate")
+        self._tasks.spawn(self._watch())
 
     async def close(self, closing: Closing, seconds: float) -> None:
         """Close all connections.
@@ -110,8 +111,7 @@ class Gate:
             seconds: How long clients have to read what is queued for them.
         """
         self.stopping = closing
-        if self._watcher is not None:
-            self._watcher.cancel()
+        await self._tasks.close()
         tasks = [guest.task for guest in self.guests if guest.task is not None]
         for guest in list(self.guests):
             guest.close_soon(_farewell(closing))

@@ -17,6 +17,7 @@ from chatd.protocol.messages import Closing
 from chatd.settings.config import ConfigError
 from chatd.settings.endpoints import Endpoint
 from chatd.settings.tls import TlsMaterial
+from chatd.system.tasks import Tasks
 
 BACKLOG = 1_024
 SHUTDOWN_SECONDS = 1.0
@@ -56,7 +57,7 @@ class Sockets:
         self._connect = connect
         self._servers: list[asyncio.Server | _TlsServer] = []
         self._paths: list[Path] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._handshakes = 0
 
     async def open(self, endpoint: Endpoint) -> Endpoint:
@@ -141,7 +142,7 @@ class Sockets:
                 accepted.close()
                 gate.leave(address)
             else:
-                self._spawn(self._shake_hands(accepted, address, refusal))
+                self._tasks.spawn(self._shake_hands(accepted, address, refusal))
 
     async def _shake_hands(
         self, accepted: socket.socket, address: str, refusal: Closing | None
@@ -171,12 +172,7 @@ class Sockets:
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         caller = Caller(address, True, tls.end_point_binding)
         # In a task of its own, so that nothing of the handshake is kept.
-        self._spawn(self._serve(reader, writer, caller, refusal))
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(self._serve(reader, writer, caller, refusal))
 
     # Unix sockets -------------------------------------------------------------------
 

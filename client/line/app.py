@@ -23,6 +23,7 @@ from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import Output
 
+from chatd.system.tasks import Tasks
 from chatd.text.safe import display, pad, width
 from client.commands import Registry, complete, make_registry, run
 from client.commands.registry import Rows
@@ -126,7 +127,7 @@ class LineMode:
         self.buffer.accept_handler = self._accept
         self.buffer.on_text_changed += self._typed
         self._entered: asyncio.Queue[str] = asyncio.Queue()
-        self._opening: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._interrupts = Interrupts(self.workspace)
         self._error: Exception | None = None
         self._state = ""
@@ -181,15 +182,13 @@ class LineMode:
         self._open_last()
         self._link.start()
         self._transcript.begin()
-        worker = asyncio.create_task(self._work())
+        self._tasks.spawn(self._work())
         try:
             # Else SIGTERM would leave the terminal in the mode for reading keys.
             with handling({signal.SIGTERM: self.quit}), contextlib.suppress(EOFError):
                 await self._session.prompt_async()
         finally:
-            for task in (worker, *self._opening):
-                task.cancel()
-            await asyncio.gather(worker, *self._opening, return_exceptions=True)
+            await self._tasks.close()
             if self._notifier is not None:
                 await self._notifier.close()
             await self._delivery.close()
@@ -209,11 +208,7 @@ class LineMode:
             await run(self.workspace, self._registry, text)
 
     def _open(self, address: str, is_read: bool) -> None:
-        task = asyncio.get_running_loop().create_task(
-            self._transcript.open(address, is_read)
-        )
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        self._tasks.spawn(self._transcript.open(address, is_read))
         self._app.invalidate()
 
     def _changed(self, change: Change) -> None:

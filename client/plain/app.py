@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from chatd.system.tasks import Tasks
 from chatd.text.safe import clean
 from client.commands import Registry, make_registry, run
 from client.config.config_file import ClientConfig
@@ -84,7 +85,8 @@ class PlainMode:
             self.workspace, lambda s, f: asyncio.get_running_loop().call_later(s, f)
         )
         self._interrupts = Interrupts(self.workspace)
-        self._opening: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
+        self._opening = Tasks()
         self._over = asyncio.Event()
         # Set once the chats are synced and ``room`` is joined, or the server was not
         # reached: lines of the input are executed from then on.
@@ -139,8 +141,8 @@ class PlainMode:
         self._link.start()
         self._transcript.begin()
         self._input.start()
-        worker = asyncio.create_task(self._work())
-        ending = asyncio.create_task(self._over.wait())
+        worker = self._tasks.start(self._work(), is_awaited=True)
+        ending = self._tasks.start(self._over.wait())
         handlers = {signal.SIGTERM: self.quit, signal.SIGINT: self._interrupt}
         try:
             with handling(handlers):
@@ -150,10 +152,8 @@ class PlainMode:
             for task in done:
                 task.result()
         finally:
-            tasks = (worker, ending, *self._opening)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._tasks.close()
+            await self._opening.close()
             if self._notifier is not None:
                 await self._notifier.close()
             await self._delivery.close()
@@ -187,7 +187,7 @@ class PlainMode:
 
     async def _opened(self) -> None:
         # So that the output of one line comes before that of the next.
-        await asyncio.gather(*self._opening, return_exceptions=True)
+        await self._opening.settled()
 
     async def _drain(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -210,11 +210,7 @@ class PlainMode:
         return any(not each.is_over for each in self._link.transfers.items)
 
     def _open(self, address: str, is_read: bool) -> None:
-        task = asyncio.get_running_loop().create_task(
-            self._transcript.open(address, is_read)
-        )
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        self._opening.spawn(self._transcript.open(address, is_read))
 
     def _changed(self, change: Change) -> None:
         self._transcript.changed(change)
@@ -238,9 +234,7 @@ class PlainMode:
         if room is None:
             self._settled.set()
             return
-        task = asyncio.get_running_loop().create_task(self._join(room))
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        self._opening.spawn(self._join(room))
 
     async def _join(self, room: str) -> None:
         await run(self.workspace, self._registry, f"/join {room}")

@@ -72,17 +72,17 @@ class JobList:
         for job in self._jobs.values():
             job.wake()
 
-    async def close(self, others: Iterable[asyncio.Task[None]]) -> None:
+    async def close(self, others: Awaitable[None]) -> None:
         """Give jobs that are ending a moment to end, and stop the others.
 
         Args:
-            others: Other tasks that get the same moment.
+            others: Other work that gets the same moment.
         """
         self._is_closed = True
         if self._ticker is not None:
             self._ticker.cancel()
         ending = [job.settled() for job in self.jobs if job.is_ending]
-        await wait_briefly([*others, *ending])
+        await wait_briefly([others, *ending])
         await wait_briefly(job.stop() for job in self.jobs)
 
     async def _tick(self) -> None:

@@ -9,12 +9,13 @@ import asyncio
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from chatd.protocol.messages import FileInfo
 from chatd.protocol.names import parse_address
+from chatd.system.tasks import Tasks
 from client.errors import LinkError, TransferError
 from client.model.changes import Change
 from client.model.entries import Transfer
@@ -73,7 +74,7 @@ class Transfers:
         self._context = TransferContext(channel, timing, notice)
         self._jobs = JobList(emit)
         self._opening = asyncio.Lock()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
         self._gone: Exception | None = None
         self._is_closed = False
 
@@ -264,7 +265,7 @@ class Transfers:
         """Resume: there is a connection."""
         self._context.online.set()
         self._context.login.set()
-        self._spawn(self._resume())
+        self._tasks.spawn(self._resume())
 
     def handle_logout(self) -> None:
         """Wait: there is no connection."""
@@ -284,7 +285,7 @@ class Transfers:
         for job in self._jobs.of(StreamUploadJob):
             if job.is_copying:
                 job.cancel()
-        await self._jobs.close(self._tasks)
+        await self._jobs.close(self._tasks.settled())
         await self._context.worker.close()
         if self._context.journal is not None:
             await asyncio.to_thread(self._context.journal.close)
@@ -318,9 +319,7 @@ class Transfers:
             self._jobs.start(job)
             return job.transfer
 
-        task = asyncio.create_task(begin())
-        self._own(task)
-        return await asyncio.shield(task)
+        return await self._tasks.carry_out(begin())
 
     async def _resume(self) -> None:
         """Resume at a login what earlier processes left."""
@@ -353,7 +352,7 @@ class Transfers:
             self._notice(notice)
         for record in journal.adopted:
             if record.is_cancelled:
-                self._spawn(self._context.cancel_upload(record))
+                self._tasks.spawn(self._context.cancel_upload(record))
             elif record.direction == "up":
                 self._jobs.start(
                     UploadJob(self._context, record, self._jobs.tell, is_adopted=True)
@@ -362,13 +361,6 @@ class Transfers:
                 self._jobs.start(
                     DownloadJob(self._context, record, self._jobs.tell, is_adopted=True)
                 )
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._own(asyncio.create_task(work))
-
-    def _own(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _parse_chat(chat: str) -> str:

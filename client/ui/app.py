@@ -15,6 +15,7 @@ from prompt_toolkit.application.current import set_app
 from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.output import Output
 
+from chatd.system.tasks import Tasks
 from client.commands import Registry
 from client.commands.workspace import Workspace
 from client.config.config_file import ClientConfig
@@ -115,7 +116,7 @@ class FullScreen:
         self.dialog: ListBox | None = None
         self.is_mouse_on = self.config.general.mouse
         self._flash = Flash(self.paint)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self.workspace = Workspace(self._link, server, preferences, self)
         self.registry: Registry = make_full_registry(self)
         self.timeline = self._make_timeline()
@@ -219,10 +220,7 @@ class FullScreen:
 
     async def _close(self) -> None:
         self._repaint.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.close()
         await self.loader.close()
         await self.composer.close()
         await self._notifier.close()
@@ -242,9 +240,7 @@ class FullScreen:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine as a task, which is cancelled when the frontend closes."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(work)
 
     def write_raw(self, text: str) -> None:
         """Write straight to the terminal; the text must not move the cursor."""

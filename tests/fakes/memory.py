@@ -16,6 +16,7 @@ from chatd.listeners.native.peer import Site
 from chatd.listeners.native.requests import Requests
 from chatd.protocol.entries import encode_head
 from chatd.protocol.messages import Closing, ServerMessage, encode_message
+from chatd.system.tasks import Tasks
 from tests.fakes.raw_client import Address
 
 Message = bytes | None
@@ -35,7 +36,7 @@ class MemoryListener:
         self.files = files
         self._site = site
         self._numbers = itertools.count(1)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     def dial(self) -> tuple[asyncio.StreamReader, "MemoryWriter"]:
         """Connect; return what a client reads from and writes to: frames, as usual."""
@@ -50,9 +51,7 @@ class MemoryListener:
         connection = MemoryConnection(
             self._site, MemoryWire(deliver), next(self._numbers)
         )
-        task = asyncio.create_task(self._serve(connection))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(self._serve(connection))
         return reader, MemoryWriter(connection.inbox.put_nowait)
 
     async def _serve(self, connection: "MemoryConnection") -> None:

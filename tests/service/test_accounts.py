@@ -203,7 +203,7 @@ async def test_a_client_that_hangs_up_while_registering_gets_what_it_asked_for(
     task = asyncio.create_task(accounts.register("alice", PASSWORD, code, HOME))
     await asyncio.sleep(0)
     task.cancel()
-    await asyncio.wait(accounts._tasks)
+    await accounts._tasks.settled()
     assert task.cancelled()
     assert accounts.names() == ["alice"]
     (shown,) = await accounts.list_invites()

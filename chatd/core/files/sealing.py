@@ -21,6 +21,7 @@ from chatd.protocol.rights import require
 from chatd.store.base import Store
 from chatd.store.blobs import Blobs
 from chatd.store.values import FileRecord, SealFile
+from chatd.system.tasks import Tasks
 
 # How long ``close`` waits for running seals; clients resume the rest later.
 CLOSE_SECONDS = 1.0
@@ -62,18 +63,15 @@ class Sealer:
         self._directory = directory
         self._clock = clock
         self._sweeper = sweeper
-        self._tasks: dict[str, asyncio.Task[int]] = {}
+        self._tasks = Tasks()
+        self._seals: dict[str, asyncio.Task[int]] = {}
 
     async def close(self) -> None:
         """Wait ``CLOSE_SECONDS`` for running seals, then cancel the rest.
 
         Their uploads stay and can be resumed.
         """
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks.values(), timeout=CLOSE_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await self._tasks.close(CLOSE_SECONDS)
 
     async def seal(self, record: FileRecord) -> int:
         """Store a complete upload; return the seq of its entry.
@@ -84,16 +82,16 @@ class Sealer:
             TemporaryError: The upload is still there; the client can resume it.
             ChatError: The upload was refused, and nothing is left of it.
         """
-        task = self._tasks.get(record.id)
+        task = self._seals.get(record.id)
         if task is None:
-            task = asyncio.get_running_loop().create_task(self._seal(record))
-            self._tasks[record.id] = task
+            task = self._tasks.start(self._seal(record), is_awaited=True)
+            self._seals[record.id] = task
             task.add_done_callback(lambda done: self._forget(record.id, done))
         return await asyncio.shield(task)
 
     async def settled(self, file: str) -> None:
         """Wait until no seal of the file is running."""
-        task = self._tasks.get(file)
+        task = self._seals.get(file)
         if task is not None:
             await asyncio.wait([task])
 
@@ -111,7 +109,7 @@ class Sealer:
         return was_there
 
     def _forget(self, file: str, task: "asyncio.Task[int]") -> None:
-        del self._tasks[file]
+        del self._seals[file]
         if not task.cancelled():
             # Read the exception here: no caller of `seal` may be left to receive it.
             error = task.exception()

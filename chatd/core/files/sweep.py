@@ -9,6 +9,7 @@ from chatd.protocol.errors import TemporaryError
 from chatd.store.base import Store
 from chatd.store.blobs import Blobs, UploadWriter
 from chatd.store.values import FileRecord
+from chatd.system.tasks import Tasks
 
 SWEEP_SECONDS = 3_600.0
 MS_PER_DAY = 86_400_000
@@ -54,17 +55,15 @@ class Sweeper:
         # An upload that starts must not be taken for a leftover: its record is made
         # before its first byte, but perhaps after the sweep has read the records.
         self._incoming = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = Tasks()
 
     def start(self) -> None:
         """Sweep now, then every hour without listing all contents, until ``close``."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._tasks.spawn(self._run())
 
     async def close(self) -> None:
         """Stop sweeping; what is left over is swept at the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._tasks.close()
 
     async def receive(self, upload: str) -> UploadWriter:
         """Open an upload that has a record for writing, new or resumed."""

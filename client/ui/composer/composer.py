@@ -7,8 +7,7 @@ press of the user sends: nothing that is pasted, completed or edited sends itsel
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 from prompt_toolkit.application import run_in_terminal
@@ -19,6 +18,7 @@ from prompt_toolkit.history import DummyHistory
 from prompt_toolkit.key_binding import KeyBindingsBase, KeyPressEvent
 from prompt_toolkit.layout import Float
 
+from chatd.system.tasks import Tasks
 from client.commands.all_commands import make_registry
 from client.commands.registry import Registry, plain_text, split_command
 from client.commands.workspace import CommandError, Workspace
@@ -88,7 +88,7 @@ class Composer:
         self._registry = registry or make_registry()
         self._address: str | None = None
         self._places: dict[str, _Place] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._is_editing = False
         self._is_loading = False
         drafts = typed = None
@@ -185,9 +185,7 @@ class Composer:
         """Cancel the tasks, and write drafts and history that are not on disk yet."""
         self.menu.close()
         await self._long_text_prompt.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.close()
         self._drafts.close()
         self._history.close()
 
@@ -255,7 +253,7 @@ class Composer:
         """Edit the text in the user's external editor; the result is not sent."""
         if not self._is_editing:
             self._is_editing = True
-            self._spawn(self._edit(self._address, self.buffer.text))
+            self._tasks.spawn(self._edit(self._address, self.buffer.text))
 
     # Inside ---------------------------------------------------------------------------
 
@@ -297,7 +295,7 @@ class Composer:
         if ":" in text and not emoji.is_loaded() and not self._is_loading:
             # Load it now, so that sending need not wait for it.
             self._is_loading = True
-            self._spawn(asyncio.to_thread(emoji.load))
+            self._tasks.spawn(asyncio.to_thread(emoji.load))
 
     def _empty(self) -> None:
         self.menu.close()
@@ -321,8 +319,3 @@ class Composer:
             return
         self.buffer.save_to_undo_stack()
         self.buffer.document = Document(edited)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

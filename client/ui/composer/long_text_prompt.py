@@ -1,6 +1,5 @@
 """Asks what long pastes and too long messages should become; sends some as files."""
 
-import asyncio
 import io
 from collections.abc import Callable
 from datetime import datetime
@@ -8,6 +7,7 @@ from datetime import datetime
 from prompt_toolkit.buffer import Buffer
 
 from chatd.protocol.errors import ChatError
+from chatd.system.tasks import Tasks
 from client.commands.workspace import Workspace
 from client.errors import LinkError
 from client.ui.composer import paste
@@ -29,7 +29,7 @@ class LongTextPrompt:
         self._workspace = workspace
         self._prompt = prompt
         self._focus = focus
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     @property
     def max_bytes(self) -> int:
@@ -98,16 +98,14 @@ class LongTextPrompt:
 
     async def close(self) -> None:
         """Wait until all texts that are sent as files are on disk."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.settled()
 
     def _max_file(self, address: str | None) -> int | None:
         limits = self._workspace.link.limits
         return limits.upload if limits and address else None
 
     def _send(self, address: str, text: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._send_file(address, text))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(self._send_file(address, text))
 
     async def _send_file(self, address: str, text: str) -> None:
         name = paste.file_name(datetime.now().astimezone())

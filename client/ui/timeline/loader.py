@@ -6,13 +6,13 @@ before the next login, or before the chat is opened again: it would be requested
 frame.
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import date
 from typing import Any, Literal
 
 from chatd.protocol.errors import ChatError
 from chatd.protocol.messages import History
+from chatd.system.tasks import Tasks
 from client.errors import LinkError
 from client.link.link import Link
 from client.model.entries import Gap
@@ -37,7 +37,8 @@ class Loader:
     def __init__(self, link: Link, on_loaded: Callable[[], None]) -> None:
         self._link = link
         self._on_loaded = on_loaded
-        self._tasks: dict[_Key, asyncio.Task[None]] = {}
+        self._tasks = Tasks()
+        self._loading: set[_Key] = set()
         # What has no more to load, or failed to load.
         self._exhausted: set[_Key] = set()
         self._open: str | None = None
@@ -103,10 +104,7 @@ class Loader:
 
     async def close(self) -> None:
         """Cancel all loads, and wait until they have ended."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.close()
 
     # Inside ---------------------------------------------------------------------------
 
@@ -132,9 +130,9 @@ class Loader:
         return True
 
     def _start(self, key: _Key, work: _Work) -> None:
-        if key not in self._tasks and key not in self._exhausted:
-            load = self._load(key, work)
-            self._tasks[key] = asyncio.get_running_loop().create_task(load)
+        if key not in self._loading and key not in self._exhausted:
+            self._loading.add(key)
+            self._tasks.spawn(self._load(key, work))
 
     async def _load(self, key: _Key, work: _Work) -> None:
         try:
@@ -142,7 +140,7 @@ class Loader:
                 self._exhausted.add(key)
         finally:
             # Before the next frame, which may request the next page.
-            del self._tasks[key]
+            self._loading.discard(key)
             self._on_loaded()
 
 
