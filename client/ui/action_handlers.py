@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from prompt_toolkit.key_binding import KeyPressEvent
 
 from client.model.chat import Chat
+from client.ui.context import UiContext
 from client.ui.dialogs.dialogs import (
     FILES,
     HELP,
@@ -20,9 +20,6 @@ from client.ui.dialogs.list_box import ListBox
 from client.ui.dialogs.search import open_search
 from client.ui.dialogs.selection_actions import SelectionActions
 from client.ui.sidebar import neighbour, next_activity
-
-if TYPE_CHECKING:
-    from client.ui.app import FullScreen
 
 Handler = Callable[[KeyPressEvent], object]
 
@@ -39,7 +36,7 @@ class ActionHandlers:
         handlers: The handlers by name of the action.
     """
 
-    def __init__(self, ui: "FullScreen") -> None:
+    def __init__(self, ui: UiContext) -> None:
         self._ui = ui
         timeline = ui.timeline
         self.handlers: dict[str, Handler] = {
@@ -80,7 +77,7 @@ class ActionHandlers:
             "transfers": lambda _: toggle(ui, FILES, lambda: open_transfers(ui)),
             "bare": lambda _: ui.set_bare(not timeline.is_bare),
             "redraw": lambda _: ui.redraw(),
-            "suspend": lambda _: ui.app.suspend_to_background(),
+            "suspend": lambda _: ui.suspend(),
             "quit": lambda _: ui.quit(),
         }
 

@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
 from prompt_toolkit.application.current import set_app
+from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.output import Output
 
@@ -149,7 +150,9 @@ class FullScreen:
             self._notifier,
             lambda: self.dialog is not None,
         )
-        self.navigation = Navigation(self)
+        self.navigation = Navigation(
+            self, self.panels, self.read_tracker, self.link_events.load_more
+        )
         self._assets = LazyAssets(self.timeline, self.spawn, self.paint_soon)
         self.app = make_application(
             self, input or create_input(sys.stdin), self._output
@@ -191,6 +194,15 @@ class FullScreen:
         """Remove the notices of the open chat, and redraw the screen."""
         self.timeline.clear_notices()
         self.redraw()
+
+    @property
+    def size(self) -> Size:
+        """The rows and columns of the terminal."""
+        return self._output.get_size()
+
+    def suspend(self) -> None:
+        """Stop the process, as Ctrl+Z does elsewhere, until it is continued."""
+        self.app.suspend_to_background()
 
     def quit(self) -> None:
         """Stop the application, so that ``run`` cleans up and returns."""
@@ -277,6 +289,10 @@ class FullScreen:
             time_format=self.workspace.preferences.time_format,
             me=self._link.model.me,
         )
+
+    def chats_by_wish(self) -> list[str]:
+        """Return the chats in the order in which they are likely to be wanted."""
+        return self.panels.chats_by_wish()
 
     def open_dialog(self, dialog: ListBox) -> None:
         """Open a dialog over the chat, in place of any other."""

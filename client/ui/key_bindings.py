@@ -9,17 +9,15 @@ from prompt_toolkit.keys import Keys
 
 from client.keys.actions import ACTIONS, Action, Place, bind
 from client.terminal.focus_events import FOCUS_IN, FOCUS_OUT
+from client.ui.context import UiContext
 
 if TYPE_CHECKING:
     from client.keys.actions import Handler
-    from client.ui.app import FullScreen
 
 ESCAPE = Keys.Escape
 
 
-def make_bindings(
-    ui: "FullScreen", handlers: Mapping[str, "Handler"]
-) -> KeyBindingsBase:
+def make_bindings(ui: UiContext, handlers: Mapping[str, "Handler"]) -> KeyBindingsBase:
     """Return the key bindings of the full screen.
 
     Args:
@@ -72,5 +70,5 @@ def make_bindings(
     )
 
 
-def _is_writing(action: Action, ui: "FullScreen") -> bool:
+def _is_writing(action: Action, ui: UiContext) -> bool:
     return action.name in ui.composer.handlers or action.name == "interrupt"

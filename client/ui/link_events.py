@@ -1,7 +1,6 @@
 """Handles the link's events: shows changes and requests what is missing."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -9,9 +8,7 @@ from client.link.reconnect import LinkState
 from client.model.changes import Change, ChatRemoved, EntriesAdded, SyncDone, TypingSeen
 from client.model.chat import TYPING_SECONDS
 from client.ui.bars import steady_ms
-
-if TYPE_CHECKING:
-    from client.ui.app import FullScreen
+from client.ui.context import UiContext
 
 
 class LinkEvents:
@@ -26,7 +23,7 @@ class LinkEvents:
         has_news: Whether something has changed since the last frame.
     """
 
-    def __init__(self, ui: "FullScreen", room: str | None) -> None:
+    def __init__(self, ui: UiContext, room: str | None) -> None:
         self.error: Exception | None = None
         self.has_news = True
         self._ui = ui

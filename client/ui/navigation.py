@@ -1,12 +1,12 @@
 """Navigation between chats: opens the last one at the start, a chosen one, or none."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from client.model.changes import ChatRemoved
+from client.ui.dialogs.context import Context
+from client.ui.panels import Panels
+from client.ui.read_tracker import ReadTracker
 from client.ui.status_messages import nothing_open
-
-if TYPE_CHECKING:
-    from client.ui.app import FullScreen
 
 
 class Navigation:
@@ -14,13 +14,25 @@ class Navigation:
 
     Args:
         ui: The full screen.
+        panels: Its panels.
+        read_tracker: Marks as read what was seen of the chat before.
+        load_more: Fetches what is missing of the chat that was opened.
 
     Attributes:
         previous: The chat that was open before this one.
     """
 
-    def __init__(self, ui: "FullScreen") -> None:
+    def __init__(
+        self,
+        ui: Context,
+        panels: Panels,
+        read_tracker: ReadTracker,
+        load_more: Callable[[], None],
+    ) -> None:
         self._ui = ui
+        self._panels = panels
+        self._read_tracker = read_tracker
+        self._load_more = load_more
         self._wanted: str | None = None
         self.previous: str | None = None
 
@@ -50,18 +62,18 @@ class Navigation:
         ui = self._ui
         before = ui.timeline.address
         if before != address:
-            ui.read_tracker.mark_seen()  # of the chat before
+            self._read_tracker.mark_seen()  # of the chat before
             self.previous = before or self.previous
             ui.timeline.highlight = None
-            ui.panels.opened(address)
+            self._panels.opened(address)
             ui.loader.opened(address)
         ui.timeline.open(address)
         ui.composer.open(address)
         if address.startswith("#"):
             ui.loader.members(address)
         ui.place_focus()
-        ui.link_events.load_more()
-        ui.read_tracker.mark_seen()
+        self._load_more()
+        self._read_tracker.mark_seen()
 
     def removed(self, change: ChatRemoved) -> None:
         """Handle the removal of a chat: close it if it is open, and report why."""
@@ -83,7 +95,7 @@ class Navigation:
             ui.timeline.welcome = nothing_open(ui.config.keys)
         ui.timeline.open(None)
         ui.composer.open(None)
-        ui.panels.opened(None)
+        self._panels.opened(None)
         ui.place_focus()
 
     def _open_wanted(self) -> bool:

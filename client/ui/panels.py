@@ -1,7 +1,7 @@
 """The panels of the full screen: which are shown at which width, and their rows."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.layout import (
@@ -30,6 +30,7 @@ from client.model.changes import (
 from client.model.chat import Chat
 from client.text.styles import Line
 from client.ui.bars import Status, about, header_row, status_row
+from client.ui.dialogs.context import Context
 from client.ui.dialogs.list_box import MAX_CELLS, MAX_ROWS
 from client.ui.member_list import (
     Person,
@@ -51,9 +52,6 @@ from client.ui.sidebar import (
 from client.ui.timeline.painting import TimelineWindow
 from client.ui.toolkit.rows_control import RowsControl
 from client.ui.toolkit.screen_layout import Parts, RowsWindow, ScreenLayout, Widths
-
-if TYPE_CHECKING:
-    from client.ui.app import FullScreen
 
 CHATS_FROM = 80
 """The columns from which on the chat list is shown by default."""
@@ -100,7 +98,7 @@ class Panels:
         wants_people: Likewise for the member list.
     """
 
-    def __init__(self, ui: "FullScreen") -> None:
+    def __init__(self, ui: Context) -> None:
         self._ui = ui
         self.wants_chats: bool | None = None
         self.wants_people: bool | None = None
@@ -221,12 +219,29 @@ class Panels:
     @property
     def timeline_rows(self) -> int:
         """The height of the timeline, in rows, beside a composer of one row."""
-        return max(3, self._ui.app.output.get_size().rows - 3)
+        return max(3, self._ui.size.rows - 3)
 
     @property
     def dialog_cells(self) -> int:
         """The width of a dialog in cells, its frame included."""
         return min(MAX_CELLS, max(10, self._columns - 2))
+
+    def chats_by_wish(self) -> list[str]:
+        """Return the chats in the order in which they are likely to be wanted.
+
+        Unread ones come first, then the chat that was open before; the open one is
+        last.
+        """
+        current, previous = self._ui.workspace.current, self._ui.previous
+
+        def place(chat: Chat) -> int:
+            if chat.address == current:
+                return 3
+            if rank_of(chat, self.is_quiet) < 2:
+                return 0
+            return 1 if chat.address == previous else 2
+
+        return [chat.address for chat in sorted(self.chats, key=place)]
 
     def is_quiet(self, chat: str) -> bool:
         """Whether a chat never notifies."""
@@ -237,7 +252,7 @@ class Panels:
 
     @property
     def _columns(self) -> int:
-        return self._ui.app.output.get_size().columns
+        return self._ui.size.columns
 
     # Windows --------------------------------------------------------------------------
 
@@ -279,7 +294,7 @@ class Panels:
         return self._ui.dialog.container if self._ui.dialog is not None else self._none
 
     def _box_height(self) -> int:
-        rows = self._ui.app.output.get_size().rows
+        rows = self._ui.size.rows
         return min(MAX_ROWS, max(5, rows - 3))
 
     # Rows -----------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """Builds the prompt_toolkit application: layout, style, keys and the timeout of Esc."""
 
-from typing import TYPE_CHECKING
-
 from prompt_toolkit.application import Application
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.input import Input
@@ -9,19 +7,15 @@ from prompt_toolkit.output import Output
 
 from client.terminal.themes import make_theme
 from client.ui.action_handlers import ActionHandlers
+from client.ui.context import UiContext
 from client.ui.key_bindings import ESCAPE, make_bindings
 from client.ui.toolkit.renderer import use_row_renderer
-
-if TYPE_CHECKING:
-    from client.ui.app import FullScreen
 
 CHORD_SECONDS = 1.0
 """How long after one key of a chord the next may come."""
 
 
-def make_application(
-    ui: "FullScreen", input: Input, output: Output
-) -> Application[None]:
+def make_application(ui: UiContext, input: Input, output: Output) -> Application[None]:
     """Return the application that paints the full screen and handles its keys.
 
     Args:
@@ -61,7 +55,7 @@ def make_application(
     return app
 
 
-def _escape_does_something(ui: "FullScreen") -> bool:
+def _escape_does_something(ui: UiContext) -> bool:
     """Whether Esc acts on its own now, so that it need not wait for a second key.
 
     Otherwise it may be the first half of Alt and another key.

@@ -34,28 +34,6 @@ SHARED = ("chatd.protocol", "chatd.text", "chatd.system", "chatd.__version__")
 # Modules of the platform, which the core must not import.
 MACHINE = {"json", "os", "pathlib", "socket", "sqlite3", "ssl", "uvloop"}
 
-# Imports that run up, each with what will remove it.
-EXCEPTIONS = {
-    # A small context (ui/context) will stand for the whole application, and provide
-    # the help and the order of the chats.
-    ("client.ui.dialogs.dialogs", "client.ui.app"),
-    ("client.ui.dialogs.dialogs", "client.ui.help"),
-    ("client.ui.dialogs.dialogs", "client.ui.sidebar"),
-    ("client.ui.dialogs.search", "client.ui.app"),
-    ("client.ui.dialogs.selection_actions", "client.ui.app"),
-}
-
-# Cycles of modules that import one another, each with what will break it.
-CIRCLES = [
-    # As above: a context in place of the whole application.
-    {
-        *("client.ui.action_handlers", "client.ui.app", "client.ui.dialogs.dialogs"),
-        *("client.ui.dialogs.search", "client.ui.dialogs.selection_actions"),
-        *("client.ui.key_bindings", "client.ui.link_events", "client.ui.navigation"),
-        *("client.ui.panels", "client.ui.toolkit_app"),
-    },
-]
-
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): (
         path
@@ -142,12 +120,11 @@ def test_no_import_runs_up() -> None:
         if module.split(".")[0] == target.split(".")[0]
         if rank_of(target) > rank_of(module)
     }
-    assert up - EXCEPTIONS == set()
-    assert EXCEPTIONS - up == set(), "these are exceptions no more: take them off"
+    assert up == set()
 
 
 def test_no_modules_import_one_another() -> None:
-    assert sorted(map(sorted, circles())) == sorted(map(sorted, CIRCLES))
+    assert circles() == []
 
 
 def test_the_core_knows_nothing_of_the_machine() -> None:

@@ -3,12 +3,13 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import TYPE_CHECKING
 
 from client.commands import Registry, make_registry
 from client.commands.workspace import Workspace
 from client.model.chat import Chat
 from client.text.times import local
+from client.ui.dialogs.context import Context
+from client.ui.dialogs.help import help_lines
 from client.ui.dialogs.list_box import Item, ListBox
 from client.ui.dialogs.list_items import (
     day_items,
@@ -17,16 +18,11 @@ from client.ui.dialogs.list_items import (
     places,
     transfer_items,
 )
-from client.ui.help import help_lines
-from client.ui.sidebar import rank_of
-
-if TYPE_CHECKING:
-    from client.ui.app import FullScreen
 
 HELP, FILES = "Help", "Files"
 
 
-def make_full_registry(ui: "FullScreen") -> Registry:
+def make_full_registry(ui: Context) -> Registry:
     """Return the commands; ``/help`` without arguments opens the help dialog."""
     registry = Registry()
     usual = make_registry()
@@ -45,7 +41,7 @@ def make_full_registry(ui: "FullScreen") -> Registry:
     return registry
 
 
-def toggle(ui: "FullScreen", title: str, open_: Callable[[], None]) -> None:
+def toggle(ui: Context, title: str, open_: Callable[[], None]) -> None:
     """Open a dialog, or close it if it is open; any other dialog is closed."""
     dialog = ui.dialog
     if dialog is not None:
@@ -54,7 +50,7 @@ def toggle(ui: "FullScreen", title: str, open_: Callable[[], None]) -> None:
         open_()
 
 
-def open_help(ui: "FullScreen") -> None:
+def open_help(ui: Context) -> None:
     """Open a dialog with all keys and commands."""
 
     def find_help(typed: str) -> Sequence[Item]:
@@ -73,10 +69,10 @@ def open_help(ui: "FullScreen") -> None:
     )
 
 
-def open_switcher(ui: "FullScreen") -> None:
+def open_switcher(ui: Context) -> None:
     """Open the chat switcher, which finds chats, users and listed rooms by letters."""
     workspace = ui.workspace
-    names = places(workspace, _by_wish(ui))
+    names = places(workspace, ui.chats_by_wish())
 
     def go(address: str) -> None:
         ui.close_dialog()
@@ -97,23 +93,7 @@ def open_switcher(ui: "FullScreen") -> None:
     )
 
 
-def _by_wish(ui: "FullScreen") -> list[str]:
-    """Return the chats in the order in which they are likely to be wanted.
-
-    Unread ones come first, then the chat that was open before; the open one is last.
-    """
-
-    def place(chat: Chat) -> int:
-        if chat.address == ui.workspace.current:
-            return 3
-        if rank_of(chat, ui.panels.is_quiet) < 2:
-            return 0
-        return 1 if chat.address == ui.previous else 2
-
-    return [chat.address for chat in sorted(ui.panels.chats, key=place)]
-
-
-def open_days(ui: "FullScreen") -> None:
+def open_days(ui: Context) -> None:
     """Open a dialog to go to the messages of a day."""
     chat = ui.workspace.chat
     if chat is None:
@@ -160,7 +140,7 @@ def _first_day(chat: Chat) -> date:
     return local(chat.entries[0].time_ms).date() if chat.entries else date.max
 
 
-def open_transfers(ui: "FullScreen") -> None:
+def open_transfers(ui: Context) -> None:
     """Open a dialog with the file transfers; Enter cancels one."""
     transfers = ui.workspace.link.transfers
 
@@ -181,7 +161,7 @@ def open_transfers(ui: "FullScreen") -> None:
     )
 
 
-def go_to_message(ui: "FullScreen", address: str, seq: int) -> None:
+def go_to_message(ui: Context, address: str, seq: int) -> None:
     """Go to a message of the open chat; it is loaded first if necessary.
 
     Args:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chatd.protocol.errors import ChatError
 from chatd.text.safe import display, width
@@ -11,11 +11,9 @@ from client.model.entries import Entry
 from client.text.entries import Look, gist
 from client.text.styles import Line, colour_of
 from client.text.times import format_time, local
+from client.ui.dialogs.context import Context
 from client.ui.dialogs.dialogs import go_to_message
 from client.ui.dialogs.list_box import Item, ListBox
-
-if TYPE_CHECKING:
-    from client.ui.app import FullScreen
 
 MAX_FOUND = 200
 PAGE = 200
@@ -28,7 +26,7 @@ _UNDER_WAY = "under way"
 _BEFORE, _AFTER = 100, 400
 
 
-def open_search(ui: "FullScreen") -> None:
+def open_search(ui: Context) -> None:
     """Open a search in the open chat."""
     address = ui.workspace.current
     if address is None:
@@ -45,7 +43,7 @@ class Search:
         address: The address of the chat.
     """
 
-    def __init__(self, ui: "FullScreen", address: str) -> None:
+    def __init__(self, ui: Context, address: str) -> None:
         self._ui = ui
         self._address = address
         self._wanted = ""

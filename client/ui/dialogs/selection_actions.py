@@ -8,11 +8,11 @@ from client.model.entries import Entry
 from client.terminal.screen_output import copy_by_tmux, copy_sequence
 from client.text.entries import gist
 from client.text.times import format_time
+from client.ui.dialogs.context import Context
 from client.ui.dialogs.dialogs import go_to_message
 
 if TYPE_CHECKING:
     from client.keys.actions import Handler
-    from client.ui.app import FullScreen
 
 MAX_COPIED_BYTES = 74_994
 """The largest text that terminals copy; they may drop a larger one as a whole."""
@@ -28,7 +28,7 @@ class SelectionActions:
         handlers: The handlers by name of the action.
     """
 
-    def __init__(self, ui: "FullScreen") -> None:
+    def __init__(self, ui: Context) -> None:
         self._ui = ui
         timeline = ui.timeline
         self.handlers: dict[str, Handler] = {

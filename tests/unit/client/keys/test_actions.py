@@ -28,7 +28,7 @@ from client.keys.actions import (
 )
 from client.text.entries import Look
 from client.text.styles import plain
-from client.ui.help import help_lines
+from client.ui.dialogs.help import help_lines
 
 BY_NAME = {action.name: action for action in ACTIONS}
 DEFAULTS = {
