@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 import msgspec
-from msgspec import Struct
 
 from chatd.protocol.errors import AuthFailedError
 from client.cli import gc_tuning
@@ -16,7 +15,8 @@ from client.cli.first_run import PROGRAM, FirstRun, Login, Options
 from client.cli.questions import NoAnswerError, TerminalQuestions
 from client.config.config_file import ClientConfig, client_file, load_client_file
 from client.errors import NoLoginError, UnknownKeyError
-from client.link.link import Link, MakeLink
+from client.frontend.runtime import Runtime
+from client.link.link import Link
 from client.link.reconnect import LinkState
 from client.model.changes import Change
 from client.notify.notifier import Notified
@@ -32,32 +32,6 @@ class RunningFrontend(Protocol):
 
     async def run(self) -> Exception | None:
         """Run until the user quits; return what stopped the link, if that was why."""
-
-
-class Start(Struct, frozen=True, kw_only=True):
-    """What a frontend is made from.
-
-    Attributes:
-        make_link: Makes the link, which the frontend starts and closes.
-        server: The server's address as preferences know it.
-        user: The user's name there.
-        room: A room to join once online, as a join link asks for.
-        paths: Where the client's files are.
-        preferences: The user's preferences on this device.
-        config: What ``client.toml`` says.
-    """
-
-    make_link: MakeLink
-    server: str
-    user: str
-    room: str | None
-    paths: Paths
-    preferences: Preferences
-    config: ClientConfig
-
-    def notified(self) -> Notified:
-        """Return what the user was notified of before."""
-        return Notified(self.paths.state / "rung.json", self.server, self.user)
 
 
 def chat(paths: Paths, options: Options, frontend: FrontendName | None = None) -> None:
@@ -127,18 +101,19 @@ def _chat_as(
         )
 
     SavedLogins(paths.logins).remember(server, login.user, None)
-    start = Start(
+    runtime = Runtime(
         make_link=make_link,
         server=server,
-        user=login.user,
         room=options.address.room if options.address is not None else None,
         paths=paths,
         preferences=make_preferences(paths, config),
         config=config,
+        notified=make_notified(paths, server, login.user),
+        environment=os.environ,
     )
     gc_tuning.disable()
     try:
-        return asyncio.run(_run(make_frontend(frontend, start)))
+        return asyncio.run(_run(make_frontend(frontend, runtime)))
     finally:
         gc_tuning.begin()
 
@@ -158,42 +133,23 @@ def make_preferences(paths: Paths, config: ClientConfig) -> Preferences:
     return preferences
 
 
-def make_frontend(name: FrontendName, start: Start) -> RunningFrontend:
+def make_notified(paths: Paths, server: str, user: str) -> Notified:
+    """Return what the user was notified of before, in all processes."""
+    return Notified(paths.state / "rung.json", server, user)
+
+
+def make_frontend(name: FrontendName, runtime: Runtime) -> RunningFrontend:
     """Return a frontend; only the one that is wanted is imported."""
     match name:
         case "full":
             from client.ui.app import FullScreen
 
-            return FullScreen(
-                start.make_link,
-                start.server,
-                start.preferences,
-                room=start.room,
-                paths=start.paths,
-                config=start.config,
-                notified=start.notified(),
-                environment=os.environ,
-            )
+            return FullScreen(runtime)
         case "line":
             from client.line.app import LineMode
 
-            return LineMode(
-                start.make_link,
-                start.server,
-                start.preferences,
-                room=start.room,
-                config=start.config,
-                notified=start.notified(),
-                environment=os.environ,
-            )
+            return LineMode(runtime)
         case "plain":
             from client.plain.app import PlainMode
 
-            return PlainMode(
-                start.make_link,
-                start.server,
-                start.preferences,
-                room=start.room,
-                config=start.config,
-                notified=start.notified(),
-            )
+            return PlainMode(runtime)

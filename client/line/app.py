@@ -8,7 +8,6 @@ in which keys could be lost.
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -30,18 +29,16 @@ from client.commands.registry import Rows
 from client.commands.workspace import Workspace
 from client.config.config_file import ClientConfig
 from client.frontend.interrupts import Interrupts
+from client.frontend.runtime import Runtime
 from client.frontend.shutdown import handling, left_for_next_time
 from client.frontend.transcript import Transcript
 from client.line.printer import Printer
 from client.line.progress_area import ProgressArea
 from client.line.resize import follow_resizes, is_reflowing
-from client.link.link import MakeLink
 from client.link.reconnect import LinkState
 from client.model.changes import Change, TransferChanged, TypingSeen
 from client.model.chat import TYPING_SECONDS
 from client.notify.delivery import AlertDelivery
-from client.notify.notifier import Notified, Notifier
-from client.storage.preferences import Preferences
 from client.terminal.output import make_output
 from client.terminal.themes import Theme, make_theme
 from client.text.entries import typing_text
@@ -64,15 +61,9 @@ class LineMode:
     """The line-mode frontend: a prompt, and lines above it.
 
     Args:
-        make_link: Makes the link, which is started and closed here.
-        server: The server's address as preferences know it.
-        preferences: This device's.
-        room: A room to join once online, as a join link asks for.
-        config: What ``client.toml`` says.
-        notified: What the user was notified of before; None turns notifications off.
+        runtime: What it is made from.
         input: Where keys come from.
         output: Where to draw.
-        environment: The environment variables, which say what the terminal can do.
 
     Attributes:
         workspace: What commands act on.
@@ -81,23 +72,18 @@ class LineMode:
 
     def __init__(
         self,
-        make_link: MakeLink,
-        server: str,
-        preferences: Preferences,
+        runtime: Runtime,
         *,
-        room: str | None = None,
-        config: ClientConfig | None = None,
-        notified: Notified | None = None,
         input: Input | None = None,
         output: Output | None = None,
-        environment: Mapping[str, str] | None = None,
     ) -> None:
-        environment = os.environ if environment is None else environment
-        config = config or ClientConfig()
-        theme = _theme(config, environment)
-        self._link = make_link(self._changed, self._state_changed)
-        self._room = room
-        self.workspace = Workspace(self._link, server, preferences, self)
+        environment = runtime.environment
+        theme = _theme(runtime.config, environment)
+        self._link = runtime.make_link(self._changed, self._state_changed)
+        self._room = runtime.room
+        self.workspace = Workspace(
+            self._link, runtime.server, runtime.preferences, self
+        )
         self._registry: Registry = make_registry(LINE_KEYS)
         self._transcript = Transcript(self.workspace, _later)
         session: PromptSession[None] = PromptSession(
@@ -132,17 +118,9 @@ class LineMode:
         self._error: Exception | None = None
         self._state = ""
         self._delivery = AlertDelivery(
-            config.notify, self._write_raw, environment, self.workspace.fail
+            runtime.config.notify, self._write_raw, environment, self.workspace.fail
         )
-        self._notifier: Notifier | None = None
-        if notified is not None:
-            self._notifier = Notifier(
-                self._link.model,
-                config,
-                self._delivery.ring,
-                front=lambda: self.workspace.current,
-                notified=notified,
-            )
+        self._notifier = runtime.notifier(self.workspace, self._delivery)
 
     # The Frontend of the workspace ----------------------------------------------------
 

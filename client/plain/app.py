@@ -18,18 +18,15 @@ import msgspec
 from chatd.system.tasks import Tasks
 from chatd.text.safe import clean
 from client.commands import Registry, make_registry, run
-from client.config.config_file import ClientConfig
 from client.frontend.interrupts import Interrupts
+from client.frontend.runtime import Runtime
 from client.frontend.shutdown import handling, left_for_next_time
 from client.frontend.transcript import Transcript
-from client.link.link import MakeLink
 from client.link.reconnect import LinkState
 from client.model.changes import Change, SyncDone
 from client.notify.delivery import AlertDelivery
-from client.notify.notifier import Notified, Notifier
 from client.plain.input import BadLineError, LineInput
 from client.plain.lines import PlainWorkspace, shown_text
-from client.storage.preferences import Preferences
 from client.text.styles import Line
 
 DRAIN_SECONDS = 10.0
@@ -42,12 +39,7 @@ class PlainMode:
     """The plain-mode frontend: lines in, lines out.
 
     Args:
-        make_link: Makes the link, which is started and closed here.
-        server: The server's address as preferences know it.
-        preferences: This device's.
-        room: A room to join once online, as a join link asks for.
-        config: What ``client.toml`` says.
-        notified: What the user was notified of before; None turns notifications off.
+        runtime: What it is made from.
         input: Where lines come from.
         write: Writes text at once.
         is_terminal: Whether the output is a terminal: a user hears the bell there, and
@@ -62,24 +54,21 @@ class PlainMode:
 
     def __init__(
         self,
-        make_link: MakeLink,
-        server: str,
-        preferences: Preferences,
+        runtime: Runtime,
         *,
-        room: str | None = None,
-        config: ClientConfig | None = None,
-        notified: Notified | None = None,
         input: LineInput | None = None,
         write: Callable[[str], None] | None = None,
         is_terminal: bool | None = None,
     ) -> None:
-        self._link = make_link(self._changed, self._state_changed)
-        self._room = room
+        self._link = runtime.make_link(self._changed, self._state_changed)
+        self._room = runtime.room
         self._input = input or LineInput()
         self._write = write or write_to_stdout
         is_terminal = sys.stdout.isatty() if is_terminal is None else is_terminal
         self._is_terminal = is_terminal
-        self.workspace = PlainWorkspace(self._link, server, preferences, self)
+        self.workspace = PlainWorkspace(
+            self._link, runtime.server, runtime.preferences, self
+        )
         self._registry: Registry = make_registry()
         self._transcript = Transcript(
             self.workspace, lambda s, f: asyncio.get_running_loop().call_later(s, f)
@@ -93,23 +82,14 @@ class PlainMode:
         self._settled = asyncio.Event()
         self._moved = asyncio.Event()
         self._error: Exception | None = None
-        config = config or ClientConfig()
         self._delivery = AlertDelivery(
             # Of all that a terminal can do, only the bell is used here.
-            msgspec.structs.replace(config.notify, osc="off"),
+            msgspec.structs.replace(runtime.config.notify, osc="off"),
             self._put if is_terminal else None,
             {},
             self.workspace.fail,
         )
-        self._notifier: Notifier | None = None
-        if notified is not None:
-            self._notifier = Notifier(
-                self._link.model,
-                config,
-                self._delivery.ring,
-                front=lambda: self.workspace.current,
-                notified=notified,
-            )
+        self._notifier = runtime.notifier(self.workspace, self._delivery)
 
     # The Frontend of the workspace ----------------------------------------------------
 

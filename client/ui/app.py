@@ -6,9 +6,8 @@ nothing here waits for the network before it paints.
 
 import asyncio
 import contextlib
-import os
 import sys
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from prompt_toolkit.application.current import set_app
@@ -19,16 +18,13 @@ from prompt_toolkit.output import Output
 from chatd.system.tasks import Tasks
 from client.commands import Registry
 from client.commands.workspace import Workspace
-from client.config.config_file import ClientConfig
 from client.frontend.interrupts import Interrupts
+from client.frontend.runtime import Runtime
 from client.frontend.shutdown import ENDS, handling, left_for_next_time
-from client.link.link import MakeLink
 from client.link.reconnect import LinkState
 from client.model.changes import Change
 from client.notify.delivery import AlertDelivery, Title
 from client.notify.notifier import Notified, Notifier, title_text
-from client.storage.paths import Paths
-from client.storage.preferences import Preferences
 from client.terminal.focus_events import understand_focus
 from client.terminal.hyperlinks import HyperlinkOutput, has_hyperlinks
 from client.terminal.screen_output import (
@@ -60,16 +56,9 @@ class FullScreen:
     """The full-screen frontend, which owns its parts, its link and its tasks.
 
     Args:
-        make_link: Makes the link, which is started and closed here.
-        server: The server's address, the key under which preferences are stored.
-        preferences: The user's stored preferences.
-        room: A room to join once online, as a join link asks for.
-        paths: Where drafts and the input history are kept; None keeps them in memory.
-        config: The configuration from ``client.toml``.
-        notified: Which messages the user was notified of before.
+        runtime: What it is made from.
         input: Where keys come from.
         output: Where to draw.
-        environment: Environment variables, which tell the kind of terminal.
 
     Attributes:
         workspace: The open chat, and all that commands act on.
@@ -92,33 +81,28 @@ class FullScreen:
 
     def __init__(
         self,
-        make_link: MakeLink,
-        server: str,
-        preferences: Preferences,
+        runtime: Runtime,
         *,
-        room: str | None = None,
-        paths: Paths | None = None,
-        config: ClientConfig | None = None,
-        notified: Notified | None = None,
         input: Input | None = None,
         output: Output | None = None,
-        environment: Mapping[str, str] | None = None,
     ) -> None:
         understand_focus()
-        environment = os.environ if environment is None else environment
+        environment, paths = runtime.environment, runtime.paths
         self.environment = environment
-        self.config = config or ClientConfig()
+        self.config = runtime.config
         self._output = output or make_screen_output(sys.stdout, environment)
         self._paths = paths
         self.state = LinkState(name="stopped")
-        self.link_events = LinkEvents(self, room)
-        self._link = make_link(self._changed, self._state_changed)
-        self._room = room
+        self.link_events = LinkEvents(self, runtime.room)
+        self._link = runtime.make_link(self._changed, self._state_changed)
+        self._room = runtime.room
         self.dialog: ListBox | None = None
         self.is_mouse_on = self.config.general.mouse
         self._flash = Flash(self.paint)
         self._tasks = Tasks()
-        self.workspace = Workspace(self._link, server, preferences, self)
+        self.workspace = Workspace(
+            self._link, runtime.server, runtime.preferences, self
+        )
         self.registry: Registry = make_full_registry(self)
         self.timeline = self._make_timeline()
         self.submitter = Submitter(self.workspace, self.registry, self._not_sent)
@@ -141,7 +125,8 @@ class FullScreen:
             self.config,
             self._delivery.ring,
             front=lambda: self.workspace.current,
-            notified=notified or Notified(None, server, self._link.user),
+            notified=runtime.notified
+            or Notified(None, runtime.server, self._link.user),
         )
         self._title = Title(self.write_raw, environment)
         self.read_tracker = ReadTracker(

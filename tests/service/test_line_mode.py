@@ -17,6 +17,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from chatd.protocol.messages import TypingPush
 from client.config.config_file import ClientConfig, GeneralConfig, Rule
+from client.frontend.runtime import Runtime
 from client.line.app import LineMode
 from client.link.link import Link
 from client.link.reconnect import LinkState
@@ -120,14 +121,16 @@ async def at_terminal(
     settings.remember_chat("tls://lab:4747", "alice", "#ops")
     with create_pipe_input() as keys, create_app_session(keys, output):
         mode = LineMode(
-            make_link,
-            "tls://lab:4747",
-            settings,
-            config=config,
-            notified=notified,
+            Runtime(
+                make_link=make_link,
+                server="tls://lab:4747",
+                preferences=settings,
+                config=config or ClientConfig(),
+                notified=notified,
+                environment={"TERM": "xterm-256color", **(environment or {})},
+            ),
             input=keys,
             output=output,
-            environment={"TERM": "xterm-256color", **(environment or {})},
         )
         task = asyncio.create_task(mode.run())
         terminal = Terminal(mode, keys, out)

@@ -31,6 +31,7 @@ from chatd.protocol.messages import (
     ServerMessage,
 )
 from client.config.config_file import ClientConfig, GeneralConfig
+from client.frontend.runtime import Runtime
 from client.link.link import Link
 from client.link.reconnect import LinkState
 from client.model.changes import Change
@@ -376,15 +377,17 @@ async def at_screen(
 
     with create_pipe_input() as keys, create_app_session(keys, output):
         ui = FullScreen(
-            make_link or make_real_link,
-            server.address,
-            settings,
-            room=room,
-            paths=paths,
-            config=config,
+            Runtime(
+                make_link=make_link or make_real_link,
+                server=server.address,
+                preferences=settings,
+                room=room,
+                paths=paths,
+                config=config,
+                environment={"TERM": "xterm-256color", **(environment or {})},
+            ),
             input=keys,
             output=output,
-            environment={"TERM": "xterm-256color", **(environment or {})},
         )
         person = Person(ui, server, keys, glass)
         person.task = asyncio.create_task(ui.run())

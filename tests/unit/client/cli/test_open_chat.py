@@ -10,28 +10,26 @@ from click.testing import CliRunner
 
 from client.cli.main import main
 from client.cli.open_chat import (
-    Start,
     default_frontend,
     make_frontend,
+    make_notified,
     make_preferences,
 )
 from client.config.config_file import ClientConfig, GeneralConfig
+from client.frontend.runtime import Runtime
 from client.link.link import Link, MakeLink
 from client.plain.app import PlainMode
 from client.storage.paths import Paths
 from tests.fakes.link import FakeLink
 
 
-def start(home: Path) -> Start:
+def start(home: Path) -> Runtime:
     make_link = cast(MakeLink, lambda on_change, on_state: cast(Link, FakeLink()))
-    return Start(
+    return Runtime(
         make_link=make_link,
         server="tls://lab:4747",
-        user="alice",
-        room=None,
         paths=Paths.under(home),
         preferences=make_preferences(Paths.under(home), ClientConfig()),
-        config=ClientConfig(),
     )
 
 
@@ -95,6 +93,6 @@ def test_the_file_says_how_times_look_at_the_start(tmp_path: Path) -> None:
 
 
 def test_what_rang_is_remembered_for_the_user_and_the_server(tmp_path: Path) -> None:
-    notified = start(tmp_path).notified()
+    notified = make_notified(Paths.under(tmp_path), "tls://lab:4747", "alice")
     assert notified.claim("L", {"#ops": [1]}, {"#ops": 0}) == {("#ops", 1)}
     assert "tls://lab:4747" in (tmp_path / "state" / "rung.json").read_text()

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatd.protocol.messages import FileInfo, Joined
+from client.frontend.runtime import Runtime
 from client.link.link import Link
 from client.link.reconnect import LinkState
 from client.model.changes import Change
@@ -159,14 +160,16 @@ class PlainStage:
         kept = Preferences(None)
         kept.remember_chat(SERVER, "alice", "#ops")
         self.mode = PlainMode(
-            self._make_link,
-            SERVER,
-            kept,
-            room=wanted,
+            Runtime(
+                make_link=self._make_link,
+                server=SERVER,
+                preferences=kept,
+                room=wanted,
+                notified=Notified(None, SERVER, "alice"),
+            ),
             input=self.input,
             write=self._write,
             is_terminal=is_terminal,
-            notified=Notified(None, SERVER, "alice"),
         )
 
     def _make_link(
