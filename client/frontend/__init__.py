@@ -1,1 +1,1 @@
-"""What the frontends share: the transcript, feedback on sends, Ctrl+C and shutdown."""
+"""What frontends share: ``runtime``, transcript, feedback on sends, Ctrl+C, shutdown."""

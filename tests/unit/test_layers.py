@@ -6,6 +6,7 @@ count as well.
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -173,3 +174,60 @@ def test_the_pure_modules_load_without_io(module: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr == ""
     assert done.returncode == 0
+
+
+def is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+def own_names(tree: ast.Module) -> set[str]:
+    """Return the names of methods and attributes that a module defines."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found.add(node.target.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found |= {node.attr} if is_self(node.value) else set()
+    return found
+
+
+def foreign_parts(tree: ast.Module) -> set[str]:
+    """Return the private attributes used in a module that are none of our own.
+
+    Those of other objects are own if the module defines them, those of ``self`` if any
+    module does: a base class may stand elsewhere.
+    """
+    here = own_names(tree) | {"_replace"}  # of named tuples
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and re.match("_[a-z]", node.attr)
+        if node.attr not in (OWN_NAMES if is_self(node.value) else here)
+    }
+
+
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
+OWN_NAMES = set().union(*map(own_names, TREES.values()))
+
+# What is used of the inside of prompt_toolkit; pyproject.toml bounds its version.
+PRIVATE_PARTS = {
+    "client.line.resize": {"_cursor_pos", "_on_resize"},
+    "client.ui.toolkit.bounded_undo": {"_undo_stack"},
+    "client.ui.toolkit.renderer": {
+        *("_attrs_for_style", "_in_alternate_screen", "_last_color_depth"),
+        *("_last_cursor_shape", "_last_size", "_last_style_hash"),
+        *("_last_transformation_hash", "_mouse_support_enabled"),
+        "_style_string_has_style",
+    },
+}
+
+
+def test_the_inside_of_prompt_toolkit_is_used_where_it_is_known() -> None:
+    found = {module: foreign_parts(tree) for module, tree in TREES.items()}
+    assert {name: parts for name, parts in found.items() if parts} == PRIVATE_PARTS
+    assert "<" in next(line for line in PROJECT if '"prompt_toolkit' in line)
+
+
+PROJECT = (ROOT / "pyproject.toml").read_text("utf-8").splitlines()

@@ -16,20 +16,11 @@ from prompt_toolkit.keys import Keys
 from client.ui.composer.completion_menu import CompletionMenu
 from client.ui.composer.graphemes import cluster_after, cluster_bindings
 from client.ui.composer.paste_burst import PasteBurst
-
-MAX_UNDONE = 1_000
-MAX_UNDO_CHARACTERS = 4_000_000
-"""How many steps, and how much text in all of them, can be undone; always one step."""
+from client.ui.toolkit.bounded_undo import BoundedUndoBuffer
 
 
-class InputBuffer(Buffer):
-    """A buffer with a bounded undo stack, in which only Enter can send."""
-
-    def save_to_undo_stack(self, clear_redo_stack: bool = True) -> None:
-        """Save the text as an undo step, and drop the oldest beyond the bounds."""
-        super().save_to_undo_stack(clear_redo_stack)
-        steps = MAX_UNDO_CHARACTERS // (len(self.text) + 1)
-        del self._undo_stack[: -max(1, min(steps, MAX_UNDONE))]
+class InputBuffer(BoundedUndoBuffer):
+    """A buffer in which only Enter can send."""
 
     def validate_and_handle(self) -> None:
         """Do nothing: some shell keys call this to send, which here only Enter does.
