@@ -1,1 +1,1 @@
-"""What frontends share: ``runtime``, transcript, feedback on sends, Ctrl+C, shutdown."""
+"""What frontends share: ``runtime``, transcript, feedback on sends, Ctrl+C, the end."""
