@@ -1,9 +1,9 @@
 """The outbox on disk: a message stays here until the server has answered.
 
-Rows belong to the process that holds the lock file of their owner's name, so that two
-processes of one user never send the same row; the rows of a process that died are
-adopted by the next one that opens the outbox. Items are committed with
-``synchronous = FULL`` off the event loop, those that arrive meanwhile in one commit.
+Rows belong to one process, so that two of one user never send the same row; those of a
+process that died are adopted by the next one that opens the outbox. Items are committed
+with ``synchronous = FULL`` off the event loop, those that arrive meanwhile in one
+commit.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from chatd.system.file_lock import FileLock
 from client.errors import LinkError
 from client.model.entries import OutboxItem
+from client.storage.row_owner import RowOwner, salvage_rows
 from client.storage.sqlite import open_or_salvage
 
 _VERSION = 1
@@ -83,7 +83,7 @@ class Outbox:
         self._counter = 0
         self._jobs: list[_Job] = []
         self._task: asyncio.Task[None] | None = None
-        self._lock: FileLock | None = None
+        self._owner: RowOwner | None = None
         self.items: dict[int, OutboxItem] = {}
         try:
             self._db = self._open()
@@ -96,8 +96,8 @@ class Outbox:
         while self._task is not None:
             await asyncio.shield(self._task)
         self._db.close()
-        if self._lock is not None:
-            self._lock.release(is_removed=not self.items)
+        if self._owner is not None:
+            self._owner.release(has_rows=bool(self.items))
 
     async def add(
         self,
@@ -222,45 +222,19 @@ class Outbox:
         """Take over the rows of processes that are gone."""
         if self._path is None:
             return
-        db = self._db
-        # Lock files are made and removed only under the lock of the database, so that
-        # no process removes one that another is about to hold.
-        db.execute("BEGIN IMMEDIATE")
-        lock = self._lock = self._lock_of(self._prefix)
-        if not lock.acquire():
-            raise OSError("its lock file cannot be locked")
-        for owner in self._owners() - {self._prefix}:
-            other = self._lock_of(owner)
-            if other.acquire():
-                db.execute(
-                    "UPDATE items SET owner = ? WHERE owner = ?", (self._prefix, owner)
-                )
-                other.release(is_removed=True)
-        rows = db.execute(
-            f"SELECT {_LIST} FROM items WHERE owner = ? ORDER BY id",  # noqa: S608
-            (self._prefix,),
-        ).fetchall()
-        db.execute("COMMIT")
+        self._owner = RowOwner(self._path, "items", self._prefix)
+        with self._owner.claiming(self._db) as gone:
+            self._db.executemany(
+                "UPDATE items SET owner = ? WHERE owner = ?",
+                [(self._prefix, owner) for owner in gone],
+            )
+            rows = self._db.execute(
+                f"SELECT {_LIST} FROM items WHERE owner = ? ORDER BY id",  # noqa: S608
+                (self._prefix,),
+            ).fetchall()
         for row in rows:
             item = _item(row)
             self.items[item.id] = item
-
-    def _owners(self) -> set[str]:
-        """Return all owners that have rows or a lock file."""
-        assert self._path is not None
-        rows = self._db.execute("SELECT DISTINCT owner FROM items").fetchall()
-        start, end = f"{self._path.name}.", ".lock"
-        names = [path.name for path in self._path.parent.iterdir()]
-        locks = {
-            name[len(start) : -len(end)]
-            for name in names
-            if name.startswith(start) and name.endswith(end)
-        }
-        return locks.union(owner for (owner,) in rows)
-
-    def _lock_of(self, owner: str) -> FileLock:
-        assert self._path is not None
-        return FileLock(self._path.with_name(f"{self._path.name}.{owner}.lock"))
 
 
 def _item(row: tuple[Any, ...]) -> OutboxItem:
@@ -268,24 +242,4 @@ def _item(row: tuple[Any, ...]) -> OutboxItem:
 
 
 def _salvage(damaged: Path, db: sqlite3.Connection) -> int:
-    """Copy what can be read of a damaged outbox; return how many rows."""
-    saved = 0
-    columns = f"owner, {_LIST}"
-    try:
-        old = sqlite3.connect(damaged)
-    except sqlite3.Error:
-        return 0
-    try:
-        # Row by row, so that those before a broken page are kept.
-        for row in old.execute(f"SELECT {columns} FROM items ORDER BY id"):  # noqa: S608
-            db.execute(
-                f"INSERT OR IGNORE INTO items ({columns}) "  # noqa: S608
-                f"VALUES ({', '.join('?' * len(row))})",
-                row,
-            )
-            saved += 1
-    except sqlite3.Error:
-        pass  # what lies behind the damage cannot be read
-    finally:
-        old.close()
-    return saved
+    return salvage_rows(damaged, db, "items", f"owner, {_LIST}")

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import msgspec
 
-from chatd.system.file_lock import FileLock
 from client.errors import TransferError
+from client.storage.row_owner import RowOwner
 from client.storage.sqlite import NewerDatabaseError, open_or_salvage
 from client.transfers import adoption
 from client.transfers.records import (
@@ -78,7 +78,7 @@ class Journal:
         self._counter = 0
         self._last_unkept_id = 0
         self._guard = threading.Lock()
-        self._lock: FileLock | None = None
+        self._owner: RowOwner | None = None
         self.adopted: list[TransferRecord] = []
         try:
             self._db = self._open()
@@ -97,8 +97,8 @@ class Journal:
         with self._guard:
             rest = self._owned()
             self._db.close()
-            if self._lock is not None:
-                self._lock.release(is_removed=not rest)
+            if self._owner is not None:
+                self._owner.release(has_rows=bool(rest))
 
     def new_key(self) -> str:
         """Return a key that was never used."""
@@ -196,10 +196,11 @@ class Journal:
         Raises:
             JournalError: It could not be written.
         """
-        if self._path is None:
+        owner = self._owner
+        if owner is None:
             return None
         with self._writing():
-            found = adoption.take(self._db, self._prefix, record, self._is_gone)
+            found = adoption.take(self._db, self._prefix, record, owner.is_gone)
             return None if found is None else self._owned("AND id = ?", found)[0]
 
     def paths(self) -> set[Path]:
@@ -253,42 +254,12 @@ class Journal:
         if self._path is None:
             return
         db = self._db
-        # Lock files are made and removed only under the lock of the database, so that
-        # no process removes one which another process is about to hold.
-        db.execute("BEGIN IMMEDIATE")
-        lock = self._lock = self._lock_of(self._prefix)
-        try:
-            if not lock.acquire():
-                raise OSError("its lock file cannot be locked")
-            for owner in filter(self._is_gone, self._owners() - {self._prefix}):
+        self._owner = RowOwner(self._path, "transfers", self._prefix)
+        with self._owner.claiming(db) as gone:
+            for owner in gone:
                 adoption.adopt(db, self._prefix, owner)
             self.adopted = self._owned()
             adoption.forget_old(db)
-        except BaseException:
-            db.rollback()
-            lock.release(is_removed=True)
-            raise
-        db.execute("COMMIT")
-
-    def _is_gone(self, owner: str) -> bool:
-        """Whether the process of an owner has ended; only in a transaction."""
-        lock = self._lock_of(owner)
-        is_gone = lock.acquire()
-        lock.release(is_removed=True)
-        return is_gone
-
-    def _owners(self) -> set[str]:
-        """Return all owners that have rows or a lock file."""
-        assert self._path is not None
-        found = self._db.execute("SELECT DISTINCT owner FROM transfers").fetchall()
-        start, end = f"{self._path.name}.", ".lock"
-        names = [path.name for path in self._path.parent.iterdir()]
-        locks = {
-            name[len(start) : -len(end)]
-            for name in names
-            if name.startswith(start) and name.endswith(end)
-        }
-        return locks | {owner for (owner,) in found}
 
     def _owned(self, condition: str = "", *values: int) -> list[TransferRecord]:
         rows = self._db.execute(
@@ -297,7 +268,3 @@ class Journal:
             (self._prefix, *values),
         )
         return [record_from(values) for values in rows.fetchall()]
-
-    def _lock_of(self, owner: str) -> FileLock:
-        assert self._path is not None
-        return FileLock(self._path.with_name(f"{self._path.name}.{owner}.lock"))

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from client.storage.row_owner import salvage_rows
+
 VERSION = 2
 # Paths are blobs, as a file's name may be no valid Unicode. ``adopted`` has the
 # transfers of ended processes, until they are requested again; ``sent`` those of them
@@ -110,23 +112,4 @@ def record_from(values: tuple[Any, ...]) -> TransferRecord:
 
 def salvage(damaged: Path, db: sqlite3.Connection) -> int:
     """Copy the readable rows of a damaged journal; return how many."""
-    saved = 0
-    columns = f"owner, {COLUMNS}"
-    marks = ", ".join("?" * (len(_FIELDS) + 2))
-    try:
-        old = sqlite3.connect(damaged)
-    except sqlite3.Error:
-        return 0
-    try:
-        # Row by row, so that those before a broken page are kept.
-        for record in old.execute(f"SELECT {columns} FROM transfers ORDER BY id"):  # noqa: S608
-            db.execute(
-                f"INSERT OR IGNORE INTO transfers ({columns}) VALUES ({marks})",  # noqa: S608
-                record,
-            )
-            saved += 1
-    except sqlite3.Error:
-        pass  # rows behind the damage cannot be read
-    finally:
-        old.close()
-    return saved
+    return salvage_rows(damaged, db, "transfers", f"owner, {COLUMNS}")
