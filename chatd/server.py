@@ -176,6 +176,7 @@ class Server:
             farewell = Closing(
                 code="server_stopping", reason="the server is stopping; come back soon"
             )
+            stack.push_async_callback(sockets.wait_closed)
             stack.push_async_callback(gate.close, farewell, FAREWELL_SECONDS)
             stack.callback(sockets.close)
             gate.open()

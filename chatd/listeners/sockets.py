@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import errno
-import functools
 import ipaddress
 import logging
 import os
 import socket
 import stat
 from collections.abc import Callable, Coroutine
+from functools import lru_cache, partial
 from pathlib import Path
 
 from chatd.listeners.gate import Caller, Gate, Guest
@@ -55,7 +55,8 @@ class Sockets:
         self.tls = tls
         self._gate = gate
         self._connect = connect
-        self._servers: list[asyncio.Server | _TlsServer] = []
+        self._servers: list[asyncio.Server] = []
+        self._accepting: list[asyncio.Task[None]] = []
         self._paths: list[Path] = []
         self._tasks = Tasks()
         self._handshakes = 0
@@ -67,12 +68,10 @@ class Sockets:
             ListenError: It cannot be opened.
         """
         try:
-            server: asyncio.Server | _TlsServer
             if endpoint.kind == "unix":
                 server = await self._open_unix(Path(endpoint.path))
             elif endpoint.kind == "tls":
-                bound = await _bind(endpoint.host, endpoint.port)
-                server = _TlsServer(bound, self._accept_tls)
+                return await self._open_tls(endpoint)
             else:
                 server = await asyncio.start_server(
                     self._accept, endpoint.host, endpoint.port, backlog=BACKLOG
@@ -90,6 +89,8 @@ class Sockets:
         """Stop accepting; connections that were accepted go on."""
         for server in self._servers:
             server.close()
+        for task in self._accepting:
+            task.cancel()
         for path in self._paths:
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -125,7 +126,20 @@ class Sockets:
             gate.guests.discard(guest)
             gate.leave(caller.address)
 
+    async def wait_closed(self) -> None:
+        """End the handshakes under way; called when no connection is served."""
+        await self._tasks.close()
+
     # TLS ----------------------------------------------------------------------------
+
+    async def _open_tls(self, endpoint: Endpoint) -> Endpoint:
+        sockets = await _bind(endpoint.host, endpoint.port)
+        for listening in sockets:
+            task = self._tasks.start(self._accept_tls(listening))
+            # Not before the loop has forgotten the descriptor.
+            task.add_done_callback(partial(_close, listening))
+            self._accepting.append(task)
+        return Endpoint("tls", endpoint.host, sockets[0].getsockname()[1])
 
     async def _accept_tls(self, listening: socket.socket) -> None:
         loop, gate = asyncio.get_running_loop(), self._gate
@@ -192,22 +206,8 @@ class Sockets:
         return server
 
 
-class _TlsServer:
-    """Listening sockets, and the tasks that accept from them."""
-
-    def __init__(
-        self,
-        sockets: list[socket.socket],
-        accept: Callable[[socket.socket], Coroutine[None, None, None]],
-    ) -> None:
-        self.sockets = sockets
-        self._tasks = [asyncio.create_task(accept(each)) for each in sockets]
-
-    def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for listening in self.sockets:
-            listening.close()
+def _close(listening: socket.socket, _: asyncio.Task[None]) -> None:
+    listening.close()
 
 
 async def _bind(host: str, port: int) -> list[socket.socket]:
@@ -233,7 +233,7 @@ def _address_of(transport: asyncio.BaseTransport) -> str | None:
     return peer[0] if isinstance(peer, tuple) else None
 
 
-@functools.lru_cache(maxsize=1_024)
+@lru_cache(maxsize=1_024)
 def is_loopback(address: str) -> bool:
     """Return whether a network address belongs to this machine alone."""
     try:

@@ -1,6 +1,7 @@
 """Connections of two kinds in one server: one gate, one room, each encoding once."""
 
 import asyncio
+import contextlib
 import socket
 from pathlib import Path
 
@@ -83,6 +84,19 @@ async def test_a_handshake_ends_in_the_time_of_a_login(tmp_path: Path) -> None:
         assert await reader.read() == b""
         writer.close()
     await counted(lab, 0)
+
+
+async def test_a_stop_ends_handshakes_that_are_under_way(tmp_path: Path) -> None:
+    async with serving(tmp_path) as lab:
+        assert isinstance(lab.tls, tuple)
+        reader, writer = await asyncio.open_connection(*lab.tls)
+        await counted(lab, 1)
+    assert lab.gate._visits == 0
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*lab.tls)
 
 
 async def test_what_is_no_tls_is_hung_up_on(lab: Lab) -> None:
