@@ -58,16 +58,14 @@ class FileLock:
             handle = os.open(self.path, _FLAGS, 0o600)
             try:
                 _lock(handle, wait)
-                # A holder that has removed the file leaves a lock without a name.
-                if os.path.samestat(os.fstat(handle), self.path.stat()):
-                    self.handle = handle
+                if _has_name(handle, self.path):
+                    self.handle, handle = handle, -1
                     return True
-            except FileNotFoundError:
-                pass
+                # Its holder removed the file when it was done: lock the next one.
             except BlockingIOError:
                 return False
             finally:
-                if self.handle is None:
+                if handle >= 0:
                     os.close(handle)
 
     def release(self, is_removed: bool = False) -> None:
@@ -83,6 +81,14 @@ class FileLock:
                 self.path.unlink()
         os.close(self.handle)
         self.handle = None
+
+
+def _has_name(handle: int, path: Path) -> bool:
+    """Whether a path still names an open file."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager

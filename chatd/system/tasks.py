@@ -47,8 +47,9 @@ class Tasks:
         return await asyncio.shield(self.start(work, is_awaited=True))
 
     async def settled(self) -> None:
-        """Wait until those that run now have ended."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Wait until those that run now have ended; cancelling this ends none."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def close(self, seconds: float = 0.0) -> None:
         """End all tasks.

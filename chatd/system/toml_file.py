@@ -118,12 +118,12 @@ class TomlFile:
         self, section: str, key: str, what: str, known: list[str], form: str = "%s"
     ) -> Exception:
         """Return an error about a name that means nothing; it suggests another."""
-        hint = f"there are {', '.join(form % each for each in known)}"
+        hint = f": there are {', '.join(form % each for each in known)}"
         if close := get_close_matches(key.lower(), known, n=1, cutoff=0.5):
-            hint = f"did you mean {form % close[0]}?"
+            hint = f": did you mean {form % close[0]}?"
         elif len(known) > _MAX_LISTED:
-            hint = self._overview
-        return self.error(section, key, f"there is no such {what}: {hint}")
+            hint = f": {self._overview}" if self._overview else ""
+        return self.error(section, key, f"there is no such {what}{hint}")
 
     def _check_sections(self) -> None:
         names = list(self._sections)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
+from chatd.system.tasks import Tasks
 from client.errors import TransferError
 from client.model.changes import Change, TransferChanged
 from client.transfers.data_connection import TICK_SECONDS
@@ -72,17 +73,17 @@ class JobList:
         for job in self._jobs.values():
             job.wake()
 
-    async def close(self, others: Awaitable[None]) -> None:
+    async def close(self, others: Tasks) -> None:
         """Give jobs that are ending a moment to end, and stop the others.
 
         Args:
-            others: Other work that gets the same moment.
+            others: Other tasks that get the same moment.
         """
         self._is_closed = True
         if self._ticker is not None:
             self._ticker.cancel()
         ending = [job.settled() for job in self.jobs if job.is_ending]
-        await wait_briefly([others, *ending])
+        await asyncio.gather(others.close(SETTLE_SECONDS), wait_briefly(ending))
         await wait_briefly(job.stop() for job in self.jobs)
 
     async def _tick(self) -> None:

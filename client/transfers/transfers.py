@@ -285,7 +285,7 @@ class Transfers:
         for job in self._jobs.of(StreamUploadJob):
             if job.is_copying:
                 job.cancel()
-        await self._jobs.close(self._tasks.settled())
+        await self._jobs.close(self._tasks)
         await self._context.worker.close()
         if self._context.journal is not None:
             await asyncio.to_thread(self._context.journal.close)

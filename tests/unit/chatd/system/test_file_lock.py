@@ -1,6 +1,7 @@
 """File locks: one holder, given back however it ends, also with its file."""
 
 import errno
+import os
 import threading
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from chatd.system.file_lock import FileLock, locked
 def test_one_holds_it_at_a_time(tmp_path: Path) -> None:
     one, two = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
     assert one.acquire()
+    before = len(os.listdir("/proc/self/fd"))
     assert not two.acquire()
+    assert not one.acquire()
+    assert len(os.listdir("/proc/self/fd")) == before
     one.release()
     assert two.acquire()
     two.release()
