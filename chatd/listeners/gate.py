@@ -46,14 +46,14 @@ class Guest(Protocol):
     Attributes:
         task: Runs it; ends soon after ``close_soon``.
         opened_at: When it began, by the monotonic clock, in seconds.
-        is_expected: Whether it has logged in, or has shown a ticket instead.
+        is_authenticated: Whether it has logged in, or has shown a ticket instead.
     """
 
     task: asyncio.Task[None] | None
     opened_at: float
 
     @property
-    def is_expected(self) -> bool:
+    def is_authenticated(self) -> bool:
         """See above."""
 
     async def run(self) -> None:
@@ -78,7 +78,8 @@ class Gate:
 
     Attributes:
         limits: Those that count now.
-        guests: The connections that are served.
+        connections: How many there are, from accept on.
+        guests: Those that are served.
         stopping: The farewell, once the daemon stops.
     """
 
@@ -87,7 +88,7 @@ class Gate:
         self.guests: set[Guest] = set()
         self.stopping: Closing | None = None
         self._clock = clock
-        self._visits = 0
+        self.connections = 0
         self._per_network: Counter[str] = Counter()
         self._registrations = RateLimit(0, 1, "registrations from your address")
         self._tasks = Tasks()
@@ -128,14 +129,14 @@ class Gate:
     def enter(self, address: str | None) -> Closing | None:
         """Count a connection until ``leave``; return why it is refused, if it is."""
         refusal = self._refusal(address)
-        self._visits += 1
+        self.connections += 1
         if address is not None:
             self._per_network[network_of(address)] += 1
         return refusal
 
     def leave(self, address: str | None) -> None:
         """Count a connection that was entered no longer."""
-        self._visits -= 1
+        self.connections -= 1
         if address is not None:
             network = network_of(address)
             self._per_network[network] -= 1
@@ -161,7 +162,7 @@ class Gate:
         if self.stopping is not None:
             return _farewell(self.stopping)
         reason = None
-        if self._visits >= self.limits.connections:
+        if self.connections >= self.limits.connections:
             reason = "the server has too many connections; try again later"
         elif address is not None and self._is_crowded(network_of(address)):
             reason = "there are too many connections from your address"
@@ -180,7 +181,7 @@ class Gate:
             now = self._clock.monotonic()
             idle, login = self.limits.idle_seconds, self.limits.login_seconds
             for guest in list(self.guests):
-                if not guest.is_expected:
+                if not guest.is_authenticated:
                     if now - guest.opened_at >= login:
                         reason = f"no login within {login:g} s"
                         guest.close_soon(Closing(code="login_timeout", reason=reason))

@@ -47,7 +47,7 @@ class Sockets:
 
     Args:
         gate: Counts every connection from accept on.
-        connect: Returns what serves a connection.
+        connect: Returns what serves a connection; called in the task that runs it.
         tls: What TLS needs; may be replaced, for new connections.
     """
 
@@ -95,6 +95,10 @@ class Sockets:
             with contextlib.suppress(OSError):
                 path.unlink()
 
+    async def wait_closed(self) -> None:
+        """End the handshakes under way; called when no connection is served."""
+        await self._tasks.close()
+
     def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> Coroutine[None, None, None]:
@@ -110,25 +114,23 @@ class Sockets:
         caller: Caller,
         refusal: Closing | None,
     ) -> None:
-        gate = self._gate
-        guest = self._connect(reader, writer, caller)
-        if refusal is not None:
-            guest.close_soon(refusal)
-        gate.guests.add(guest)
+        gate, guest = self._gate, None
         try:
+            guest = self._connect(reader, writer, caller)
+            if refusal is not None:
+                guest.close_soon(refusal)
+            gate.guests.add(guest)
             await guest.run()
         except asyncio.CancelledError:
             if gate.stopping is None:
                 raise
         except Exception:  # noqa: BLE001 - a bug here must not end the others
-            _log.exception("%r failed", guest)
+            _log.exception("%r failed", guest or caller)
+            writer.transport.abort()
         finally:
-            gate.guests.discard(guest)
+            if guest is not None:
+                gate.guests.discard(guest)
             gate.leave(caller.address)
-
-    async def wait_closed(self) -> None:
-        """End the handshakes under way; called when no connection is served."""
-        await self._tasks.close()
 
     # TLS ----------------------------------------------------------------------------
 
@@ -146,6 +148,8 @@ class Sockets:
         while True:
             try:
                 accepted, (address, *_) = await loop.sock_accept(listening)
+            except ConnectionAbortedError:
+                continue  # the caller was faster
             except OSError as error:
                 # Most likely there are no descriptors left.
                 _log.warning("cannot accept connections: %s", error)
@@ -257,7 +261,7 @@ def _remove_stale_socket(path: Path) -> None:
     except OSError:
         path.unlink(missing_ok=True)
     else:
-        raise OSError(errno.EADDRINUSE, "somebody listens there")
+        raise OSError(errno.EADDRINUSE, "another program listens there")
     finally:
         probe.close()
 

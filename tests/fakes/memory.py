@@ -117,7 +117,7 @@ class MemoryConnection:
         self._requests = Requests(site, wire, Caller(None, True, None), number)
 
     @property
-    def is_expected(self) -> bool:
+    def is_authenticated(self) -> bool:
         """Whether it has logged in."""
         return self._requests.session is not None
 

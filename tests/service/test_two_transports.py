@@ -9,15 +9,16 @@ import pytest
 
 from chatd.listeners import sockets
 from chatd.listeners.native import outbox
+from chatd.listeners.native.connection import Connection
 from tests.fakes.memory import MemoryListener
 from tests.fakes.raw_client import RawClient, blind_tls
 from tests.helpers import eventually, logged_in
 from tests.service.conftest import Lab, device, serving
 
 
-async def counted(lab: Lab, visits: int) -> None:
+async def counted(lab: Lab, connections: int) -> None:
     """Wait until the gate counts so many connections."""
-    await eventually(lambda: lab.gate._visits == visits, f"{visits} connections")
+    await eventually(lambda: lab.gate.connections == connections, str(connections))
 
 
 async def test_a_room_is_encoded_once_for_each_kind(
@@ -91,7 +92,7 @@ async def test_a_stop_ends_handshakes_that_are_under_way(tmp_path: Path) -> None
         assert isinstance(lab.tls, tuple)
         reader, writer = await asyncio.open_connection(*lab.tls)
         await counted(lab, 1)
-    assert lab.gate._visits == 0
+    assert lab.gate.connections == 0
     with contextlib.suppress(ConnectionError):
         assert await reader.read() == b""
     writer.close()
@@ -108,6 +109,19 @@ async def test_what_is_no_tls_is_hung_up_on(lab: Lab) -> None:
     await counted(lab, 0)
     async with await RawClient.connect(lab.tls, blind_tls()) as client:
         assert (await client.request("ping"))["type"] == "pong"
+
+
+async def test_a_connection_that_fails_at_once_counts_no_longer(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Connection:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(lab.server._sockets, "_connect", fail)
+    for address, tls in ((lab.tcp, None), (lab.tls, blind_tls())):
+        async with await RawClient.connect(address, tls) as client:
+            await client.ended()
+    await counted(lab, 0)
 
 
 async def test_without_descriptors_accepting_goes_on_later(

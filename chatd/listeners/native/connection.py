@@ -71,7 +71,7 @@ class Connection:
     # For the gate ---------------------------------------------------------------------
 
     @property
-    def is_expected(self) -> bool:
+    def is_authenticated(self) -> bool:
         """Whether it has logged in, or redeemed a ticket."""
         return self._requests.session is not None or self.data is not None
 

@@ -10,7 +10,7 @@ from chatd.listeners.native.peer import Site
 
 
 class NativeListener:
-    """Serves the native protocol to whoever ``sockets`` accept.
+    """Serves the native protocol over the streams that ``sockets`` accept.
 
     Args:
         site: What all connections share.

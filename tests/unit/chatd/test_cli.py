@@ -183,7 +183,7 @@ def test_without_a_configuration_file_the_defaults_count(
     assert run("check").output.startswith("configuration: defaults, no file: ok")
 
 
-def test_what_is_expected_to_go_wrong_is_one_sentence_with_status_2(
+def test_what_is_authenticated_to_go_wrong_is_one_sentence_with_status_2(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(monkeypatch, "--config", "nothing.toml") == 2
