@@ -78,9 +78,12 @@ async def test_handshakes_that_never_finish_count_from_accept_on(
             writer.close()
 
 
-async def test_a_handshake_ends_in_the_time_of_a_login(tmp_path: Path) -> None:
-    async with serving(tmp_path, {"limits": {"login_seconds": 1}}) as lab:
+async def test_a_handshake_ends_in_the_time_of_a_login_also_once_that_has_changed(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, {"limits": {"login_seconds": 3_600}}) as lab:
         assert isinstance(lab.tls, tuple)
+        lab.configure({"limits": {"login_seconds": 1}})
         reader, writer = await asyncio.open_connection(*lab.tls)
         assert await reader.read() == b""
         writer.close()
