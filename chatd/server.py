@@ -32,7 +32,7 @@ from chatd.settings.endpoints import Endpoint, join_links
 from chatd.settings.logs import configure_logging
 from chatd.settings.tls import TlsError, load_tls
 from chatd.store.disk import DiskBlobs
-from chatd.store.sqlite import SqliteStore
+from chatd.store.open import open_store
 
 # The interpreter hands the GIL over this often; at its default of 5 ms the writer's
 # thread can starve between two rows while the loop is busy.
@@ -152,7 +152,7 @@ class Server:
         """Build all parts and serve; stop gracefully on exit."""
         async with contextlib.AsyncExitStack() as stack:
             tls = load_tls(folder.path, settings.tls)
-            store = await SqliteStore.open(folder.database)
+            store = await open_store(folder.database)
             stack.push_async_callback(store.close)
             blobs = DiskBlobs(folder.blobs)
             stack.push_async_callback(blobs.close)

@@ -29,6 +29,7 @@ from chatd.settings.config import Settings
 from chatd.settings.endpoints import Endpoint, join_links
 from chatd.store.base import Store
 from chatd.store.blobs import Blobs
+from chatd.store.commands import ForgetUser
 
 MS_PER_DAY = 86_400_000
 
@@ -167,7 +168,7 @@ class Administration:
         # cannot join a room after having been removed from all.
         await self._accounts.disable(name)
         self._end(name, "disabled")
-        await self.store.forget_user(name)
+        await self.store.execute(ForgetUser(name))
         await self._accounts.delete(name)
         self._end(name, "deleted")
         logger.info("user %s was deleted", name)

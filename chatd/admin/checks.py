@@ -21,7 +21,6 @@ from chatd.settings.data_folder import BLOBS_FOLDER, DATABASE_FILE, TLS_FOLDER
 from chatd.settings.tls import CERTIFICATE_FILE, KEY_FILE, TlsError, read_tls
 from chatd.store.base import Store
 from chatd.store.blobs import Blobs
-from chatd.store.sqlite.copies import name_files
 
 _WARN_DAYS = 14
 _SECRETS = (TABLE_FILE, DATABASE_FILE, f"{TLS_FOLDER}/{KEY_FILE}", BLOBS_FOLDER)
@@ -93,7 +92,7 @@ async def _check_contents(
         for sha256, size in contents.items():
             for sentence in await blobs.verify({sha256: size}):
                 damages[sha256] = sentence
-        names = await asyncio.to_thread(name_files, data / DATABASE_FILE, damages)
+        names = await store.name_files(damages)
     problems = [
         f"{names.get(sha256, 'a file')}: {sentence}"
         for sha256, sentence in damages.items()

@@ -24,9 +24,9 @@ from chatd.protocol.frames import FrameDecoder, encode_frame
 from chatd.settings.config import Settings
 from chatd.settings.data_folder import DataFolder, LockedError
 from chatd.settings.tls import load_tls
-from chatd.store.base import StoreError
+from chatd.store.base import Store, StoreError
 from chatd.store.disk import DiskBlobs
-from chatd.store.sqlite import SqliteStore
+from chatd.store.open import open_store
 
 # A long list of users is one reply.
 MAX_REPLY_BYTES = 1 << 30
@@ -133,10 +133,8 @@ async def check_without_daemon(settings: Settings) -> list[Checked]:
         return [*checked, *await check_stored(folder.path, store, blobs, sweeper)]
 
 
-async def _open_store(
-    stack: contextlib.AsyncExitStack, folder: DataFolder
-) -> SqliteStore:
-    store = await SqliteStore.open(folder.database)
+async def _open_store(stack: contextlib.AsyncExitStack, folder: DataFolder) -> Store:
+    store = await open_store(folder.database)
     stack.push_async_callback(store.close)
     return store
 

@@ -14,7 +14,6 @@ Format 1 had no files: neither ``blobs.txt`` nor contents.
 import contextlib
 import datetime
 import errno
-import sqlite3
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from msgspec import Struct
 from chatd.accounts.user_table import TABLE_FILE
 from chatd.settings.data_folder import DATABASE_FILE, TLS_FOLDER
 from chatd.settings.tls import CERTIFICATE_FILE, KEY_FILE
+from chatd.store.base import StoreError
 from chatd.system.atomic_file import DISK_FULL
 from chatd.system.file_lock import NO_LOCKS, FileLock
 
@@ -113,7 +113,7 @@ def explained(path: Path, target: Path) -> Iterator[None]:
         ) from error
     except (tarfile.TarError, EOFError, msgspec.DecodeError) as error:
         raise BackupError(f"{path} is no backup of chatd, or damaged") from error
-    except sqlite3.Error as error:
+    except StoreError as error:
         raise BackupError(f"the database in {path} is damaged: {error}") from error
     except OSError as error:
         reason = error.strerror or str(error)

@@ -51,7 +51,7 @@ from chatd.backup.contents import (
 )
 from chatd.settings.data_folder import BLOBS_FOLDER, DATABASE_FILE
 from chatd.store.base import Store
-from chatd.store.sqlite.copies import name_files, read_contents
+from chatd.store.open import open_copy
 from chatd.system.atomic_file import sync_folder
 
 __all__ = ["BackupError", "BackupReport", "write_backup"]
@@ -176,11 +176,11 @@ class _Backup:
 
     def copy_contents(self) -> None:
         """Copy the contents that the copied database refers to."""
-        database = self.work / DATABASE_FILE
+        database = open_copy(self.work / DATABASE_FILE)
         copied: list[int] = []
         kept: list[int] = []
         wrong: dict[str, str] = {}
-        for sha256, size in read_contents(database).items():
+        for sha256, size in database.contents().items():
             content = NeededContent(sha256, size)
             try:
                 is_new = self._shared.add(self._data / BLOBS_FOLDER, content)
@@ -198,7 +198,7 @@ class _Backup:
             kept=len(kept),
             kept_bytes=sum(kept),
             missing=len(wrong),
-            problems=describe_missing(wrong, name_files(database, wrong)),
+            problems=describe_missing(wrong, database.name_files(wrong)),
         )
 
     def pack(self) -> BackupReport:

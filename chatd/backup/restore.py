@@ -43,8 +43,8 @@ from chatd.settings.data_folder import (
     TLS_FOLDER,
     DataFolder,
 )
-from chatd.store.sqlite import renew_log_id
-from chatd.store.sqlite.copies import forget_begun_files, name_files
+from chatd.store.base import Copy
+from chatd.store.open import open_copy
 from chatd.system.atomic_file import sync_folder
 
 # What a restore puts in place; last the one without which nothing is served.
@@ -107,10 +107,11 @@ def restore_backup(
             work.mkdir(mode=0o700)
             manifest = _unpack(source, work)
             restored = Restored(manifest)
+            database = open_copy(work / DATABASE_FILE)
             if manifest.format > 1:
                 restored = _restore_contents(source, work, restored, is_incomplete_fine)
-                forget_begun_files(work / DATABASE_FILE)
-            renew_log_id(work / DATABASE_FILE)
+                database.forget_begun_files()
+            database.renew_log_id()
             _put_in_place(work, folder.path)
     except BaseException:
         for name in _PLACES:
@@ -179,7 +180,7 @@ def _restore_contents(
     if not lost or is_incomplete_fine:
         lost |= copies.copy(contents)
     if lost and not is_incomplete_fine:
-        raise _refusal(source, copies.blobs, lost, work / DATABASE_FILE)
+        raise _refusal(source, copies.blobs, lost, open_copy(work / DATABASE_FILE))
     wrong = {
         content.sha256: "was missing or damaged when the backup was made"
         for content in contents
@@ -191,7 +192,9 @@ def _restore_contents(
         contents=len(copies.done),
         contents_bytes=sum(copies.done.values()),
         missing=len(wrong),
-        problems=describe_missing(wrong, name_files(work / DATABASE_FILE, wrong)),
+        problems=describe_missing(
+            wrong, open_copy(work / DATABASE_FILE).name_files(wrong)
+        ),
     )
 
 
@@ -247,10 +250,10 @@ class _Copies:
 
 
 def _refusal(
-    source: Path, blobs: Path, lost: dict[str, str], database: Path
+    source: Path, blobs: Path, lost: dict[str, str], database: Copy
 ) -> BackupError:
     first = dict(list(lost.items())[:_NAMED_IN_REFUSAL])
-    sentences = describe_missing(first, name_files(database, first))
+    sentences = describe_missing(first, database.name_files(first))
     if len(lost) > len(first):
         sentences.append(f"and {len(lost) - len(first)} more")
     return BackupError(

@@ -32,14 +32,20 @@ class Seats(Protocol):
 Change = Callable[[Seats, LiveChat, Entry], None]
 
 
+def _create(seats: Seats, live: LiveChat, entry: Entry) -> None:
+    _gain(seats, live, entry, "owner")
+
+
 def _join(seats: Seats, live: LiveChat, entry: Entry) -> None:
+    # The first to join a room without members becomes its owner.
+    is_owner = decode_members(entry.tail).get("role") == "owner"
+    _gain(seats, live, entry, "owner" if is_owner else "member")
+
+
+def _gain(seats: Seats, live: LiveChat, entry: Entry, role: Role) -> None:
     online = seats.users.get(entry.sender)
     if online is None:
         return
-    # The first to join a room without members becomes its owner.
-    role: Role = "member"
-    if decode_members(entry.tail).get("role") == "owner":
-        role = "owner"
     first = entry.seq if live.info.visibility == "private" else 1
     membership = Membership(live.info, online.name, role, first, entry.seq)
     seats.gain(online, membership, entry.seq)
@@ -57,4 +63,9 @@ def _topic(seats: Seats, live: LiveChat, entry: Entry) -> None:
     live.info = ChatInfo(info.id, info.kind, info.name, info.visibility, topic)
 
 
-CHANGES: dict[str, Change] = {"join": _join, "leave": _leave, "topic": _topic}
+CHANGES: dict[str, Change] = {
+    "create": _create,
+    "join": _join,
+    "leave": _leave,
+    "topic": _topic,
+}

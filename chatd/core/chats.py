@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from chatd.core.hub import Hub
 from chatd.core.limits import RateLimit
-from chatd.core.sessions import LiveChat, OnlineUser, Seat, Session
+from chatd.core.sessions import OnlineUser, Seat, Session
 from chatd.protocol.entries import (
     Draft,
     Entry,
@@ -34,7 +34,9 @@ from chatd.protocol.messages import ReadPush, Send, TypingPush
 from chatd.protocol.names import canonical_address
 from chatd.protocol.rights import require
 from chatd.store.base import Store
-from chatd.store.values import Append, ChatInfo
+from chatd.store.commands import FindKey, OpenDirect
+from chatd.store.jobs import Append
+from chatd.store.values import ChatInfo
 
 TYPING_SECONDS = 1.0
 # Size of a page's entries as stored; the listener cuts to what a frame can carry.
@@ -70,14 +72,14 @@ class Page(Struct, frozen=True):
 class Sending(Append, kw_only=True, gc=False):
     """A send handed to the store; ``on_done`` reports the outcome to its connection.
 
-    ``address`` is the chat as its sender addresses it. ``live`` is the chat if this
-    send holds it (see ``Hub.hold``); ``Chats.settle`` releases it.
+    ``address`` is the chat as its sender addresses it; ``is_first`` is whether the
+    sender may gain it by this.
     """
 
     session: Session
     address: str
     request_id: int | None
-    live: LiveChat | None = None
+    is_first: bool = False
 
 
 class Chats:
@@ -185,20 +187,17 @@ class Chats:
             await self._send_first(session, address, request, on_sent)
             return
         with _remembering(session, address, request.key):
-            live = self._hub.hold(await self.find(session, address))
-        sending = self._sending(session, address, live, request, on_sent)
+            info = await self.find(session, address)
+        sending = self._sending(session, address, info, request, on_sent)
         try:
-            await self._check(session, address, live, request)
+            await self._check(session, address, info, request)
         except ChatError as error:
-            try:
-                with _remembering(session, address, request.key):
-                    if not await self._is_known(sending):
-                        raise error
-                on_sent([sending])
-                return
-            finally:
-                self._hub.release(live)
-        self._append(sending, live)
+            with _remembering(session, address, request.key):
+                if not await self._is_known(sending):
+                    raise error
+            on_sent([sending])
+        else:
+            self._store.append_nowait(sending)
 
     async def _send_first(
         self,
@@ -218,16 +217,18 @@ class Chats:
             self.take_rate(session)
             if request.reply_to is not None:
                 raise _no_such_message(request.reply_to, address)
-            info = await self._store.open_direct(session.user, address[1:])
-        live = self._hub.hold(info)
-        sending = self._sending(session, address, live, request, on_sent)
-        self._append(sending, live)
+            info = await self._store.execute(OpenDirect(session.user, address[1:]))
+        sending = self._sending(session, address, info, request, on_sent)
+        if address not in session.online.seats:
+            sending.is_first = True
+            self._hub.ask(session, address, None)
+        self._store.append_nowait(sending)
 
     def _sending(
         self,
         session: Session,
         address: str,
-        live: LiveChat,
+        info: ChatInfo,
         request: Send,
         on_sent: Callable[[list[Append]], None],
     ) -> Sending:
@@ -237,21 +238,13 @@ class Chats:
         user, now_ms = session.user, self._clock.now_ms()
         tail = encode_tail(user, request.kind, now_ms, members)
         return Sending(
-            live.id,
+            info.id,
             Draft(user, request.kind, now_ms, tail, request.key),
             on_sent,
             session=session,
             address=address,
             request_id=request.id,
         )
-
-    def _append(self, sending: Sending, live: LiveChat) -> None:
-        # From here on the store decides the outcome; `settle` then ends the hold.
-        sending.live = live
-        session = sending.session
-        if sending.address not in session.online.seats:
-            live.gaining.setdefault(session.user, (session, None))
-        self._store.append_nowait(sending)
 
     async def find(self, session: Session, address: str) -> ChatInfo:
         """Return a chat that the user has, or any room, by its canonical address.
@@ -296,16 +289,16 @@ class Chats:
             raise NoSuchUserError(f"there is no user '{address[1:]}'")
 
     async def _check(
-        self, session: Session, address: str, live: LiveChat, request: Send
+        self, session: Session, address: str, info: ChatInfo, request: Send
     ) -> None:
-        self.check_rights(session, address, live.info)
+        self.check_rights(session, address, info)
         self._check_order(session, address, request.key)
         self._check_text(request.text)
         self.take_rate(session)
         if request.reply_to is not None:
             seat = session.online.seats.get(address)
             first = seat.first if seat is not None else 1
-            found = await self._store.read(live.id, request.reply_to - 1, 1)
+            found = await self._store.read(info.id, request.reply_to - 1, 1)
             if not found or found[0].seq != request.reply_to or found[0].seq < first:
                 raise _no_such_message(request.reply_to, address)
 
@@ -341,7 +334,9 @@ class Chats:
         draft = sending.draft
         if draft.key is None:
             return False
-        entry = await self._store.find_key(sending.chat, draft.sender, draft.key)
+        entry = await self._store.execute(
+            FindKey(sending.chat, draft.sender, draft.key)
+        )
         if entry is None:
             return False
         if not has_same_content(entry.tail, draft.tail):
@@ -354,8 +349,7 @@ class Chats:
     def settle(self, sending: Sending) -> None:
         """Record the outcome of a send, before it is answered.
 
-        Call it for every accepted send, unless it was stored and holds no chat. It
-        releases the chat that the send holds.
+        Call it for every accepted send that failed, or that ``is_first``.
 
         After a temporary failure of a keyed send, later keyed sends of the connection
         to that chat must wait until that key comes again, or pipelined messages would
@@ -363,11 +357,8 @@ class Chats:
         first keeps its error, the later ones become ``out_of_order`` here.
         """
         session = sending.session
-        live = sending.live
-        if live is not None:
-            sending.live = None
-            live.gaining.pop(session.user, None)
-            self._hub.release(live)
+        if sending.is_first:
+            self._hub.stop_asking(session, sending.address)
         if sending.error is not None:
             key = sending.draft.key
             refused = (session.refused or {}).get(sending.address)

@@ -6,6 +6,7 @@ process wrote an entry. Memberships change here for the same reason: when the fa
 comes to the ``join`` or ``leave`` entry.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
 from chatd.core.changes import CHANGES
@@ -19,13 +20,15 @@ from chatd.core.sessions import (
     chat_record,
 )
 from chatd.protocol.entries import Entry
-from chatd.protocol.messages import (
-    Joined,
-    Left,
-)
-from chatd.store.base import Store
-from chatd.store.values import ChatInfo, ChatState, Committed, Membership
+from chatd.protocol.messages import ChatRecord, Joined, Left
+from chatd.protocol.messages import Invited as InvitedPush
+from chatd.store.log_store import LogStore
+from chatd.store.values import ChatInfo, ChatState, Effect, Invited, Membership
 from chatd.system.tasks import Tasks
+
+Answer = Callable[[ChatRecord], None]
+# A session that asks for a chat, and the callback that answers it.
+Gaining = tuple[Session, Answer | None]
 
 
 class Hub:
@@ -39,7 +42,7 @@ class Hub:
         tasks: Those of feeds that catch up.
     """
 
-    def __init__(self, store: Store, is_user: Callable[[str], bool]) -> None:
+    def __init__(self, store: LogStore, is_user: Callable[[str], bool]) -> None:
         self._store = store
         self._is_user = is_user
         self.users: dict[str, OnlineUser] = {}
@@ -47,6 +50,10 @@ class Hub:
         # How many chats have become live; see ``LiveChat.made``.
         self.made = 0
         self.tasks = Tasks()
+        # By user and address, the request that is about to gain the user a chat: its
+        # connection is not pushed `joined`, but answered by the callback, if there is
+        # one, before the chat's first entry.
+        self.gaining: dict[tuple[str, str], Gaining] = {}
         # Called when a user gains a chat; set by presence.
         self.on_seated: Callable[[OnlineUser, LiveChat], None] | None = None
         store.set_follower(self.fan_out)
@@ -83,6 +90,28 @@ class Hub:
             self._store.unfollow(live.id)
 
     # Users --------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def asking(self, session: Session, address: str, answer: Answer) -> Iterator[None]:
+        """Within the context, answer a session once its user gains a chat.
+
+        Of several that ask for the same chat, the first is answered.
+        """
+        self.ask(session, address, answer)
+        try:
+            yield
+        finally:
+            self.stop_asking(session, address)
+
+    def ask(self, session: Session, address: str, answer: Answer | None) -> None:
+        """Begin what ``asking`` does; without an answer, only leave ``joined`` out."""
+        self.gaining.setdefault((session.user, address), (session, answer))
+
+    def stop_asking(self, session: Session, address: str) -> None:
+        """End what ``ask`` began."""
+        asking = self.gaining.get((session.user, address))
+        if asking is not None and asking[0] is session:
+            del self.gaining[session.user, address]
 
     def attach(self, user: str) -> OnlineUser:
         """Register a login that has begun; ``detach`` ends it."""
@@ -160,31 +189,47 @@ class Hub:
 
     # Fan-out ------------------------------------------------------------------------
 
-    def fan_out(self, batch: Iterable[Committed]) -> None:
-        """Deliver the entries of one commit to all connections that have the chats.
+    def fan_out(self, effects: Iterable[Effect]) -> None:
+        """Deliver what one commit made visible to all connections that it concerns.
 
         Called by the store, on the loop, in the order of the logs. Entries up to
         ``LiveChat.last`` are dropped: that seq was read after the chat was followed, so
         connections read these entries from the store. In rooms, memberships and the
         topic change here, between the entries before and after the one that says so.
         """
-        for part in batch:
-            live = self.chats.get(part.chat)
-            if live is None:
+        for effect in effects:
+            if isinstance(effect, Invited):
+                self._invite(effect)
                 continue
-            entries = part.entries
-            if entries[0].seq <= live.last:
-                # The connections have read these from the store, or are about to.
-                entries = [entry for entry in entries if entry.seq > live.last]
-                if not entries:
-                    continue
-            if live.info.kind == "direct":
-                if len(live.online) < 2 and entries[0].prev == 0:
-                    self._open_direct(live)
-                self._pass_on(live, entries)
-            else:
-                self._fan_out_room(live, entries)
-            live.last = entries[-1].seq
+            live = self.chats.get(effect.chat)
+            if live is not None:
+                self._deliver(live, effect.entries)
+            elif effect.info is not None:
+                # Nobody who is connected has the chat, but somebody may gain it.
+                live = self.hold(effect.info)
+                self._deliver(live, effect.entries)
+                self.release(live)
+
+    def _deliver(self, live: LiveChat, entries: list[Entry]) -> None:
+        if entries[0].seq <= live.last:
+            # The connections have read these from the store, or are about to.
+            entries = [entry for entry in entries if entry.seq > live.last]
+            if not entries:
+                return
+        if live.info.kind == "direct":
+            if len(live.online) < 2 and entries[0].prev == 0:
+                self._open_direct(live)
+            self._pass_on(live, entries)
+        else:
+            self._fan_out_room(live, entries)
+        live.last = entries[-1].seq
+
+    def _invite(self, invited: Invited) -> None:
+        online = self.users.get(invited.user)
+        if online is not None:
+            online.changes += 1
+            for session in online.sessions:
+                session.push(InvitedPush(room=f"#{invited.room}", by=invited.by))
 
     def _pass_on(self, live: LiveChat, entries: list[Entry]) -> None:
         delivery = Delivery(entries)
@@ -212,7 +257,7 @@ class Hub:
             self._pass_on(live, entries[start:] if start else entries)
 
     def _open_direct(self, live: LiveChat) -> None:
-        for name in set(live.info.name.split(" ")):
+        for name in dict.fromkeys(live.info.name.split(" ")):
             online = self.users.get(name)
             if online is not None and name not in live.online:
                 membership = Membership(live.info, name, "member", 1, 0)
@@ -222,16 +267,17 @@ class Hub:
         """Give a connected user a new chat, which is live, with entries up to ``last``.
 
         The user's connections get ``joined`` before the chat's first entry; the one
-        whose request gained the chat is answered instead (see ``LiveChat.gaining``).
+        whose request gained the chat is answered instead (see ``asking``).
         """
         live = self.chats[membership.chat.id]
         peer_read = 0 if live.info.kind == "direct" else None
         if online.name == live.address_for(online.name)[1:]:
             peer_read = None  # a note to self has no other user
-        is_known = live.address_for(online.name) in online.seats
+        address = live.address_for(online.name)
+        is_known = address in online.seats
         seat = self.seat(online, membership, peer_read, last)
         record = chat_record(ChatState(membership, last, 0, peer_read))
-        asking, answer = live.gaining.get(online.name, (None, None))
+        asking, answer = self.gaining.get((online.name, address), (None, None))
         for session in online.sessions:
             # A login may have read the membership before this was fanned out.
             if session.feed is not None and not is_known:

@@ -1,12 +1,10 @@
 """Operations on rooms: create, list, join, leave, invite, set the topic."""
 
-from collections.abc import Callable
-
 from chatd.core.chats import Clock, Directory
-from chatd.core.hub import Hub
+from chatd.core.hub import Answer, Hub
 from chatd.core.limits import RateLimit
 from chatd.core.presence import PresenceBoard
-from chatd.core.sessions import OnlineUser, Seat, Session, chat_record
+from chatd.core.sessions import Seat, Session, chat_record
 from chatd.protocol.entries import Draft, EntryKind, encode_tail
 from chatd.protocol.errors import (
     NameTakenError,
@@ -15,12 +13,9 @@ from chatd.protocol.errors import (
     NotAllowedError,
     NotAMemberError,
     TooLargeError,
-    TooManyError,
     UnavailableError,
 )
 from chatd.protocol.messages import (
-    ChatRecord,
-    Invited,
     MemberInfo,
     MembersPage,
     RoomInfo,
@@ -30,11 +25,11 @@ from chatd.protocol.messages import (
 from chatd.protocol.names import parse_room_address, parse_user_name
 from chatd.protocol.rights import require
 from chatd.store.base import Store
+from chatd.store.commands import CreateRoom, Invite, Uninvite
 from chatd.store.values import (
     AddMember,
     Change,
     ChatInfo,
-    Membership,
     RemoveMember,
     SetTopic,
 )
@@ -42,8 +37,6 @@ from chatd.store.values import (
 MAX_TOPIC_BYTES = 1_024
 # With the longest topics, escaped to six times their size, these fit a frame.
 MAX_ROOMS_PER_PAGE = 100
-
-Answer = Callable[[ChatRecord], None]
 
 
 class Rooms:
@@ -99,25 +92,14 @@ class Rooms:
         name = parse_room_address(room)
         _check_topic(topic)
         self._take(session)
-        self._check_room_count(session.online)
         members: dict[str, object] = {"visibility": visibility}
         if topic:
             members["topic"] = topic
         draft = self._draft(session, "create", members)
-        info, append = await self._store.create_room(
-            name, visibility, topic, session.user, draft
-        )
-        live = self._hub.hold(info)
-        try:
-            first = append.seq if visibility == "private" else 1
-            membership = Membership(info, session.user, "owner", first, append.seq)
-            if session not in session.online.sessions:
-                return
-            live.gaining[session.user] = (session, answer)
-            self._hub.gain(session.online, membership, append.seq)
-        finally:
-            live.gaining.pop(session.user, None)
-            self._hub.release(live)
+        with self._hub.asking(session, f"#{name}", answer):
+            await self._store.execute(
+                CreateRoom(name, visibility, topic, session.user, draft, self.max_rooms)
+            )
 
     async def join(self, session: Session, room: str, answer: Answer) -> None:
         """Make the user a member; ``answer`` is called with the chat's record.
@@ -130,29 +112,20 @@ class Rooms:
         if seat is not None:
             await self._answer_member(session, seat, answer)
             return
-        info = await self._find(session, room)
-        if info.visibility == "private" and not await self._store.is_invited(
-            info.id, session.user
-        ):
-            raise NoSuchRoomError(f"there is no room #{info.name}")
+        # Before it is looked for: else, who is refused learns that a room is there.
         self._take(session)
-        self._check_room_count(session.online)
-        live = self._hub.hold(info)
-        try:
-            live.gaining.setdefault(session.user, (session, answer))
-            draft = self._draft(session, "join")
-            await self._store.append(info.id, draft, AddMember(session.user))
-        except NameTakenError:
-            seat = self._seat(session, room)
-            if seat is None:
-                raise UnavailableError(
-                    "you are just leaving that room; try again"
-                ) from None
-            await self._answer_member(session, seat, answer)
-        finally:
-            if live.gaining.get(session.user, (None, None))[0] is session:
-                del live.gaining[session.user]
-            self._hub.release(live)
+        info = await self._find(session, room)
+        draft = self._draft(session, "join")
+        change = AddMember(session.user, is_asking=True, max_rooms=self.max_rooms)
+        with self._hub.asking(session, f"#{info.name}", answer):
+            try:
+                await self._store.append(info.id, draft, change)
+                return
+            except NameTakenError:
+                seat = self._seat(session, room)
+        if seat is None:
+            raise UnavailableError("you are just leaving that room; try again")
+        await self._answer_member(session, seat, answer)
 
     async def leave(self, session: Session, room: str) -> None:
         """End the user's membership; the fan-out pushes it to the user's connections.
@@ -176,7 +149,7 @@ class Rooms:
         await self._change(session, seat, "topic", {"topic": topic}, SetTopic(topic))
 
     async def invite(self, session: Session, room: str, user: str) -> None:
-        """Invite another user to join, and push it to that user's connections.
+        """Invite another user to join; the fan-out pushes it.
 
         Raises:
             NoSuchUserError: There is no such user.
@@ -190,14 +163,9 @@ class Rooms:
         self._take(session)
         if await self._store.chat_of(name, seat.live.id) is not None:
             raise NotAllowedError(f"{name} is a member of {seat.address} already")
-        is_new = await self._store.invite(
-            seat.live.id, name, session.user, self.max_invitations
+        await self._store.execute(
+            Invite(seat.live.id, name, session.user, self.max_invitations)
         )
-        online = self._hub.users.get(name)
-        if is_new and online is not None:
-            online.changes += 1
-            for other in online.sessions:
-                other.push(Invited(room=seat.address, by=session.user))
 
     async def decline(self, session: Session, room: str) -> None:
         """Remove the user's own invitation to a room.
@@ -207,7 +175,9 @@ class Rooms:
         """
         name = parse_room_address(room)
         info = await self._store.find_room(name)
-        if info is None or not await self._store.uninvite(info.id, session.user):
+        if info is None or not await self._store.execute(
+            Uninvite(info.id, session.user)
+        ):
             raise NoSuchRoomError(f"you have no invitation to #{name}")
 
     async def rooms(self, after: str | None, limit: int) -> RoomsPage:
@@ -301,11 +271,6 @@ class Rooms:
 
     def _take(self, session: Session) -> None:
         self._user_rate.take(session.user, self._clock.monotonic())
-
-    def _check_room_count(self, online: OnlineUser) -> None:
-        rooms = sum(1 for address in online.seats if address.startswith("#"))
-        if rooms >= self.max_rooms:
-            raise TooManyError(f"you are in {rooms} rooms; leave one before")
 
 
 def _check_topic(topic: str) -> None:

@@ -4,8 +4,6 @@ Only the hub changes which user is in which chat. Everything here is read and wr
 the event loop, between two awaits, so it needs no locks.
 """
 
-from collections.abc import Callable
-
 from chatd.core.feed import Feed, Sink
 from chatd.protocol.messages import (
     ChatRecord,
@@ -20,10 +18,6 @@ from chatd.protocol.messages import (
 from chatd.protocol.rights import Role, may
 from chatd.store.values import ChatInfo, ChatState, Membership
 
-# The session whose request gains a chat, and the callback that answers it (see
-# LiveChat).
-Gaining = tuple["Session", Callable[[ChatRecord], None] | None]
-
 
 class LiveChat:
     """A chat that is followed, because a member is connected or about to be.
@@ -32,7 +26,7 @@ class LiveChat:
     chat became live; ``made`` numbers chats in the order in which they became live.
     """
 
-    __slots__ = ("changed", "gaining", "holds", "id", "info", "last", "made", "online")
+    __slots__ = ("changed", "holds", "id", "info", "last", "made", "online")
 
     def __init__(self, info: ChatInfo, made: int) -> None:
         self.id = info.id
@@ -41,9 +35,6 @@ class LiveChat:
         self.last = 0
         self.holds = 0
         self.online: dict[str, OnlineUser] = {}
-        # By user, the request that is about to make the user a member: its connection
-        # is not pushed `joined`, but answered by the callback, before the first entry.
-        self.gaining: dict[str, Gaining] = {}
         # Presence by user, where it has changed since the last push (see presence).
         self.changed: dict[str, PresenceOf] | None = None
 

@@ -1,12 +1,10 @@
-"""The values that stores take and return: chats, members, files, changes, entries."""
+"""The values that stores take and return: chats, members, files, changes, effects."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from msgspec import Struct
 
-from chatd.protocol.entries import Draft, Entry
-from chatd.protocol.errors import ChatError
+from chatd.protocol.entries import Entry
 from chatd.protocol.rights import Role
 
 ChatKind = Literal["direct", "room"]
@@ -104,32 +102,37 @@ class FileUsage(Struct, frozen=True, gc=False):
     total: int
 
 
-class AddMember(Struct, frozen=True, gc=False):
+class AddMember(Struct, frozen=True, gc=False, tag=True):
     """Make ``user`` a member, as of the entry that records it.
 
     The cursor starts at that entry; in a private room ``first`` does too. An invitation
     to the room is used up. Without a role it is ``member``, but the first to join a
     room without members becomes its owner, and the entry says so (``"role":"owner"``).
-    The append fails with NameTakenError if ``user`` is one already.
+
+    The append fails with NameTakenError if ``user`` is one already; if the user
+    ``is_asking``, with NoSuchRoomError where the room is private and there is no
+    invitation; with TooManyError if the user is in ``max_rooms`` rooms.
     """
 
     user: str
     role: Role | None = None
+    is_asking: bool = False
+    max_rooms: int | None = None
 
 
-class RemoveMember(Struct, frozen=True, gc=False):
+class RemoveMember(Struct, frozen=True, gc=False, tag=True):
     """End ``user``'s membership; the append fails with NotAMemberError without one."""
 
     user: str
 
 
-class SetTopic(Struct, frozen=True, gc=False):
+class SetTopic(Struct, frozen=True, gc=False, tag=True):
     """Change the room's topic."""
 
     topic: str
 
 
-class SealFile(Struct, frozen=True, gc=False):
+class SealFile(Struct, frozen=True, gc=False, tag=True):
     """Make a begun file a stored one, as of the entry that records it.
 
     The append fails with NotAllowedError if the upload was dropped meanwhile.
@@ -141,28 +144,25 @@ class SealFile(Struct, frozen=True, gc=False):
 Change = AddMember | RemoveMember | SetTopic | SealFile
 
 
-class Append(Struct, gc=False):
-    """An entry to be appended to a log; the store sets the fields from ``seq`` on.
+class Committed(Struct, gc=False):
+    """Entries of one chat that were committed together, oldest first, never empty.
 
-    ``on_done`` is called on the event loop, after the follower was given the entry,
-    with a list of appends: consecutive ones of one commit that share the callback (the
-    same object) are reported in one call. By then either ``error`` is set, or ``seq``
-    and ``time_ms`` are those of the entry that the key stands for, which is an earlier
-    one if ``duplicate``.
+    ``info`` is the chat itself where somebody gains it by one of them: a room is
+    created or joined, a direct chat has its first entry.
     """
 
     chat: int
-    draft: Draft
-    on_done: Callable[[list["Append"]], None]
-    change: Change | None = None
-    seq: int = 0
-    time_ms: int = 0
-    duplicate: bool = False
-    error: ChatError | None = None
-
-
-class Committed(Struct, gc=False):
-    """Entries of one chat that were committed together, oldest first, never empty."""
-
-    chat: int
     entries: list[Entry]
+    info: ChatInfo | None = None
+
+
+class Invited(Struct, frozen=True, gc=False):
+    """A user was invited to a room; ``by`` is who did it."""
+
+    room: str
+    user: str
+    by: str
+
+
+# What a store hands over, in its order: all that others have to be told of.
+Effect = Committed | Invited

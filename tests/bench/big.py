@@ -12,18 +12,18 @@ import hashlib
 import os
 import secrets
 import shutil
-import sqlite3
 import tempfile
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from chatd.protocol.entries import Draft, encode_tail, encode_text
-from chatd.store.sqlite import changes
+from chatd.protocol.entries import Draft, EntryKind, encode_tail, encode_text
+from chatd.store.commands import CreateRoom, MoveCursors, OpenDirect
+from chatd.store.jobs import Append, Call
 from chatd.store.sqlite.database import connect
-from chatd.store.sqlite.log import LogWriter
+from chatd.store.sqlite.machine import Machine
 from chatd.store.sqlite.migrations import prepare
-from chatd.store.values import AddMember, Append
+from chatd.store.values import AddMember
 from tests.bench.target import TEXT
 from tests.bench.users import make_users, user_name
 
@@ -35,7 +35,7 @@ NEWS_ENTRIES = 5
 
 _TIME_MS = 1_790_000_000_000
 _ROOM_BLOCK = 100
-_VERSION = b"2"
+_VERSION = b"3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ def _make(folder: Path, sizes: Sizes) -> None:
         prepare(connection, path)
         # Nothing reads it until it is complete; the daemon sets its own.
         connection.execute("PRAGMA synchronous = OFF")
-        writer = LogWriter(connection)
-        _write_chat(connection, writer, sizes.chat)
-        _write_rooms(connection, writer, sizes)
+        machine = Machine(connection)
+        _write_chat(machine, sizes.chat)
+        _write_rooms(machine, sizes)
     finally:
         connection.close()
     descriptor = os.open(path, os.O_RDWR)
@@ -98,42 +98,39 @@ def _make(folder: Path, sizes: Sizes) -> None:
     os.close(descriptor)
 
 
-def _write_chat(connection: sqlite3.Connection, writer: LogWriter, count: int) -> None:
-    connection.execute("BEGIN")
-    chat = changes.open_direct(connection, user_name(ALICE), user_name(BOB)).id
+def _write_chat(machine: Machine, count: int) -> None:
+    machine.connection.execute("BEGIN")
+    opened = Call(OpenDirect(user_name(ALICE), user_name(BOB)))
+    machine.apply([opened])
+    chat = opened.result.id
     key = secrets.token_urlsafe(16)
     for number in range(count):
-        writer.add(_message(chat, ALICE, f"{key}-{number}"))
-        writer.write()
-    changes.write_cursors(
-        connection, [(chat, user_name(user), count) for user in (ALICE, BOB)]
-    )
-    connection.execute("COMMIT")
+        machine.apply([_message(chat, ALICE, f"{key}-{number}")])
+    cursors = [(chat, user_name(user), count) for user in (ALICE, BOB)]
+    machine.apply([Call(MoveCursors(cursors))])
+    machine.connection.execute("COMMIT")
 
 
-def _write_rooms(
-    connection: sqlite3.Connection, writer: LogWriter, sizes: Sizes
-) -> None:
+def _write_rooms(machine: Machine, sizes: Sizes) -> None:
     each = max(1, (sizes.total - sizes.chat) // sizes.rooms)
     for number in range(sizes.rooms):
-        connection.execute("BEGIN")
-        room = changes.insert_room(connection, f"room-{number}", "public", "").id
-        for user in (WRITER, MANY):
-            change = AddMember(user_name(user))
-            draft = Draft(change.user, "join", _TIME_MS, _join_tail(user))
-            writer.add(Append(room, draft, _nothing, change))
-        writer.write()
+        machine.connection.execute("BEGIN")
+        create, join = _event(WRITER, "create"), _event(MANY, "join")
+        created = Call(
+            CreateRoom(f"room-{number}", "public", "", create.sender, create)
+        )
+        machine.apply([created])
+        room = created.result.id
+        machine.apply([Append(room, join, _nothing, AddMember(join.sender))])
         key = secrets.token_urlsafe(16)
-        for index in range(each):
-            writer.add(_message(room, WRITER, f"{key}-{index}"))
-            if index % _ROOM_BLOCK == _ROOM_BLOCK - 1:
-                writer.write()
-        writer.write()
-        cursor = writer.head(room)
+        messages = [_message(room, WRITER, f"{key}-{index}") for index in range(each)]
+        for start in range(0, each, _ROOM_BLOCK):
+            machine.apply(messages[start : start + _ROOM_BLOCK])
+        cursor = messages[-1].seq
         if number < NEWS_ROOMS:
             cursor -= NEWS_ENTRIES
-        changes.write_cursors(connection, [(room, user_name(MANY), cursor)])
-        connection.execute("COMMIT")
+        machine.apply([Call(MoveCursors([(room, user_name(MANY), cursor)]))])
+        machine.connection.execute("COMMIT")
 
 
 def _message(chat: int, user: int, key: str) -> Append:
@@ -145,8 +142,9 @@ def _tail(user: int) -> bytes:
     return encode_text(user_name(user), "text", _TIME_MS, TEXT.decode())
 
 
-def _join_tail(user: int) -> bytes:
-    return encode_tail(user_name(user), "join", _TIME_MS, {})
+def _event(user: int, kind: EntryKind) -> Draft:
+    name = user_name(user)
+    return Draft(name, kind, _TIME_MS, encode_tail(name, kind, _TIME_MS, {}))
 
 
 _TAILS = {user: _tail(user) for user in range(USERS)}

@@ -10,20 +10,20 @@ import os
 import random
 import secrets
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import astuple, dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from chatd.protocol.entries import Draft, encode_tail, encode_text
+from chatd.protocol.entries import Draft, EntryKind, encode_tail, encode_text
 from chatd.protocol.messages import History, HistoryPage
-from chatd.store.sqlite import changes
+from chatd.store.commands import CreateRoom, MoveCursors
+from chatd.store.jobs import Append, Call
 from chatd.store.sqlite.database import connect
-from chatd.store.sqlite.log import LogWriter
+from chatd.store.sqlite.machine import Machine
 from chatd.store.sqlite.migrations import prepare
-from chatd.store.values import AddMember, Append
+from chatd.store.values import AddMember
 from client.link.link import Link
 from client.model.entries import Entry, entry_from_message
 from client.net.address import parse_server_address
@@ -40,7 +40,7 @@ READER = 0
 OTHERS = range(1, 8)
 BIG, SMALL = "#big", "#small"
 
-_VERSION = b"1"
+_VERSION = b"2"
 _TIME_MS = 1_790_000_000_000
 _SECONDS_BETWEEN = 20
 _BLOCK = 100
@@ -148,10 +148,10 @@ def _make(folder: Path, past: Past) -> None:
     try:
         prepare(connection, path)
         connection.execute("PRAGMA synchronous = OFF")
-        writer = LogWriter(connection)
+        machine = Machine(connection)
         dice = random.Random(1)
         for room, count in past.counts().items():
-            _write_room(connection, writer, room[1:], count, dice)
+            _write_room(machine, room[1:], count, dice)
     finally:
         connection.close()
     daemon = Daemon.start(folder, data)
@@ -159,33 +159,34 @@ def _make(folder: Path, past: Past) -> None:
         asyncio.run(_fill_cache(daemon, home / "messages.db"))
 
 
-def _write_room(
-    connection: sqlite3.Connection,
-    writer: LogWriter,
-    name: str,
-    count: int,
-    dice: random.Random,
-) -> None:
-    connection.execute("BEGIN")
-    room = changes.insert_room(connection, name, "public", "Deploy freeze").id
-    for user in (*OTHERS, READER):
-        change = AddMember(user_name(user))
-        tail = encode_tail(change.user, "join", _TIME_MS, {})
-        draft = Draft(change.user, "join", _TIME_MS, tail)
-        writer.add(Append(room, draft, _nothing, change))
+def _write_room(machine: Machine, name: str, count: int, dice: random.Random) -> None:
+    machine.connection.execute("BEGIN")
+    owner, *others = map(user_name, (*OTHERS, READER))
+    created = Call(
+        CreateRoom(name, "public", "Deploy freeze", owner, _event(owner, "create"))
+    )
+    machine.apply([created])
+    room = created.result.id
+    machine.apply(
+        Append(room, _event(user, "join"), _nothing, AddMember(user)) for user in others
+    )
     key = secrets.token_urlsafe(16)
+    appends = []
     for number in range(count):
         sender = user_name(dice.choice(OTHERS))
         time_ms = _TIME_MS + number * _SECONDS_BETWEEN * 1_000
         tail = encode_text(sender, "text", time_ms, make_text(dice))
         draft = Draft(sender, "text", time_ms, tail, f"{key}-{number}")
-        writer.add(Append(room, draft, _nothing))
-        if number % _BLOCK == _BLOCK - 1:
-            writer.write()
-    writer.write()
-    head = writer.head(room)
-    changes.write_cursors(connection, [(room, user_name(READER), head)])
-    connection.execute("COMMIT")
+        appends.append(Append(room, draft, _nothing))
+    for start in range(0, count, _BLOCK):
+        machine.apply(appends[start : start + _BLOCK])
+    cursor = (room, user_name(READER), appends[-1].seq)
+    machine.apply([Call(MoveCursors([cursor]))])
+    machine.connection.execute("COMMIT")
+
+
+def _event(user: str, kind: EntryKind) -> Draft:
+    return Draft(user, kind, _TIME_MS, encode_tail(user, kind, _TIME_MS, {}))
 
 
 def _nothing(_: list[Append]) -> None:

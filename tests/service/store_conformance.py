@@ -10,11 +10,22 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from chatd.protocol.entries import Draft, Entry, encode_tail, encode_text
 from chatd.protocol.errors import ChatError
 from chatd.store.base import Store
-from chatd.store.values import Append, Change, ChatInfo, Committed
+from chatd.store.commands import CreateRoom, Invite, OpenDirect
+from chatd.store.jobs import Append
+from chatd.store.values import (
+    AddMember,
+    Change,
+    ChatInfo,
+    Committed,
+    Effect,
+    Invited,
+    SetTopic,
+)
 
 STREAM = "q2w3e4r5t6y7u8i9"  # 16 characters, as 96 random bits have in base64url
 
@@ -120,14 +131,15 @@ async def make_room(
 ) -> ChatInfo:
     """Make a room."""
     assert visibility in ("public", "private")
-    info, _ = await store.create_room(
-        name,
-        visibility,  # type: ignore[arg-type]
-        "",
-        owner,
-        event(owner, "create"),
+    return await store.execute(
+        CreateRoom(
+            name,
+            visibility,  # type: ignore[arg-type]
+            "",
+            owner,
+            event(owner, "create"),
+        )
     )
-    return info
 
 
 class Recorder:
@@ -137,8 +149,9 @@ class Recorder:
         self.handed: dict[int, list[Entry]] = {}
         self.events: list[tuple[str, int]] = []
 
-    def __call__(self, committed: list[Committed]) -> None:
-        for group in committed:
+    def __call__(self, effects: list[Effect]) -> None:
+        for group in effects:
+            assert isinstance(group, Committed)
             assert group.entries
             self.handed.setdefault(group.chat, []).extend(group.entries)
             self.events += [("handed", entry.seq) for entry in group.entries]
@@ -154,7 +167,7 @@ class LogRules:
     async def test_tail_is_after_which_seq_the_newest_entries_begin(
         self, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         assert await store.tail(chat, 3) == 0
         for n in range(7):
             await store.append(chat, text("alice", str(n)))
@@ -166,7 +179,7 @@ class LogRules:
     async def test_a_read_bounded_in_bytes_has_one_entry_at_least(
         self, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         for n in range(5):
             await store.append(chat, text("alice", str(n)))
         everything = await store.read(chat, 0, 10)
@@ -177,13 +190,13 @@ class LogRules:
         assert newest == everything[-2:]
 
     async def test_a_seq_increases_within_its_chat(self, store: Store) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         seqs = [(await store.append(chat, text("alice", "x"))).seq for _ in range(5)]
         assert seqs == sorted(set(seqs))
         assert seqs[0] > 0
 
     async def test_what_was_appended_is_read_back(self, store: Store) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         draft = text("alice", "hello", key="k-1")
         done = await store.append(chat, draft)
         entry = Entry(done.seq, 0, "alice", "text", draft.tail, "k-1")
@@ -191,8 +204,8 @@ class LogRules:
         assert await store.history(chat, None, 10) == [entry]
 
     async def test_prev_is_the_seq_before_in_the_same_chat(self, store: Store) -> None:
-        one = (await store.open_direct("alice", "bob")).id
-        two = (await store.open_direct("alice", "eve")).id
+        one = (await store.execute(OpenDirect("alice", "bob"))).id
+        two = (await store.execute(OpenDirect("alice", "eve"))).id
         for n in range(20):
             await store.append((one, two)[n % 3 == 0], text("alice", str(n)))
         await append_all(
@@ -204,7 +217,7 @@ class LogRules:
     async def test_appends_are_committed_in_the_order_of_the_calls(
         self, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         await fill(store, chat, 700)
         entries = await read_all(store, chat)
         assert [words(entry) for entry in entries] == [f"m{n}" for n in range(700)]
@@ -214,7 +227,7 @@ class LogRules:
     async def test_a_read_is_never_silently_short(
         self, store: Store, limit: int
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         seqs = await fill(store, chat, 300)
         seqs += [(await store.append(chat, text("bob", "x"))).seq for _ in range(3)]
         for start in (0, 1, 126, 127, 128, 255, 299, 302):
@@ -226,7 +239,7 @@ class LogRules:
     async def test_history_is_the_newest_below_its_bound(
         self, store: Store, limit: int
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         seqs = await fill(store, chat, 300)
         for end in (0, 1, 2, 127, 128, 129, 256, 299):
             page = await store.history(chat, seqs[end], limit)
@@ -238,15 +251,15 @@ class LogRules:
         assert [e.seq for e in newest] == seqs[-limit:]
 
     async def test_history_leaves_out_what_is_below_first(self, store: Store) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         seqs = await fill(store, chat, 200)
         page = await store.history(chat, None, 200, first=seqs[150])
         assert [e.seq for e in page] == seqs[150:]
         assert await store.history(chat, seqs[150], 10, first=seqs[150]) == []
 
     async def test_bounds_need_not_be_seqs_of_the_chat(self, store: Store) -> None:
-        one = (await store.open_direct("alice", "bob")).id
-        two = (await store.open_direct("alice", "eve")).id
+        one = (await store.execute(OpenDirect("alice", "bob"))).id
+        two = (await store.execute(OpenDirect("alice", "eve"))).id
         first = await store.append(one, text("alice", "a"))
         other = await store.append(two, text("alice", "b"))
         last = await store.append(one, text("alice", "c"))
@@ -256,13 +269,15 @@ class LogRules:
         assert await store.read(two, last.seq + other.seq, 5) == []
 
     async def test_an_empty_chat_reads_empty(self, store: Store) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         assert await store.read(chat, 0, 10) == []
         assert await store.history(chat, None, 10) == []
         assert await store.heads([chat]) == {chat: 0}
 
     async def test_heads_are_the_newest_seqs(self, store: Store) -> None:
-        chats = [(await store.open_direct("alice", f"u{n}")).id for n in range(3)]
+        chats = [
+            (await store.execute(OpenDirect("alice", f"u{n}"))).id for n in range(3)
+        ]
         last = {
             chat: (await fill(store, chat, n))[-1] for n, chat in enumerate(chats, 1)
         }
@@ -270,7 +285,7 @@ class LogRules:
         assert await store.heads([]) == {}
 
     async def test_count_is_of_talk_by_others(self, store: Store) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         drafts = [
             text("alice", "1"),
             event("bob", "join"),
@@ -289,7 +304,7 @@ class LogRules:
     async def test_count_is_right_from_every_seq_on(
         self, store: Store, batched: bool
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         drafts = [
             event("bob") if n % 5 == 0 else text("alice" if n % 3 else "bob", str(n))
             for n in range(40)
@@ -305,7 +320,7 @@ class LogRules:
             assert await store.count(chat, append.seq, "alice", 1000) == expected
 
     async def test_count_stops_at_its_cap(self, store: Store) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         await fill(store, chat, 300)
         assert await store.count(chat, 0, "bob", 1000) == 300
         assert await store.count(chat, 0, "bob", 200) == 200
@@ -314,7 +329,7 @@ class LogRules:
     async def test_large_and_odd_texts_come_back_byte_by_byte(
         self, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         drafts = [text("alice", odd) for odd in ("", "\0", "\U0001f600é", "x" * 16_384)]
         drafts += [text("alice", "y" * 16_384) for _ in range(20)]
         await append_all(store, [(chat, draft) for draft in drafts])
@@ -324,7 +339,7 @@ class LogRules:
     async def test_a_cancelled_append_is_carried_out_all_the_same(
         self, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         task = asyncio.create_task(store.append(chat, text("alice", "once")))
         await asyncio.sleep(0)
         task.cancel()
@@ -343,7 +358,7 @@ class FollowRules:
     ) -> None:
         recorder = Recorder()
         store.set_follower(recorder)
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         store.follow(chat)
         for n in range(50):
             store.append_nowait(Append(chat, text("alice", str(n)), recorder.done))
@@ -360,7 +375,9 @@ class FollowRules:
     ) -> None:
         recorder = Recorder()
         store.set_follower(recorder)
-        chats = [(await store.open_direct("alice", f"u{n}")).id for n in range(3)]
+        chats = [
+            (await store.execute(OpenDirect("alice", f"u{n}"))).id for n in range(3)
+        ]
         for chat in chats:
             store.follow(chat)
 
@@ -375,19 +392,42 @@ class FollowRules:
     async def test_only_followed_chats_are_handed_over(self, store: Store) -> None:
         recorder = Recorder()
         store.set_follower(recorder)
-        one = (await store.open_direct("alice", "bob")).id
-        two = (await store.open_direct("alice", "eve")).id
+        one = (await store.execute(OpenDirect("alice", "bob"))).id
+        two = (await store.execute(OpenDirect("alice", "eve"))).id
         store.follow(two)
+        # By its first entry, somebody gains a chat: that is handed over all the same.
+        await store.append(one, text("alice", "first"))
         await store.append(one, text("alice", "unheard"))
         await store.append(two, text("alice", "heard"))
         assert {c: [words(e) for e in es] for c, es in recorder.handed.items()} == {
-            two: ["heard"]
+            one: ["first"],
+            two: ["heard"],
         }
+
+    async def test_who_gains_a_chat_is_handed_over_with_it(self, store: Store) -> None:
+        effects: list[Effect] = []
+        store.set_follower(effects.extend)
+        room = await make_room(store, "ops", "private")
+        await store.append(room.id, event("alice", "topic"), SetTopic("the topic"))
+        await store.execute(Invite(room.id, "bob", "alice", 9))
+        await store.execute(Invite(room.id, "bob", "alice", 9))
+        await store.append(room.id, event("bob"), AddMember("bob"))
+        direct = await store.execute(OpenDirect("alice", "bob"))
+        await store.append(direct.id, text("bob", "hello"))
+        assert [effect for effect in effects if isinstance(effect, Invited)] == [
+            Invited("ops", "bob", "alice")
+        ]
+        gained = [part for part in effects if isinstance(part, Committed)]
+        assert [(part.info, part.entries[0].kind) for part in gained] == [
+            (room, "create"),
+            (replace(room, topic="the topic"), "join"),
+            (direct, "text"),
+        ]
 
     async def test_following_is_counted_and_hands_over_once(self, store: Store) -> None:
         recorder = Recorder()
         store.set_follower(recorder)
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         store.follow(chat)
         store.follow(chat)
         await store.append(chat, text("alice", "1"))
@@ -400,7 +440,9 @@ class FollowRules:
     async def test_following_later_hands_over_from_then_on(self, store: Store) -> None:
         recorder = Recorder()
         store.set_follower(recorder)
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
+        await store.append(chat, text("alice", "first"))
+        recorder.handed.clear()
         await store.append(chat, text("alice", "before"))
         store.follow(chat)
         await store.append(chat, text("alice", "after"))
@@ -411,7 +453,7 @@ class FollowRules:
     ) -> None:
         recorder = Recorder()
         store.set_follower(recorder)
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         store.follow(chat)
         same = [(chat, text("alice", "x", "k")), (chat, text("alice", "x", "k"))]
         await append_all(store, [*same, (chat, text("alice", "other", "k"))])
@@ -422,11 +464,13 @@ class FollowRules:
         self, store: Store
     ) -> None:
         reads: list[asyncio.Task[list[Entry]]] = []
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
 
-        def follower(committed: list[Committed]) -> None:
+        def follower(effects: list[Effect]) -> None:
             reads.extend(
-                asyncio.create_task(store.read(g.chat, 0, 9)) for g in committed
+                asyncio.create_task(store.read(part.chat, 0, 9))
+                for part in effects
+                if isinstance(part, Committed)
             )
 
         store.set_follower(follower)
@@ -442,7 +486,7 @@ class DurabilityRules:
         self, harness: StoreHarness, store: Store
     ) -> None:
         recorder = Recorder()
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         for n in range(300):
             store.append_nowait(Append(chat, text("alice", str(n)), recorder.done))
         await store.close()
@@ -473,7 +517,7 @@ class DurabilityRules:
     async def test_seqs_go_on_increasing_after_a_kill(
         self, harness: StoreHarness, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         before = (await fill(store, chat, 5))[-1]
         await harness.kill(store)
         again = await harness.open()
@@ -495,7 +539,7 @@ class DurabilityRules:
     async def test_a_full_disk_refuses_appends_and_records(
         self, harness: StoreHarness, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         seqs = await fill(store, chat, 20)
         await harness.fill_disk(store)
         done = await append_all(
@@ -517,7 +561,7 @@ class DurabilityRules:
     ) -> None:
         recorder = Recorder()
         store.set_follower(recorder)
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         store.follow(chat)
         wanted = [
             (chat, text("alice", f"{n}" + "x" * 999, key))
@@ -545,8 +589,10 @@ class DurabilityRules:
         room = await make_room(store)
         await harness.fill_disk(store)
         with pytest.raises(ChatError):
-            await store.create_room(
-                "big", "public", "t" * 9000, "alice", text("alice", "x" * 99_000)
+            await store.execute(
+                CreateRoom(
+                    "big", "public", "t" * 9000, "alice", text("alice", "x" * 99_000)
+                )
             )
         await harness.free_disk(store)
         assert await store.find_room("big") is None

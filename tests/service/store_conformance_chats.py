@@ -7,10 +7,18 @@ import pytest
 from chatd.protocol.entries import decode_members
 from chatd.protocol.errors import (
     NameTakenError,
+    NoSuchRoomError,
     NotAMemberError,
     TooManyError,
 )
 from chatd.store.base import Store
+from chatd.store.commands import (
+    CreateRoom,
+    ForgetUser,
+    Invite,
+    OpenDirect,
+    Uninvite,
+)
 from chatd.store.values import (
     AddMember,
     ChatState,
@@ -44,14 +52,15 @@ class ChatRules:
 
     async def test_a_direct_chat_is_one_for_both(self, store: Store) -> None:
         one, other = await asyncio.gather(
-            store.open_direct("bob", "alice"), store.open_direct("alice", "bob")
+            store.execute(OpenDirect("bob", "alice")),
+            store.execute(OpenDirect("alice", "bob")),
         )
         assert one == other
         assert (one.kind, one.name) == ("direct", "alice bob")
-        assert await store.open_direct("alice", "bob") == one
+        assert await store.execute(OpenDirect("alice", "bob")) == one
 
     async def test_a_note_to_self_is_a_chat_with_one_member(self, store: Store) -> None:
-        chat = await store.open_direct("alice", "alice")
+        chat = await store.execute(OpenDirect("alice", "alice"))
         await store.append(chat.id, text("alice", "milk"))
         (state,) = await store.chats_of("alice")
         assert state.membership.chat == chat
@@ -59,7 +68,7 @@ class ChatRules:
         assert [m.user for m in await store.members(chat.id, None, 9)] == ["alice"]
 
     async def test_a_direct_chat_without_entries_is_nobodys(self, store: Store) -> None:
-        chat = await store.open_direct("alice", "bob")
+        chat = await store.execute(OpenDirect("alice", "bob"))
         assert await store.chats_of("alice") == await store.chats_of("bob") == []
         done = await store.append(chat.id, text("alice", "x"))
         (state,) = await store.chats_of("bob")
@@ -77,9 +86,10 @@ class ChatRules:
         assert len(await read_all(store, won[0].id)) == 1
 
     async def test_a_new_room_has_an_owner_and_one_entry(self, store: Store) -> None:
-        info, done = await store.create_room(
-            "ops", "private", "the topic", "alice", event("alice", "create")
+        info = await store.execute(
+            CreateRoom("ops", "private", "the topic", "alice", event("alice", "create"))
         )
+        (done,) = await read_all(store, info.id)
         state = await state_of(store, "alice", info.id)
         assert state.membership.role == "owner"
         assert (state.last, state.membership.read, state.unread) == (
@@ -92,7 +102,7 @@ class ChatRules:
 
     async def test_a_room_and_a_direct_chat_may_look_alike(self, store: Store) -> None:
         room = await make_room(store, "alice")
-        direct = await store.open_direct("alice", "alice")
+        direct = await store.execute(OpenDirect("alice", "alice"))
         assert room.id != direct.id
         assert await store.find_room("alice alice") is None
 
@@ -208,7 +218,7 @@ class ChatRules:
         for name in ("c", "a", "b"):
             await make_room(store, name)
         await make_room(store, "aa", visibility="private")
-        await store.open_direct("alice", "bob")
+        await store.execute(OpenDirect("alice", "bob"))
         room = await store.find_room("b")
         assert room is not None
         await store.append(room.id, event("bob"), AddMember("bob"))
@@ -221,7 +231,7 @@ class ChatRules:
 
     async def test_chats_of_are_all_with_their_figures(self, store: Store) -> None:
         room = await make_room(store)
-        direct = await store.open_direct("alice", "bob")
+        direct = await store.execute(OpenDirect("alice", "bob"))
         await store.append(room.id, event("bob"), AddMember("bob"))
         await append_all(store, [(room.id, text("bob", "x"))] * 3)
         last = await store.append(direct.id, text("bob", "y"))
@@ -233,7 +243,7 @@ class ChatRules:
             assert await store.chat_of("alice", chat) == state
 
     async def test_unread_stops_at_a_thousand(self, store: Store) -> None:
-        chat = await store.open_direct("alice", "bob")
+        chat = await store.execute(OpenDirect("alice", "bob"))
         await fill(store, chat.id, 1_100)
         assert (await state_of(store, "bob", chat.id)).unread == 1_000
         assert (await state_of(store, "alice", chat.id)).unread == 0
@@ -245,8 +255,8 @@ class ChatRules:
         other = await make_room(store, "other")
         await store.append(room.id, event("bob"), AddMember("bob"))
         await store.append(room.id, text("bob", "x"))
-        await store.invite(other.id, "bob", "alice", 9)
-        await store.forget_user("bob")
+        await store.execute(Invite(other.id, "bob", "alice", 9))
+        await store.execute(ForgetUser("bob"))
         assert await store.chats_of("bob") == []
         assert await store.invitations_of("bob") == []
         assert [m.user for m in await store.members(room.id, None, 9)] == ["alice"]
@@ -257,7 +267,7 @@ class CursorRules:
     """Rules of cursors: how far each user has read."""
 
     async def test_a_cursor_moves_forward_only(self, store: Store) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         seqs = await fill(store, chat, 5)
         for seq, expected in (
             (seqs[2], seqs[2]),
@@ -271,7 +281,7 @@ class CursorRules:
     async def test_a_cursor_backwards_before_the_flush_is_ignored(
         self, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         seqs = await fill(store, chat, 5)
         store.advance(chat, "bob", seqs[3])
         store.advance(chat, "bob", seqs[1])
@@ -279,7 +289,7 @@ class CursorRules:
         assert (await state_of(store, "bob", chat)).membership.read == seqs[3]
 
     async def test_unread_counts_from_the_cursor(self, store: Store) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         seqs = await fill(store, chat, 5)
         store.advance(chat, "bob", seqs[2])
         await store.flush_cursors()
@@ -288,7 +298,7 @@ class CursorRules:
     async def test_closing_writes_the_cursors(
         self, harness: StoreHarness, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         seqs = await fill(store, chat, 5)
         store.advance(chat, "bob", seqs[3])
         store.advance(chat, "alice", seqs[4])
@@ -302,7 +312,7 @@ class CursorRules:
     async def test_a_flushed_cursor_survives_a_kill(
         self, harness: StoreHarness, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         seqs = await fill(store, chat, 5)
         store.advance(chat, "bob", seqs[3])
         await store.flush_cursors()
@@ -315,7 +325,7 @@ class CursorRules:
     async def test_a_killed_cursor_never_skips(
         self, harness: StoreHarness, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         seqs = await fill(store, chat, 5)
         store.advance(chat, "bob", seqs[3])
         await harness.kill(store)
@@ -327,7 +337,7 @@ class CursorRules:
     async def test_the_cursor_of_the_other_is_seen_in_a_direct_chat(
         self, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         seqs = await fill(store, chat, 2)
         store.advance(chat, "bob", seqs[1])
         await store.flush_cursors()
@@ -352,33 +362,69 @@ class InvitationRules:
         self, harness: StoreHarness, store: Store
     ) -> None:
         room = await make_room(store, visibility="private")
-        assert await store.invite(room.id, "bob", "alice", 9)
-        assert not await store.invite(room.id, "bob", "eve", 9)
+        assert await store.execute(Invite(room.id, "bob", "alice", 9))
+        assert not await store.execute(Invite(room.id, "bob", "eve", 9))
         await harness.kill(store)
         again = await harness.open()
         try:
             assert await again.invitations_of("bob") == [Invitation("ops", "alice")]
-            assert await again.is_invited(room.id, "bob")
-            assert await again.uninvite(room.id, "bob")
-            assert not await again.uninvite(room.id, "bob")
-            assert not await again.is_invited(room.id, "bob")
+            assert await again.execute(Uninvite(room.id, "bob"))
+            assert not await again.execute(Uninvite(room.id, "bob"))
+            assert await again.invitations_of("bob") == []
         finally:
             await again.close()
 
     async def test_joining_uses_up_the_invitation(self, store: Store) -> None:
         room = await make_room(store, visibility="private")
-        await store.invite(room.id, "bob", "alice", 9)
+        await store.execute(Invite(room.id, "bob", "alice", 9))
         await store.append(room.id, event("bob"), AddMember("bob"))
         assert await store.invitations_of("bob") == []
+
+    async def test_who_asks_to_join_a_private_room_has_to_be_invited(
+        self, store: Store
+    ) -> None:
+        room = await make_room(store, visibility="private")
+        asking = AddMember("bob", is_asking=True)
+        with pytest.raises(NoSuchRoomError):
+            await store.append(room.id, event("bob"), asking)
+        await store.execute(Invite(room.id, "bob", "alice", 9))
+        await store.append(room.id, event("bob"), asking)
+        with pytest.raises(NameTakenError):
+            await store.append(room.id, event("bob"), asking)
+        open_to_all = await make_room(store, "open")
+        await store.append(open_to_all.id, event("bob"), asking)
+
+    async def test_rooms_have_a_cap_per_user_however_many_ask_at_once(
+        self, store: Store
+    ) -> None:
+        rooms = [await make_room(store, f"r{n}") for n in range(4)]
+        await store.execute(OpenDirect("bob", "alice"))
+        joined = await append_all(
+            store,
+            [(room.id, event("bob")) for room in rooms],
+            AddMember("bob", None, False, 2),
+        )
+        assert [append.error and append.error.code for append in joined] == [
+            None,
+            None,
+            "too_many",
+            "too_many",
+        ]
+        full = CreateRoom("more", "public", "", "bob", event("bob", "create"), 2)
+        with pytest.raises(TooManyError):
+            await store.execute(full)
+        assert await store.find_room("more") is None
+        await store.append(rooms[0].id, event("bob", "leave"), RemoveMember("bob"))
+        await store.execute(full)
 
     async def test_invitations_have_a_cap_per_user(self, store: Store) -> None:
         rooms = [await make_room(store, f"r{n}") for n in range(4)]
         for room in rooms[:3]:
-            await store.invite(room.id, "bob", "alice", 3)
+            await store.execute(Invite(room.id, "bob", "alice", 3))
         with pytest.raises(TooManyError):
-            await store.invite(rooms[3].id, "bob", "alice", 3)
-        assert not await store.invite(rooms[0].id, "bob", "alice", 3)
-        assert await store.invite(rooms[3].id, "eve", "alice", 3)
+            await store.execute(Invite(rooms[3].id, "bob", "alice", 3))
+        assert not await store.execute(Invite(rooms[0].id, "bob", "alice", 3))
+        assert await store.execute(Invite(rooms[3].id, "eve", "alice", 3))
         assert [i.room for i in await store.invitations_of("bob")] == ["r0", "r1", "r2"]
 
 

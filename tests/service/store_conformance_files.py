@@ -11,7 +11,16 @@ from msgspec.structs import replace
 from chatd.protocol.entries import Draft, encode_tail
 from chatd.protocol.errors import NotAllowedError, TooManyError
 from chatd.store.base import Store
-from chatd.store.values import Append, FileRecord, FileUsage, SealFile
+from chatd.store.commands import (
+    BeginFile,
+    DropFile,
+    ExpireFiles,
+    FindKey,
+    ForgetUser,
+    OpenDirect,
+)
+from chatd.store.jobs import Append
+from chatd.store.values import FileRecord, FileUsage, SealFile
 from tests.service.store_conformance import (
     StoreHarness,
     append_each,
@@ -54,7 +63,7 @@ def file_entry(file: FileRecord, time_ms: int = 2_000, key: str | None = None) -
 
 async def stored(store: Store, file: FileRecord, time_ms: int = 2_000) -> FileRecord:
     """Begin and store a file; return the record that the store must have then."""
-    assert await store.begin_file(file, MANY) == file
+    assert await store.execute(BeginFile(file, MANY)) == file
     done = await store.append(file.chat, file_entry(file, time_ms), SealFile(file.id))
     return as_stored(file, done)
 
@@ -66,7 +75,7 @@ def as_stored(file: FileRecord, append: Append) -> FileRecord:
 
 async def a_chat(store: Store, other: str = "bob") -> int:
     """Return the direct chat of alice and another user."""
-    return (await store.open_direct("alice", other)).id
+    return (await store.execute(OpenDirect("alice", other))).id
 
 
 class BegunFileRules:
@@ -76,7 +85,7 @@ class BegunFileRules:
         self, harness: StoreHarness, store: Store
     ) -> None:
         file = a_file(await a_chat(store))
-        assert await store.begin_file(file, 9) == file
+        assert await store.execute(BeginFile(file, 9)) == file
         assert await store.find_file("f-1") == file
         assert await store.find_file("f-2") is None
         assert not file.is_stored
@@ -102,17 +111,17 @@ class BegunFileRules:
                 time_ms=2**50,
                 text=name * 100,
             )
-            await store.begin_file(record, 9)
+            await store.execute(BeginFile(record, 9))
             assert await store.find_file(record.id) == record
 
     async def test_the_same_key_is_answered_with_the_upload_begun_first(
         self, store: Store
     ) -> None:
         chat = await a_chat(store)
-        first = await store.begin_file(a_file(chat, 1), 9)
+        first = await store.execute(BeginFile(a_file(chat, 1), 9))
         other = a_file(chat, 2, size=999)
         again = replace(other, key=first.key)
-        assert await store.begin_file(again, 9) == first
+        assert await store.execute(BeginFile(again, 9)) == first
         assert await store.begun_files() == [first]
 
     async def test_the_same_key_of_another_or_elsewhere_is_another_upload(
@@ -126,7 +135,7 @@ class BegunFileRules:
             replace(a_file(chat, 3, "bob"), key="key-1"),
         ]
         for record in records:
-            assert await store.begin_file(record, 9) == record
+            assert await store.execute(BeginFile(record, 9)) == record
         assert len(await store.begun_files()) == 3
 
     async def test_the_same_key_from_many_tasks_begins_one_upload(
@@ -134,22 +143,24 @@ class BegunFileRules:
     ) -> None:
         chat = await a_chat(store)
         wanted = [replace(a_file(chat, n), key="key") for n in range(20)]
-        begun = await asyncio.gather(*(store.begin_file(file, 9) for file in wanted))
+        begun = await asyncio.gather(
+            *(store.execute(BeginFile(file, 9)) for file in wanted)
+        )
         assert len({file.id for file in begun}) == 1
         assert await store.begun_files() == [begun[0]]
 
     async def test_a_stored_file_is_answered_to_its_key_too(self, store: Store) -> None:
         file = await stored(store, a_file(await a_chat(store)))
-        assert await store.begin_file(a_file(file.chat), 9) == file
+        assert await store.execute(BeginFile(a_file(file.chat), 9)) == file
 
     async def test_begun_uploads_have_a_cap_per_owner(self, store: Store) -> None:
         chat = await a_chat(store)
         for number in range(3):
-            await store.begin_file(a_file(chat, number), 3)
+            await store.execute(BeginFile(a_file(chat, number), 3))
         with pytest.raises(TooManyError, match="unfinished"):
-            await store.begin_file(a_file(chat, 3), 3)
-        assert (await store.begin_file(a_file(chat, 0), 3)).id == "f-0"
-        await store.begin_file(a_file(chat, 4, "bob"), 3)
+            await store.execute(BeginFile(a_file(chat, 3), 3))
+        assert (await store.execute(BeginFile(a_file(chat, 0), 3))).id == "f-0"
+        await store.execute(BeginFile(a_file(chat, 4, "bob"), 3))
         assert await store.find_file("f-3") is None
         assert (await store.file_usage("alice")).user == 300
 
@@ -158,22 +169,22 @@ class BegunFileRules:
     ) -> None:
         chat = await a_chat(store)
         await stored(store, a_file(chat, 1))
-        await store.begin_file(a_file(chat, 2), 1)
-        assert await store.drop_file("f-2")
-        await store.begin_file(a_file(chat, 3), 1)
+        await store.execute(BeginFile(a_file(chat, 2), 1))
+        assert await store.execute(DropFile("f-2"))
+        await store.execute(BeginFile(a_file(chat, 3), 1))
         assert [file.id for file in await store.begun_files()] == ["f-3"]
 
     async def test_a_dropped_upload_is_gone(self, store: Store) -> None:
-        file = await store.begin_file(a_file(await a_chat(store)), 9)
-        assert await store.drop_file(file.id)
-        assert not await store.drop_file(file.id)
+        file = await store.execute(BeginFile(a_file(await a_chat(store)), 9))
+        assert await store.execute(DropFile(file.id))
+        assert not await store.execute(DropFile(file.id))
         assert await store.find_file(file.id) is None
         assert await store.file_usage("alice") == FileUsage(0, 0)
-        assert await store.begin_file(file, 9) == file
+        assert await store.execute(BeginFile(file, 9)) == file
 
     async def test_a_stored_file_is_not_dropped(self, store: Store) -> None:
         file = await stored(store, a_file(await a_chat(store)))
-        assert not await store.drop_file(file.id)
+        assert not await store.execute(DropFile(file.id))
         assert await store.find_file(file.id) == file
 
 
@@ -189,7 +200,7 @@ class StoredFileRules:
         await harness.kill(store)
         again = await harness.open()
         assert await again.find_file(file.id) == file
-        found = await again.find_key(file.chat, "alice", file.key)
+        found = await again.execute(FindKey(file.chat, "alice", file.key))
         assert found is not None
         assert found.seq == file.seq
         assert await again.begun_files() == []
@@ -198,19 +209,19 @@ class StoredFileRules:
     async def test_the_file_of_a_dropped_upload_is_refused_and_nothing_stored(
         self, store: Store
     ) -> None:
-        file = await store.begin_file(a_file(await a_chat(store)), 9)
-        await store.drop_file(file.id)
+        file = await store.execute(BeginFile(a_file(await a_chat(store)), 9))
+        await store.execute(DropFile(file.id))
         with pytest.raises(NotAllowedError):
             await store.append(file.chat, file_entry(file), SealFile(file.id))
         assert await read_all(store, file.chat) == []
-        assert await store.find_key(file.chat, "alice", file.key) is None
+        assert await store.execute(FindKey(file.chat, "alice", file.key)) is None
         assert await store.contents() == {}
         again = await stored(store, file)
         assert [entry.seq for entry in await read_all(store, file.chat)] == [again.seq]
 
     async def test_a_refused_file_fails_alone_in_its_batch(self, store: Store) -> None:
         chat = await a_chat(store)
-        file = await store.begin_file(a_file(chat, 1), 9)
+        file = await store.execute(BeginFile(a_file(chat, 1), 9))
         lost = a_file(chat, 2)
         done = await append_each(
             store,
@@ -240,7 +251,7 @@ class StoredFileRules:
         self, store: Store
     ) -> None:
         chat = await a_chat(store)
-        file = await store.begin_file(a_file(chat), 9)
+        file = await store.execute(BeginFile(a_file(chat), 9))
         wanted = [(chat, file_entry(file, 2_000 + n), SealFile("f-1")) for n in (0, 1)]
         done = await append_each(store, wanted)
         later = await store.append(chat, file_entry(file, 9_000), SealFile("f-1"))
@@ -252,7 +263,7 @@ class StoredFileRules:
     async def test_a_file_is_stored_in_the_chat_that_it_was_begun_for(
         self, store: Store
     ) -> None:
-        file = await store.begin_file(a_file(await a_chat(store)), 9)
+        file = await store.execute(BeginFile(a_file(await a_chat(store)), 9))
         elsewhere = await a_chat(store, "eve")
         with pytest.raises(NotAllowedError):
             await store.append(elsewhere, file_entry(file), SealFile(file.id))
@@ -263,7 +274,7 @@ class StoredFileRules:
     ) -> None:
         chat = await a_chat(store)
         file = await stored(store, a_file(chat, 1))
-        begun = await store.begin_file(a_file(chat, 2), 9)
+        begun = await store.execute(BeginFile(a_file(chat, 2), 9))
         await store.backup(tmp_path / "copy.db")
         copy = await harness.open_copy(tmp_path / "copy.db")
         assert await copy.files_of(chat, None, 9) == [file]
@@ -286,7 +297,7 @@ class FileListRules:
             files.append(await stored(store, a_file(chat, number)))
             await stored(store, a_file(elsewhere, 100 + number))
             await store.append(chat, text("alice", "x"))
-        await store.begin_file(a_file(chat, 50), 9)
+        await store.execute(BeginFile(a_file(chat, 50), 9))
         listed: list[FileRecord] = []
         while page := await store.files_of(chat, listed[-1].seq if listed else None, 3):
             listed += page
@@ -307,7 +318,9 @@ class FileListRules:
         for start in range(0, 10_000, 500):
             numbers = range(start, start + 500)
             files = [a_file(chat, n, content=str(n % 5_000)) for n in numbers]
-            await asyncio.gather(*(store.begin_file(file, 500) for file in files))
+            await asyncio.gather(
+                *(store.execute(BeginFile(file, 500)) for file in files)
+            )
             done = await append_each(
                 store, [(chat, file_entry(file), SealFile(file.id)) for file in files]
             )
@@ -327,8 +340,8 @@ class FileUsageRules:
     ) -> None:
         chat = await a_chat(store)
         assert await store.file_usage("alice") == FileUsage(0, 0)
-        await store.begin_file(a_file(chat, 1, size=10), 9)
-        await store.begin_file(a_file(chat, 2, "bob", size=5), 9)
+        await store.execute(BeginFile(a_file(chat, 1, size=10), 9))
+        await store.execute(BeginFile(a_file(chat, 2, "bob", size=5), 9))
         assert await store.file_usage("alice") == FileUsage(10, 15)
         assert await store.file_usage("bob") == FileUsage(5, 15)
         assert await store.file_usage("eve") == FileUsage(0, 15)
@@ -338,7 +351,7 @@ class FileUsageRules:
     ) -> None:
         chat = await a_chat(store)
         await stored(store, a_file(chat, 1))
-        await store.begin_file(a_file(chat, 2), 9)
+        await store.execute(BeginFile(a_file(chat, 2), 9))
         assert await store.file_usage("alice") == FileUsage(200, 200)
         await store.append(chat, file_entry(a_file(chat, 2)), SealFile("f-2"))
         await stored(store, a_file(chat, 3, "bob"))
@@ -349,15 +362,16 @@ class FileUsageRules:
         self, store: Store
     ) -> None:
         chat = await a_chat(store)
-        begun = await store.begin_file(a_file(chat, 1), 9)
+        begun = await store.execute(BeginFile(a_file(chat, 1), 9))
         assert not await store.is_content_used(begun.sha256)
         await store.append(chat, file_entry(begun, 1_000), SealFile("f-1"))
         await stored(store, a_file(chat, 2), time_ms=2_000)
         other = await stored(store, a_file(chat, 3, content="other", size=7))
         assert await store.contents() == {begun.sha256: 100, other.sha256: 7}
-        assert [f.id for f in await store.expire_files(0, 1_500, 9)] == ["f-1"]
+        assert [f.id for f in await store.execute(ExpireFiles(0, 1_500, 9))] == ["f-1"]
         assert await store.is_content_used(begun.sha256)
-        assert len(await store.expire_files(0, 2_500, 9)) == 2
+        gone = await store.execute(ExpireFiles(0, 2_500, 9))
+        assert len(gone) == 2
         assert not await store.is_content_used(begun.sha256)
         assert await store.contents() == {}
         assert await store.file_usage("alice") == FileUsage(0, 0)
@@ -366,13 +380,13 @@ class FileUsageRules:
         self, store: Store
     ) -> None:
         chat = await a_chat(store)
-        old = await store.begin_file(a_file(chat, 1, time_ms=1_000), 9)
-        young = await store.begin_file(a_file(chat, 2, time_ms=3_000), 9)
+        old = await store.execute(BeginFile(a_file(chat, 1, time_ms=1_000), 9))
+        young = await store.execute(BeginFile(a_file(chat, 2, time_ms=3_000), 9))
         older = await stored(store, a_file(chat, 3), time_ms=1_000)
         younger = await stored(store, a_file(chat, 4), time_ms=3_000)
-        assert await store.expire_files(1_000, 1_000, 9) == []
-        assert await store.expire_files(3_000, 0, 9) == [old]
-        assert await store.expire_files(0, 3_000, 9) == [older]
+        assert await store.execute(ExpireFiles(1_000, 1_000, 9)) == []
+        assert await store.execute(ExpireFiles(3_000, 0, 9)) == [old]
+        assert await store.execute(ExpireFiles(0, 3_000, 9)) == [older]
         assert await store.find_file(old.id) is None
         assert await store.find_file(older.id) is None
         assert await store.begun_files() == [young]
@@ -383,11 +397,11 @@ class FileUsageRules:
     ) -> None:
         chat = await a_chat(store)
         for number in range(3):
-            await store.begin_file(a_file(chat, number), 9)
+            await store.execute(BeginFile(a_file(chat, number), 9))
             await stored(store, a_file(chat, 10 + number))
         seen: set[str] = set()
         for count in (4, 2, 0):
-            expired = await store.expire_files(9_000, 9_000, 4)
+            expired = await store.execute(ExpireFiles(9_000, 9_000, 4))
             assert len(expired) == count
             seen.update(file.id for file in expired)
         assert seen == {f"f-{n}" for n in (0, 1, 2, 10, 11, 12)}
@@ -396,10 +410,10 @@ class FileUsageRules:
         self, store: Store
     ) -> None:
         file = await stored(store, a_file(await a_chat(store)))
-        assert await store.expire_files(0, 9_000, 9) == [file]
+        assert await store.execute(ExpireFiles(0, 9_000, 9)) == [file]
         (entry,) = await read_all(store, file.chat)
         assert entry.seq == file.seq
-        assert await store.find_key(file.chat, "alice", file.key) == entry
+        assert await store.execute(FindKey(file.chat, "alice", file.key)) == entry
         again = await store.append(file.chat, file_entry(file), SealFile(file.id))
         assert (again.seq, again.duplicate) == (file.seq, True)
 
@@ -408,9 +422,9 @@ class FileUsageRules:
     ) -> None:
         room = (await make_room(store)).id
         file = await stored(store, a_file(room, 1, "bob"))
-        await store.begin_file(a_file(room, 2, "bob"), 9)
-        other = await store.begin_file(a_file(room, 3), 9)
-        await store.forget_user("bob")
+        await store.execute(BeginFile(a_file(room, 2, "bob"), 9))
+        other = await store.execute(BeginFile(a_file(room, 3), 9))
+        await store.execute(ForgetUser("bob"))
         assert await store.begun_files() == [other]
         assert await store.files_of(room, None, 9) == [file]
         assert await store.file_usage("bob") == FileUsage(100, 200)
@@ -431,15 +445,15 @@ class FileUsageRules:
                 file = a_file(
                     chat, number, owner, size, f"content {size}", time_ms=number
                 )
-                model[file.id] = await store.begin_file(file, MANY)
+                model[file.id] = await store.execute(BeginFile(file, MANY))
             elif what == "expire":
                 old = number - chance.randrange(10, 100)
-                for file in await store.expire_files(old, old - 5, 3):
+                for file in await store.execute(ExpireFiles(old, old - 5, 3)):
                     del model[file.id]
             elif begun:
                 file = chance.choice(begun)
                 if what == "drop":
-                    assert await store.drop_file(file.id)
+                    assert await store.execute(DropFile(file.id))
                     del model[file.id]
                 else:
                     draft = file_entry(file, number)

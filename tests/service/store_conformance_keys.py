@@ -7,6 +7,7 @@ import pytest
 
 from chatd.protocol.errors import KeyReusedError, NameTakenError
 from chatd.store.base import Store
+from chatd.store.commands import FindKey, OpenDirect
 from chatd.store.values import AddMember, RemoveMember
 from tests.service.store_conformance import (
     STREAM,
@@ -51,7 +52,7 @@ class KeyRules:
     async def test_the_same_key_is_answered_with_the_same_seq(
         self, store: Store, key: str
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         first = await store.append(chat, text("alice", "x", key, time_ms=1_000))
         await store.append(chat, text("alice", "y"))
         again = await store.append(chat, text("alice", "x", key, time_ms=2_000))
@@ -63,7 +64,7 @@ class KeyRules:
     async def test_a_key_twice_in_one_batch_is_stored_once(
         self, store: Store, key: str
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         done = await append_all(store, [(chat, text("alice", "x", key))] * 3)
         assert {append.seq for append in done} == {done[0].seq}
         assert [append.duplicate for append in done] == [False, True, True]
@@ -73,12 +74,12 @@ class KeyRules:
     async def test_a_key_is_known_after_a_kill(
         self, harness: StoreHarness, store: Store, key: str
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         first = await store.append(chat, text("alice", "x", key))
         await harness.kill(store)
         again = await harness.open()
         try:
-            found = await again.find_key(chat, "alice", key)
+            found = await again.execute(FindKey(chat, "alice", key))
             assert found is not None
             assert (found.seq, found.key) == (first.seq, key)
             repeated = await again.append(chat, text("alice", "x", key))
@@ -90,7 +91,7 @@ class KeyRules:
     async def test_a_key_with_other_content_is_refused(
         self, store: Store, key: str
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         await store.append(chat, text("alice", "x", key))
         with pytest.raises(KeyReusedError):
             await store.append(chat, text("alice", "y", key))
@@ -104,7 +105,7 @@ class KeyRules:
     async def test_in_one_batch_a_key_with_other_content_is_refused(
         self, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         for key in (f"{STREAM}-4", "free"):
             batch = [(chat, text("alice", w, key)) for w in ("x", "y", "x")]
             first, other, same = await append_all(store, batch)
@@ -113,8 +114,8 @@ class KeyRules:
         assert len(await read_all(store, chat)) == 2
 
     async def test_a_key_is_its_senders_in_its_chat(self, store: Store) -> None:
-        one = (await store.open_direct("alice", "bob")).id
-        two = (await store.open_direct("alice", "eve")).id
+        one = (await store.execute(OpenDirect("alice", "bob"))).id
+        two = (await store.execute(OpenDirect("alice", "eve"))).id
         for key in (f"{STREAM}-4", "free"):
             done = [
                 await store.append(one, text("alice", "x", key)),
@@ -127,17 +128,17 @@ class KeyRules:
     async def test_find_key_knows_nothing_that_was_never_used(
         self, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         await store.append(chat, text("alice", "x", f"{STREAM}-5"))
         await store.append(chat, text("alice", "x", f"{STREAM}-9"))
         for key in (f"{STREAM}-7", f"{STREAM}-4", f"{STREAM}-10", "free", STREAM):
-            assert await store.find_key(chat, "alice", key) is None
-        assert await store.find_key(chat, "bob", f"{STREAM}-5") is None
+            assert await store.execute(FindKey(chat, "alice", key)) is None
+        assert await store.execute(FindKey(chat, "bob", f"{STREAM}-5")) is None
 
     async def test_counters_in_any_order_are_all_stored_once(
         self, harness: StoreHarness, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         numbers = list(range(0, 400, 2))
         random.Random(7).shuffle(numbers)
         wanted = [(chat, text("alice", f"n{n}", f"{STREAM}-{n}")) for n in numbers]
@@ -156,7 +157,7 @@ class KeyRules:
             await reopened.close()
 
     async def test_a_lower_counter_never_used_is_new(self, store: Store) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         await store.append(chat, text("alice", "high", f"{STREAM}-100"))
         low = await store.append(chat, text("alice", "low", f"{STREAM}-3"))
         assert not low.duplicate
@@ -167,7 +168,7 @@ class KeyRules:
     async def test_a_gap_in_the_counters_can_be_filled_later(
         self, store: Store
     ) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         odd = [(chat, text("alice", f"{n}", f"{STREAM}-{n}")) for n in range(1, 99, 2)]
         even = [(chat, text("alice", f"{n}", f"{STREAM}-{n}")) for n in range(0, 99, 2)]
         await append_all(store, odd)
@@ -178,7 +179,7 @@ class KeyRules:
         assert len(await read_all(store, chat)) == 99
 
     async def test_two_streams_of_one_sender_do_not_mix(self, store: Store) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         other = STREAM[::-1]
         wanted = [
             (chat, text("alice", f"{prefix}{n}", f"{prefix}-{n}"))
@@ -190,7 +191,7 @@ class KeyRules:
         assert all(append.duplicate for append in await append_all(store, wanted))
 
     async def test_keys_and_no_keys_go_together(self, store: Store) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         wanted = [
             (
                 chat,
@@ -205,7 +206,9 @@ class KeyRules:
         assert [e.key for e in entries] == [draft.key for _, draft in wanted]
         for entry in entries:
             if entry.key is not None:
-                assert await store.find_key(chat, entry.sender, entry.key) == entry
+                assert (
+                    await store.execute(FindKey(chat, entry.sender, entry.key)) == entry
+                )
 
     async def test_a_known_key_comes_before_the_check_of_its_change(
         self, store: Store
@@ -221,13 +224,13 @@ class KeyRules:
         key = f"{STREAM}-1"
         with pytest.raises(NameTakenError):
             await store.append(room.id, event("alice", "join", key), AddMember("alice"))
-        assert await store.find_key(room.id, "alice", key) is None
+        assert await store.execute(FindKey(room.id, "alice", key)) is None
         await store.append(room.id, event("alice", "leave"), RemoveMember("alice"))
         done = await store.append(
             room.id, event("alice", "join", key), AddMember("alice")
         )
         assert not done.duplicate
-        assert await store.find_key(room.id, "alice", key) is not None
+        assert await store.execute(FindKey(room.id, "alice", key)) is not None
 
     async def test_known_and_new_keys_in_one_batch_are_told_apart(
         self, store: Store
@@ -271,20 +274,20 @@ class KeyRules:
         assert bob.membership.read == join
         for entry in entries:
             if entry.key is not None:
-                assert await store.find_key(chat, "alice", entry.key) == entry
+                assert await store.execute(FindKey(chat, "alice", entry.key)) == entry
 
     async def test_one_key_from_many_tasks_is_stored_once(self, store: Store) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         draft = text("alice", "x", f"{STREAM}-1")
         done = await asyncio.gather(*(store.append(chat, draft) for _ in range(20)))
         assert len({append.seq for append in done}) == 1
         assert sum(not append.duplicate for append in done) == 1
 
     async def test_a_key_deep_in_the_log_is_found(self, store: Store) -> None:
-        chat = (await store.open_direct("alice", "bob")).id
+        chat = (await store.execute(OpenDirect("alice", "bob"))).id
         early = await store.append(chat, text("alice", "early", f"{STREAM}-0"))
         await fill(store, chat, 400)
         await store.append(chat, text("alice", "late", f"{STREAM}-1"))
-        found = await store.find_key(chat, "alice", f"{STREAM}-0")
+        found = await store.execute(FindKey(chat, "alice", f"{STREAM}-0"))
         assert found is not None
         assert found.seq == early.seq

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from chatd.protocol.entries import Draft, Entry, has_same_content
 from chatd.protocol.errors import KeyReusedError, NameTakenError, NotAMemberError
 from chatd.store.base import Store
-from chatd.store.values import AddMember, Append, Change, RemoveMember
+from chatd.store.jobs import Append
+from chatd.store.values import AddMember, Change, RemoveMember
 
 MESSAGE_KINDS = {"text", "action", "file"}
 

@@ -6,6 +6,7 @@ from chatd.protocol.entries import Draft, encode_tail
 from chatd.protocol.messages import FileInfo
 from chatd.store.base import Store
 from chatd.store.blobs import Blobs
+from chatd.store.commands import BeginFile, OpenDirect
 from chatd.store.values import FileRecord, SealFile
 from tests.helpers import sha256_of
 
@@ -19,7 +20,7 @@ async def begin_upload(
 ) -> FileRecord:
     """Begin an upload of alice to bob; all bytes arrive, but it is not stored."""
     number = next(_numbers)
-    chat = await store.open_direct("alice", "bob")
+    chat = await store.execute(OpenDirect("alice", "bob"))
     record = FileRecord(
         id=f"file{number}",
         chat=chat.id,
@@ -30,7 +31,7 @@ async def begin_upload(
         sha256=sha256_of(content),
         time_ms=TIME_MS,
     )
-    await store.begin_file(record, 1_000)
+    await store.execute(BeginFile(record, 1_000))
     receiving = await blobs.receive(record.id)
     await receiving.write(content)
     await receiving.close()

@@ -5,16 +5,17 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chatd.core.service import Service
-from chatd.protocol.entries import Entry
 from chatd.protocol.errors import ChatError, StorageFullError, UnavailableError
 from chatd.protocol.messages import Send, ServerMessage
+from chatd.store.commands import Command
 from chatd.store.disk import DiskBlobs
+from chatd.store.jobs import Append
 from chatd.store.sqlite import SqliteStore
-from chatd.store.values import Append, ChatInfo
 from tests.fakes.raw_client import PASSWORD, RawClient
 from tests.helpers import eventually, fresh_name, logged_in
 from tests.service.conftest import LIMITS
@@ -209,12 +210,12 @@ async def sending(path: Path) -> AsyncIterator[tuple[Service, SqliteStore, _Send
 async def test_a_first_message_that_found_the_disk_full_keeps_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(one: str, other: str) -> ChatInfo:
+    async def fail(command: Command[Any]) -> Any:
         raise StorageFullError("the disk is full")
 
     async with sending(tmp_path) as (_, store, sender):
         with monkeypatch.context() as patched:
-            patched.setattr(store, "open_direct", fail)
+            patched.setattr(store, "execute", fail)
             assert await sender.send("one") == "storage_full"
         assert await sender.send("two") == "out_of_order"
         assert await sender.send("one") == "sent"
@@ -224,13 +225,13 @@ async def test_a_first_message_that_found_the_disk_full_keeps_its_place(
 async def test_a_send_whose_key_could_not_be_looked_up_keeps_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(chat: int, user: str, key: str) -> Entry | None:
+    async def fail(command: Command[Any]) -> Any:
         raise UnavailableError("the disk does not answer")
 
     async with sending(tmp_path) as (service, store, sender):
         assert await sender.send("zero") == "sent"
         with monkeypatch.context() as patched:
-            patched.setattr(store, "find_key", fail)
+            patched.setattr(store, "execute", fail)
             patched.setattr(service.chats, "max_text_bytes", 0)
             assert await sender.send("one") == "unavailable"
         assert await sender.send("two") == "out_of_order"

@@ -15,6 +15,7 @@ from chatd.core.files.sealing import file_info
 from chatd.core.files.tickets import MAX_PER_USER, TICKET_SECONDS
 from chatd.core.files.transfers import DISK_CHECK_BYTES, STALLED_SECONDS
 from chatd.protocol.entries import Draft, encode_tail
+from chatd.store.commands import BeginFile, OpenDirect
 from chatd.store.values import FileRecord, SealFile
 from tests import PATIENCE
 from tests.fakes.raw_client import DataLine, Json, RawClient, RefusedError
@@ -490,7 +491,7 @@ async def fill(lab: Lab, client: RawClient, count: int) -> None:
     """Store so many files in a user's notes, all of one content, not by protocol."""
     await put_file(client, lab.tcp, f"@{client.user}", b"x")
     store = lab.service.files._store
-    chat = (await store.open_direct(client.user, client.user)).id
+    chat = (await store.execute(OpenDirect(client.user, client.user))).id
     now_ms = lab.clock.now_ms()
 
     async def add(number: int) -> None:
@@ -504,7 +505,7 @@ async def fill(lab: Lab, client: RawClient, count: int) -> None:
             sha256=sha256_of(b"x"),
             time_ms=now_ms,
         )
-        await store.begin_file(record, count)
+        await store.execute(BeginFile(record, count))
         members: dict[str, object] = {"file": file_info(record)}
         tail = encode_tail(client.user, "file", now_ms, members)
         draft = Draft(client.user, "file", now_ms, tail, record.key)

@@ -22,6 +22,7 @@ from chatd.backup.restore import Restored, restore_backup
 from chatd.protocol.entries import Draft
 from chatd.settings.config import Settings, load_config
 from chatd.settings.data_folder import RESTORE_FOLDER, DataFolder, DataFolderError
+from chatd.store.commands import OpenDirect
 from chatd.store.sqlite import SqliteStore
 from tests.helpers import sha256_of, small_disk
 from tests.service.stored_files import begin_upload, store_file
@@ -67,7 +68,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
     async with open_administration(settings) as administration:
         await administration.carry_out(commands.AddUser("alice", PASSWORD))
         store = administration.store
-        chat = await store.open_direct("alice", "alice")
+        chat = await store.execute(OpenDirect("alice", "alice"))
         draft = Draft("alice", "text", wall_clock_ms(), b',"text":"x"}')
         await store.append(chat.id, draft)
         for content, name in ((CONTENT, "core.tar"), (OTHER, "notes")):
@@ -147,7 +148,7 @@ async def test_a_restored_folder_has_the_same_users_key_and_messages(
     async with open_administration(other) as restored:
         assert restored.fingerprint == administration.fingerprint
         (user,) = await restored.carry_out(commands.ListUsers())
-        chat = await restored.store.open_direct("alice", "alice")
+        chat = await restored.store.execute(OpenDirect("alice", "alice"))
         (entry,) = await restored.store.read(chat.id, 0, 10)
     assert (user["name"], entry.sender) == ("alice", "alice")
 

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from chatd.protocol.entries import Draft
 from chatd.store.base import Store
-from chatd.store.values import AddMember, Append, Change, RemoveMember
+from chatd.store.commands import OpenDirect
+from chatd.store.jobs import Append
+from chatd.store.values import AddMember, Change, RemoveMember
 from tests.service.store_conformance import (
     StoreHarness,
     append_each,
@@ -56,7 +58,7 @@ class Run:
     async def prepare(self) -> None:
         """Make two direct chats, a public and a private room."""
         for other in ("bob", "eve"):
-            self.ids.append((await self.store.open_direct("alice", other)).id)
+            self.ids.append((await self.store.execute(OpenDirect("alice", other))).id)
             members = {"alice": Member(1, 0), other: Member(1, 0)}
             self.models.append(ModelChat(is_private_room=False, members=members))
         for visibility in ("public", "private"):

@@ -10,16 +10,24 @@ from pathlib import Path
 import pytest
 
 from chatd.store.base import Store, StoreError
+from chatd.store.commands import (
+    BeginFile,
+    DropFile,
+    ExpireFiles,
+    FindKey,
+    ForgetUser,
+    OpenDirect,
+)
+from chatd.store.jobs import Append
 from chatd.store.sqlite import (
+    SqliteCopy,
     SqliteStore,
     changes,
     files,
     migrations,
     queries,
-    renew_log_id,
 )
-from chatd.store.sqlite.log import LogWriter
-from chatd.store.values import Append, SealFile
+from chatd.store.values import SealFile
 from tests.helpers import fill_up, small_disk
 from tests.service.store_conformance import (
     DurabilityRules,
@@ -154,7 +162,7 @@ def schema_of(path: Path) -> list[tuple[str, str, str]]:
     """Return the schema without its spaces and comments."""
     connection = sqlite3.connect(path)
     rows = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_schema")
-    found = sorted((kind, name, " ".join(sql.split())) for kind, name, sql in rows)
+    found = sorted((kind, name, "".join(sql.split())) for kind, name, sql in rows)
     connection.close()
     return found
 
@@ -259,7 +267,7 @@ async def with_a_file(path: Path) -> Path:
     """Return ``path``, with a database that has a room with a stored file."""
     store = await SqliteStore.open(path)
     room = await make_room(store)
-    file = await store.begin_file(a_file(room.id), 9)
+    file = await store.execute(BeginFile(a_file(room.id), 9))
     await store.append(room.id, file_entry(file), SealFile(file.id))
     assert await store.check() == []
     await store.close()
@@ -296,15 +304,15 @@ async def test_no_question_about_files_looks_at_all_of_them(tmp_path: Path) -> N
     connection = sqlite3.connect(path)
     asked: list[str] = []
     connection.set_trace_callback(asked.append)
-    files.begin(connection, a_file(1), 9)
+    files.begin(connection, BeginFile(a_file(1), 9))
     files.find(connection, "f-1")
     files.seal(connection, 1, 1, 1_000, "f-1")
     files.files_of(connection, 1, None, 50, 0)
     files.usage(connection, "alice")
     files.is_content_used(connection, "00")
-    files.drop(connection, "f-1")
-    files.expire(connection, 500, 500, 50)
-    files.forget_begun(connection, "alice")
+    files.drop(connection, DropFile("f-1"))
+    files.expire(connection, ExpireFiles(500, 500, 50))
+    changes.forget_user(connection, ForgetUser("alice"))
     connection.set_trace_callback(None)
     plans = [
         row[3]
@@ -341,29 +349,36 @@ async def test_an_upgraded_old_schema_equals_a_fresh_one(tmp_path: Path) -> None
 async def test_a_database_of_version_1_is_upgraded_with_all_it_holds(
     tmp_path: Path,
 ) -> None:
-    path = tmp_path / "chatd.db"
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.executescript((SCHEMAS / "1.sql").read_text())
-    connection.execute("BEGIN")
-    room = changes.insert_room(connection, "ops", "public", "the topic")
-    writer = LogWriter(connection)
+    newest = await SqliteStore.open(tmp_path / "newest.db")
+    room = await make_room(newest)
     drafts = [text("alice", str(n), f"key-{n}") for n in range(300)]
-    for draft in drafts:
-        writer.add(Append(room.id, draft, lambda _: None))
-    writer.write()
-    connection.execute("COMMIT")
+    await append_all(newest, [(room.id, draft) for draft in drafts])
+    await newest.close()
+    path = tmp_path / "chatd.db"
+    connection = sqlite3.connect(path)
+    connection.executescript((SCHEMAS / "1.sql").read_text())
+    connection.execute("DELETE FROM meta")
+    connection.execute("ATTACH ? AS newest", (str(tmp_path / "newest.db"),))
+    for table in ("meta", "chats", "members", "blocks", "streams", "runs", "keys"):
+        columns = ", ".join(
+            row[1] for row in connection.execute(f"PRAGMA main.table_info({table})")
+        )
+        connection.execute(
+            f"INSERT INTO {table} ({columns}) SELECT {columns} FROM newest.{table}"
+        )
+    connection.commit()
     log_id = connection.execute("SELECT value FROM meta WHERE key = 'log'").fetchone()
     connection.close()
     for _ in range(2):
         store = await SqliteStore.open(path)
         assert (store.log_id,) == log_id
         assert await store.find_room("ops") == room
-        entries = await read_all(store, room.id)
+        entries = (await read_all(store, room.id))[1:]
         assert [(e.tail, e.key) for e in entries] == [(d.tail, d.key) for d in drafts]
-        assert await store.find_key(room.id, "alice", "key-7") == entries[7]
+        assert await store.execute(FindKey(room.id, "alice", "key-7")) == entries[7]
         assert await store.check() == []
         file = a_file(room.id)
-        assert await store.begin_file(file, 9) == file
+        assert await store.execute(BeginFile(file, 9)) == file
         await store.close()
 
 
@@ -409,7 +424,7 @@ async def test_a_new_log_id_is_given_to_a_restored_database(tmp_path: Path) -> N
     store = await SqliteStore.open(path)
     before = store.log_id
     await store.close()
-    renew_log_id(path)
+    SqliteCopy(path).renew_log_id()
     store = await SqliteStore.open(path)
     assert store.log_id != before
     await store.close()
@@ -419,7 +434,7 @@ async def test_an_io_error_is_unavailable_and_everything_queued_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await SqliteStore.open(tmp_path / "chatd.db")
-    chat = (await store.open_direct("alice", "bob")).id
+    chat = (await store.execute(OpenDirect("alice", "bob"))).id
     database = store._database
     commit = database._commit
 
@@ -449,7 +464,7 @@ async def test_a_commit_whose_answer_was_lost_is_found_by_its_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await SqliteStore.open(tmp_path / "chatd.db")
-    chat = (await store.open_direct("alice", "bob")).id
+    chat = (await store.execute(OpenDirect("alice", "bob"))).id
     database = store._database
     commit = database._commit
 
@@ -482,7 +497,7 @@ async def test_unread_is_counted_on_from_where_it_was_counted_before(
 
     monkeypatch.setattr(queries, "count", counting)
     store = await SqliteStore.open(tmp_path / "chatd.db")
-    chat = (await store.open_direct("alice", "bob")).id
+    chat = (await store.execute(OpenDirect("alice", "bob"))).id
     last = 0
     for n in range(5):
         last = (await store.append(chat, text("alice", str(n)))).seq

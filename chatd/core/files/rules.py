@@ -36,6 +36,7 @@ from chatd.protocol.messages import (
 from chatd.protocol.names import canonical_address
 from chatd.store.base import Store
 from chatd.store.blobs import Blobs
+from chatd.store.commands import BeginFile, FindKey, OpenDirect
 from chatd.store.values import ChatInfo, FileRecord
 
 MAX_NAME_BYTES = 255
@@ -137,7 +138,7 @@ class Files:
             # created.
             self._chats.check_user(address)
             self._check_request(session, request)
-            info = await self._store.open_direct(user, address[1:])
+            info = await self._store.execute(OpenDirect(user, address[1:]))
         else:
             info = await self._chats.find(session, address)
         wanted = self._record(user, info, request)
@@ -199,12 +200,14 @@ class Files:
 
     async def _find_known(self, wanted: FileRecord) -> FileRecord | Stored | None:
         """Return the stored file or the begun upload that has the key already."""
-        entry = await self._store.find_key(wanted.chat, wanted.owner, wanted.key)
+        entry = await self._store.execute(
+            FindKey(wanted.chat, wanted.owner, wanted.key)
+        )
         if entry is not None:
             return _stored_as(entry, wanted)
         # At a cap of 0, this returns a begun upload but never begins one.
         with suppress(TooManyError):
-            return _same(await self._store.begin_file(wanted, 0), wanted)
+            return _same(await self._store.execute(BeginFile(wanted, 0)), wanted)
         return None
 
     async def _admit(self, wanted: FileRecord) -> FileRecord | Stored:
@@ -213,7 +216,9 @@ class Files:
             promised = self._transfers.promised()
             await self._space.check_disk(wanted.size, promised)
             # Another connection may have begun an upload with the same key meanwhile.
-            return _same(await self._store.begin_file(wanted, MAX_BEGUN), wanted)
+            return _same(
+                await self._store.execute(BeginFile(wanted, MAX_BEGUN)), wanted
+            )
 
     async def _offset(self, record: FileRecord) -> int:
         moving = self._transfers.upload_of(record.id)

@@ -7,7 +7,7 @@ import logging
 from chatd.core.chats import Clock, Directory
 from chatd.core.files.sweep import Sweeper
 from chatd.core.hub import Hub
-from chatd.core.sessions import LiveChat, address_for
+from chatd.core.sessions import address_for
 from chatd.protocol.entries import Draft, encode_tail
 from chatd.protocol.errors import (
     BadRequestError,
@@ -20,6 +20,7 @@ from chatd.protocol.messages import FileInfo
 from chatd.protocol.rights import require
 from chatd.store.base import Store
 from chatd.store.blobs import Blobs
+from chatd.store.commands import DropFile
 from chatd.store.values import FileRecord, SealFile
 from chatd.system.tasks import Tasks
 
@@ -101,7 +102,7 @@ class Sealer:
             return await self._drop(record)
 
     async def _drop(self, record: FileRecord) -> bool:
-        was_there = await self._store.drop_file(record.id)
+        was_there = await self._store.execute(DropFile(record.id))
         if was_there:
             await self._blobs.discard(record.id)
             # It may be a content already, if the daemon was killed while sealing it.
@@ -137,20 +138,17 @@ class Sealer:
         return seq
 
     async def _append(self, record: FileRecord) -> int:
-        live = await self._hold(record)
-        try:
-            now_ms = self._clock.now_ms()
-            members: dict[str, object] = {"text": record.text} if record.text else {}
-            members["file"] = file_info(record)
-            tail = encode_tail(record.owner, "file", now_ms, members)
-            draft = Draft(record.owner, "file", now_ms, tail, record.key)
-            append = await self._store.append(live.id, draft, SealFile(record.id))
-            return append.seq
-        finally:
-            self._hub.release(live)
+        await self._check(record)
+        now_ms = self._clock.now_ms()
+        members: dict[str, object] = {"text": record.text} if record.text else {}
+        members["file"] = file_info(record)
+        tail = encode_tail(record.owner, "file", now_ms, members)
+        draft = Draft(record.owner, "file", now_ms, tail, record.key)
+        append = await self._store.append(record.chat, draft, SealFile(record.id))
+        return append.seq
 
-    async def _hold(self, record: FileRecord) -> LiveChat:
-        """Return the chat, held; raise ChatError if the owner may not write to it."""
+    async def _check(self, record: FileRecord) -> None:
+        """Raise ChatError if the owner may not write to the chat (any more)."""
         state = await self._store.chat_of(record.owner, record.chat)
         if state is None:
             raise NotAMemberError("you left the chat while the file was sent")
@@ -159,7 +157,6 @@ class Sealer:
         require(state.membership.role, "write", address)
         if info.kind == "direct" and not self._directory.is_user(address[1:]):
             raise NoSuchUserError(f"there is no user '{address[1:]}' any more")
-        return self._hub.hold(info)
 
     async def _give_up(self, record: FileRecord, *, is_sealed: bool) -> None:
         try:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from chatd.protocol.errors import TemporaryError
 from chatd.store.base import Store
 from chatd.store.blobs import Blobs, UploadWriter
+from chatd.store.commands import ExpireFiles
 from chatd.store.values import FileRecord
 from chatd.system.tasks import Tasks
 
@@ -149,7 +150,9 @@ class Sweeper:
             stored_before = 0
             if self.expire_days:
                 stored_before = now_ms - int(self.expire_days * MS_PER_DAY)
-            gone = await self._store.expire_files(begun_before, stored_before, BITE)
+            gone = await self._store.execute(
+                ExpireFiles(begun_before, stored_before, BITE)
+            )
             for record in gone:
                 if record.is_stored:
                     count += await self.remove_if_unused(record.sha256)

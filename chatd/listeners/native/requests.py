@@ -37,7 +37,7 @@ from chatd.protocol.messages import (
     ServerMessage,
     parse_request,
 )
-from chatd.store.values import Append
+from chatd.store.jobs import Append
 
 DRAIN_SECONDS = 1.0
 # Invalid bodies: this many are allowed at once, and one more each so many seconds.
@@ -324,7 +324,7 @@ class Requests:
         stored: list[Sending] = []
         for sending in sendings:
             assert type(sending) is Sending
-            if sending.error is None and sending.live is None:
+            if sending.error is None and not sending.is_first:
                 stored.append(sending)
                 continue
             self.site.service.chats.settle(sending)

@@ -1,77 +1,52 @@
-"""Functions for a database file given by its path, for backups and checks.
-
-Nothing here goes through the store's threads: the file is a copy that no daemon serves,
-or is only read while the daemon runs.
-"""
+"""A database that no daemon serves: what a backup wrote, or is being restored."""
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from chatd.store.base import Copy, StoreError
 from chatd.store.sqlite import files
+from chatd.store.sqlite.migrations import new_log_id
 
 
-def read_contents(path: Path) -> dict[str, int]:
-    """Return the SHA-256 of every stored file's content, with its size, in order.
+class SqliteCopy(Copy):
+    """A copy, by its path; it is opened for each question."""
 
-    Raises:
-        sqlite3.Error: The database is damaged or of another schema.
-    """
-    with _reading(path) as connection:
-        return dict(sorted(files.contents(connection).items()))
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
+    def contents(self) -> dict[str, int]:
+        """Return every content of a stored file, with its size, in order."""
+        with self._opened("ro") as connection:
+            return dict(sorted(files.contents(connection).items()))
 
-def name_files(path: Path, contents: Collection[str]) -> dict[str, str]:
-    """Return a description of the stored files that have each of these contents.
+    def name_files(self, contents: Collection[str]) -> dict[str, str]:
+        """Return a description of the stored files that have each of these contents."""
+        with self._opened("ro") as connection:
+            return files.name_files(connection, contents)
 
-    Of several files one is named, as in ``'core.tar' of alice in #ops and 2 more``.
-    Contents that no file has are left out.
-
-    Raises:
-        sqlite3.Error: The database is damaged or of another schema.
-    """
-    with _reading(path) as connection:
-        rows = connection.execute(
-            "SELECT f.sha256, f.name, f.owner, c.kind, c.name, count(*), max(f.seq)"
-            " FROM files f JOIN chats c ON c.id = f.chat"
-            " WHERE f.seq > 0 AND f.sha256 IN (SELECT value FROM json_each(?))"
-            " GROUP BY f.sha256",
-            (json.dumps(sorted(contents)),),
-        ).fetchall()
-    return {
-        sha256: f"'{name}' of {owner} {_place(kind, chat)}"
-        + (f" and {count - 1} more" if count > 1 else "")
-        for sha256, name, owner, kind, chat, count, _ in rows
-    }
-
-
-def forget_begun_files(path: Path) -> None:
-    """Delete the records of incomplete uploads, in a database that no daemon serves.
-
-    Raises:
-        sqlite3.Error: The database cannot be written.
-    """
-    connection = sqlite3.connect(path)
-    try:
-        with connection:
+    def forget_begun_files(self) -> None:
+        """Delete the records of incomplete uploads."""
+        with self._opened("rw") as connection:
             connection.execute("DELETE FROM files WHERE seq = 0")
-    finally:
-        connection.close()
 
+    def renew_log_id(self) -> None:
+        """Give it a new log id."""
+        with self._opened("rw") as connection:
+            connection.execute(
+                "UPDATE meta SET value = ? WHERE key = 'log'", (new_log_id(),)
+            )
 
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-def _place(kind: str, chat: str) -> str:
-    if kind == "room":
-        return f"in #{chat}"
-    one, other = chat.split(" ")
-    return "in a note to self" if one == other else f"in the chat of {one} and {other}"
+    @contextlib.contextmanager
+    def _opened(self, mode: str) -> Iterator[sqlite3.Connection]:
+        address = f"{self._path.absolute().as_uri()}?mode={mode}"
+        try:
+            connection = sqlite3.connect(address, uri=True)
+            try:
+                with connection:
+                    yield connection
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error

@@ -19,14 +19,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chatd.protocol.errors import (
-    ChatError,
     ServerStoppingError,
     StorageFullError,
     TemporaryError,
     UnavailableError,
 )
-from chatd.store.sqlite.log import LogWriter
-from chatd.store.values import Append, Committed
+from chatd.store.commands import Command
+from chatd.store.jobs import Call, Job, fail, report, resolve
+from chatd.store.sqlite.machine import Machine
+from chatd.store.values import Effect
 
 T = TypeVar("T")
 
@@ -37,33 +38,9 @@ CACHE_KIB = 32_768
 # Checkpoints copy the WAL into the database and sync both: fewer are cheaper.
 CHECKPOINT_PAGES = 4_000
 
-_log = logging.getLogger(__name__)
-
-
-class Transaction:
-    """A function to be run by the writer, together with others, in one transaction.
-
-    ``function`` must raise ``ChatError`` only before it has written anything. With
-    ``after_appends`` it sees the appends of its commit, and must not add any.
-    """
-
-    __slots__ = ("after_appends", "error", "function", "future", "result")
-
-    def __init__(
-        self,
-        function: Callable[[sqlite3.Connection, LogWriter], Any],
-        future: "asyncio.Future[Any]",
-        after_appends: bool = False,
-    ) -> None:
-        self.function = function
-        self.future = future
-        self.after_appends = after_appends
-        self.result: Any = None
-        self.error: ChatError | None = None
-
-
-Job = Append | Transaction
 Batch = list[Job]
+
+_log = logging.getLogger(__name__)
 
 
 def connect(path: Path, *, for_reading: bool = False) -> sqlite3.Connection:
@@ -106,7 +83,7 @@ class Database:
     """
 
     def __init__(
-        self, path: Path, on_committed: Callable[[list[Committed]], None]
+        self, path: Path, on_committed: Callable[[list[Effect]], None]
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_committed = on_committed
@@ -117,7 +94,7 @@ class Database:
         self._idle = asyncio.Event()
         self._idle.set()
         self._connection = connect(path)
-        self._log_writer = LogWriter(self._connection)
+        self.machine = Machine(self._connection)
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[_Read | None] = queue.SimpleQueue()
         self._threads = [
@@ -154,7 +131,7 @@ class Database:
     def write_nowait(self, job: Job) -> None:
         """Queue a job for the next commit."""
         if self._closed:
-            self._fail([job], ServerStoppingError("the server is stopping"))
+            fail([job], ServerStoppingError("the server is stopping"))
             return
         self._waiting.append(job)
         if not self._in_flight and not self._start_scheduled:
@@ -164,19 +141,14 @@ class Database:
             self._idle.clear()
             self._loop.call_soon(self._start)
 
-    async def transact(
-        self,
-        function: Callable[[sqlite3.Connection, LogWriter], T],
-        *,
-        after_appends: bool = False,
-    ) -> T:
-        """Run a function in the writer's thread and wait for its commit.
+    async def execute(self, command: Command[T]) -> T:
+        """Have a command applied, and wait for its commit.
 
         Raises:
-            ChatError: What the function raised, or that the commit failed.
+            ChatError: Its own, or that the commit failed.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        self.write_nowait(Transaction(function, future, after_appends))
+        self.write_nowait(Call(command, future))
         return await future
 
     def _start(self) -> None:
@@ -192,40 +164,31 @@ class Database:
         self._batches.put(batch)
 
     def _completed(
-        self, batch: Batch, committed: list[Committed], error: TemporaryError | None
+        self, batch: Batch, effects: list[Effect], error: TemporaryError | None
     ) -> None:
         self._in_flight = False
         if error is not None:
             batch += self._waiting
             self._waiting = []
-            self._fail(batch, error)
+            fail(batch, error)
         else:
             # The writer goes on while what is stored is fanned out.
             self._start()
-            self._tell(batch, committed)
+            self._tell(batch, effects)
         if not self._in_flight and not self._start_scheduled:
             if self._waiting:
                 self._start()
             else:
                 self._idle.set()
 
-    def _tell(self, batch: Batch, committed: list[Committed]) -> None:
+    def _tell(self, batch: Batch, effects: list[Effect]) -> None:
         # A bug in one callback must not leave the other jobs unanswered.
-        if committed:
+        if effects:
             try:
-                self._on_committed(committed)
+                self._on_committed(effects)
             except Exception:  # noqa: BLE001 - as above
-                _log.exception("passing on committed entries failed")
-        _tell_all(batch)
-
-    @staticmethod
-    def _fail(batch: Batch, error: ChatError) -> None:
-        for job in batch:
-            job.error = error
-            if isinstance(job, Append):
-                job.seq = 0
-                job.duplicate = False
-        _tell_all(batch)
+                _log.exception("passing on what was committed failed")
+        report(batch)
 
     # Writing, in the writer's thread ------------------------------------------------
 
@@ -234,10 +197,10 @@ class Database:
             batch = self._batches.get()
             if batch is None:
                 return
-            committed: list[Committed] = []
+            effects: list[Effect] = []
             failure: TemporaryError | None = None
             try:
-                committed = self._commit(batch)
+                effects = self._commit(batch)
             except Exception as error:  # noqa: BLE001 - every failure is answered
                 self._roll_back()
                 failure = storage_error(error)
@@ -247,34 +210,17 @@ class Database:
                     else logging.ERROR
                 )
                 _log.log(level, "commit failed: %s", error, exc_info=level >= 40)
-            self._loop.call_soon_threadsafe(self._completed, batch, committed, failure)
+            self._loop.call_soon_threadsafe(self._completed, batch, effects, failure)
 
-    def _commit(self, batch: Batch) -> list[Committed]:
+    def _commit(self, batch: Batch) -> list[Effect]:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
-        add = self._log_writer.add
-        late: list[Transaction] = []
-        for job in batch:
-            if isinstance(job, Append):
-                add(job)
-            elif job.after_appends:
-                late.append(job)
-            else:
-                self._run(job)
-        committed = self._log_writer.write()
-        for job in late:
-            self._run(job)
+        effects = self.machine.apply(batch)
         execute("COMMIT")
-        return committed
-
-    def _run(self, job: Transaction) -> None:
-        try:
-            job.result = job.function(self._connection, self._log_writer)
-        except ChatError as error:
-            job.error = error
+        return effects
 
     def _roll_back(self) -> None:
-        self._log_writer.forget()
+        self.machine.forget()
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -310,7 +256,7 @@ class Database:
                 failure = UnavailableError("the server could not read that; try again")
             except Exception as error:  # noqa: BLE001 - passed on to the caller
                 failure = error
-            self._loop.call_soon_threadsafe(_tell, read.future, result, failure)
+            self._loop.call_soon_threadsafe(resolve, read.future, result, failure)
 
 
 class _Read:
@@ -323,43 +269,3 @@ class _Read:
     ) -> None:
         self.function = function
         self.future = future
-
-
-def _tell_all(batch: Batch) -> None:
-    run: list[Append] = []
-    on_done = None
-    for job in batch:
-        if isinstance(job, Append):
-            if job.on_done is on_done:
-                run.append(job)
-            else:
-                _tell_run(run)
-                on_done = job.on_done
-                run = [job]
-        else:
-            _resolve(job)
-    _tell_run(run)
-
-
-def _tell_run(run: list[Append]) -> None:
-    if not run:
-        return
-    try:
-        run[0].on_done(run)
-    except Exception:  # noqa: BLE001 - a bug in one must not leave others unanswered
-        _log.exception("reporting the outcome of appends failed")
-
-
-def _resolve(job: Transaction) -> None:
-    _tell(job.future, job.result, job.error)
-
-
-def _tell(
-    future: "asyncio.Future[Any]", result: object, failure: Exception | None
-) -> None:
-    if future.done():  # the caller was cancelled
-        return
-    if failure is not None:
-        future.set_exception(failure)
-    else:
-        future.set_result(result)

@@ -4,22 +4,21 @@ A change that is not possible raises before it writes anything, as in ``changes`
 and counts are kept by the triggers in schema.sql.
 """
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from chatd.protocol.errors import NotAllowedError, TooManyError
+from chatd.store.commands import BeginFile, DropFile, ExpireFiles
 from chatd.store.values import FileRecord, FileUsage
 
 _COLUMNS = "id, chat, owner, key, name, size, sha256, time_ms, text, seq"
 
 
-def begin(connection: sqlite3.Connection, file: FileRecord, cap: int) -> FileRecord:
-    """Store a begun upload; if its chat, owner and key have one, return that.
-
-    Raises:
-        TooManyError: The owner has ``cap`` begun uploads.
-    """
+def begin(connection: sqlite3.Connection, command: BeginFile) -> FileRecord:
+    """Apply the command."""
+    file = command.file
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM files"  # noqa: S608 - constants
         " WHERE chat = ? AND owner = ? AND key = ?",
@@ -30,7 +29,7 @@ def begin(connection: sqlite3.Connection, file: FileRecord, cap: int) -> FileRec
     held = connection.execute(
         "SELECT count(*) FROM files WHERE owner = ? AND seq = 0", (file.owner,)
     ).fetchone()[0]
-    if held >= cap:
+    if held >= command.cap:
         raise TooManyError(
             f"you have {held} unfinished uploads already: finish or cancel some first"
         )
@@ -67,33 +66,30 @@ def seal(
         raise NotAllowedError("that upload was cancelled, or has expired")
 
 
-def expire(
-    connection: sqlite3.Connection,
-    begun_before_ms: int,
-    stored_before_ms: int,
-    limit: int,
-) -> list[FileRecord]:
-    """Delete the records of old files, begun ones first; return them."""
+def expire(connection: sqlite3.Connection, command: ExpireFiles) -> list[FileRecord]:
+    """Apply the command; begun ones come first."""
     rows: list[Sequence[Any]] = []
-    for state, before_ms in (("= 0", begun_before_ms), ("> 0", stored_before_ms)):
+    for state, before_ms in (
+        ("= 0", command.begun_before_ms),
+        ("> 0", command.stored_before_ms),
+    ):
         rows += connection.execute(
             "DELETE FROM files WHERE rowid IN (SELECT rowid FROM files"  # noqa: S608
-            f" WHERE seq {state} AND time_ms < ? ORDER BY time_ms LIMIT ?)"
+            f" WHERE seq {state} AND time_ms < ? ORDER BY time_ms, id LIMIT ?)"
             f" RETURNING {_COLUMNS}",
-            (before_ms, limit - len(rows)),
+            (before_ms, command.limit - len(rows)),
         ).fetchall()
-    return [_record(row) for row in rows]
+    return sorted(
+        map(_record, rows), key=lambda file: (file.is_stored, file.time_ms, file.id)
+    )
 
 
-def drop(connection: sqlite3.Connection, file: str) -> bool:
-    """Delete the record of a begun upload; False if there is none."""
-    dropped = connection.execute("DELETE FROM files WHERE id = ? AND seq = 0", (file,))
+def drop(connection: sqlite3.Connection, command: DropFile) -> bool:
+    """Apply the command."""
+    dropped = connection.execute(
+        "DELETE FROM files WHERE id = ? AND seq = 0", (command.file,)
+    )
     return dropped.rowcount > 0
-
-
-def forget_begun(connection: sqlite3.Connection, owner: str) -> None:
-    """Delete the records of a user's begun uploads."""
-    connection.execute("DELETE FROM files WHERE owner = ? AND seq = 0", (owner,))
 
 
 def find(connection: sqlite3.Connection, file: str) -> FileRecord | None:
@@ -110,7 +106,7 @@ def files_of(
     chat: int,
     before: int | None,
     limit: int,
-    first: int,
+    first: int = 0,
 ) -> list[FileRecord]:
     """Return stored files of a chat with ``first <= seq < before``, newest first."""
     rows = connection.execute(
@@ -124,14 +120,14 @@ def files_of(
 def begun(connection: sqlite3.Connection) -> list[FileRecord]:
     """Return all uploads that are not complete, oldest first."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM files WHERE seq = 0 ORDER BY time_ms"  # noqa: S608
+        f"SELECT {_COLUMNS} FROM files WHERE seq = 0 ORDER BY time_ms, id"  # noqa: S608
     )
     return [_record(row) for row in rows]
 
 
-def usage(connection: sqlite3.Connection, owner: str) -> FileUsage:
+def usage(connection: sqlite3.Connection, user: str) -> FileUsage:
     """Return how many bytes the files of one owner and of all take."""
-    return FileUsage(_sum(connection, owner), _sum(connection, ""))
+    return FileUsage(_sum(connection, user), _sum(connection, ""))
 
 
 def is_content_used(connection: sqlite3.Connection, sha256: str) -> bool:
@@ -147,11 +143,29 @@ def contents(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT sha256, size FROM contents").fetchall())
 
 
+def name_files(
+    connection: sqlite3.Connection, contents: Collection[str]
+) -> dict[str, str]:
+    """Return a description of the stored files that have each of these contents."""
+    rows = connection.execute(
+        "SELECT f.sha256, f.name, f.owner, c.kind, c.name, count(*), max(f.seq)"
+        " FROM files f JOIN chats c ON c.id = f.chat"
+        " WHERE f.seq > 0 AND f.sha256 IN (SELECT value FROM json_each(?))"
+        " GROUP BY f.sha256",
+        (json.dumps(sorted(contents)),),
+    ).fetchall()
+    return {
+        sha256: f"'{name}' of {owner} {_place(kind, chat)}"
+        + (f" and {count - 1} more" if count > 1 else "")
+        for sha256, name, owner, kind, chat, count, _ in rows
+    }
+
+
 def check(connection: sqlite3.Connection) -> list[str]:
     """Return a sentence for every damage found in the records of files."""
     lost = connection.execute(
         "SELECT f.name, c.name, f.seq FROM files f LEFT JOIN chats c ON c.id = f.chat"
-        " WHERE f.seq > 0 AND f.seq > coalesce((SELECT b.first + b.count - 1"
+        " WHERE f.seq > 0 AND f.seq > coalesce((SELECT b.last"
         " FROM blocks b WHERE b.chat = f.chat AND b.first <= f.seq"
         " ORDER BY b.first DESC LIMIT 1), 0) LIMIT 20"
     )
@@ -174,6 +188,13 @@ def check(connection: sqlite3.Connection) -> list[str]:
     if any(count for (count,) in wrong):
         found.append("the sums of the files' sizes are wrong: restore a backup")
     return found
+
+
+def _place(kind: str, chat: str) -> str:
+    if kind == "room":
+        return f"in #{chat}"
+    one, other = chat.split(" ")
+    return "in a note to self" if one == other else f"in the chat of {one} and {other}"
 
 
 def _sum(connection: sqlite3.Connection, owner: str) -> int:

@@ -1,8 +1,8 @@
 """Writes what a commit appends to the logs; runs in the writer's thread.
 
-Appends are gathered per chat, in the order they came, and written as blocks: seqs are
-assigned here, inside the write transaction, and only here. Keys are resolved here too,
-one after the other, so two sends with one key can never both be new. Most keys are
+Appends are taken in the order they came, and written as blocks, each of one chat: seqs
+are assigned here, inside the write transaction, and only here. Keys are resolved here
+too, one after the other, so two sends with one key can never both be new. Most keys are
 proved new without a lookup, by the counter in them; see ``streams`` in schema.sql.
 """
 
@@ -19,8 +19,9 @@ from chatd.protocol.entries import (
     with_members,
 )
 from chatd.protocol.errors import ChatError, KeyReusedError
-from chatd.store.sqlite.changes import apply_change
-from chatd.store.values import Append, Committed
+from chatd.store.jobs import Append
+from chatd.store.sqlite.changes import apply_change, find_chat
+from chatd.store.values import AddMember, Change, Committed
 
 # Blocks are small, so that a page of history decodes few entries it does not need.
 MAX_BLOCK_ENTRIES = 128
@@ -33,6 +34,8 @@ MIN_PREFIX = 16
 MAX_DIGITS = 15
 
 _MAX_CACHED = 65_536
+# The rows of the newest commits tell the next seq, unless they span more seqs.
+_MAX_SPAN = 16_384
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -70,47 +73,70 @@ class LogWriter:
 
     Caches what the next append needs (heads of chats, highest counters); after a failed
     commit the cache may be ahead of the database: call ``forget``.
+
+    Every append takes the next seq, whatever becomes of it: so the seqs, and all else
+    that it leads to, do not depend on which appends shared a commit.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self._heads: dict[int, int] = {}
         self._streams: dict[tuple[int, str, str], _Stream] = {}
-        self.next_seq = 0
-        self._groups: dict[int, list[Append]] = {}
+        # The next seq, 0 if it has to be loaded; the one when it was last stored; the
+        # highest in a row.
+        self._next_seq = 0
+        self._stored_seq = 0
+        self.high = 0
+        self._blocks: dict[int, _Block] = {}
 
     def forget(self) -> None:
         """Drop the cache and what was gathered, after a commit that failed."""
         self._heads.clear()
         self._streams.clear()
-        self._groups = {}
-        self.next_seq = 0
+        self._blocks = {}
+        self._next_seq = self.high = 0
 
     def add(self, append: Append) -> None:
-        """Gather an append for this commit."""
-        group = self._groups.get(append.chat)
-        if group is None:
-            self._groups[append.chat] = [append]
-        else:
-            group.append(append)
+        """Take an append for this commit; set its outcome, if it has no key or change.
+
+        Else, the outcome is set by ``write`` at the latest.
+        """
+        block = self._blocks.get(append.chat)
+        if block is None:
+            if self._next_seq == 0:
+                self._next_seq = self._stored_seq = self._load_next_seq()
+            block = self._blocks[append.chat] = _Block(self, append.chat)
+        append.seq = self._next_seq
+        self._next_seq += 1
+        try:
+            block.take(append)
+        except ChatError as error:
+            append.seq = 0
+            append.error = error
 
     def write(self) -> list[Committed]:
-        """Write the appends that were gathered; the caller commits.
-
-        Sets ``seq``, ``duplicate`` or ``error`` of every append.
-        """
-        groups, self._groups = self._groups, {}
-        if self.next_seq == 0:
-            self.next_seq = self._load_next_seq()
+        """Write what was added; the caller commits."""
+        if not self._blocks:
+            return []
+        blocks, self._blocks = self._blocks, {}
         if len(self._heads) > _MAX_CACHED:
             self._heads.clear()
         if len(self._streams) > _MAX_CACHED:
             self._streams.clear()
         committed = []
-        for chat, group in groups.items():
-            entries = self._write_group(chat, group)
-            if entries:
-                committed.append(Committed(chat, entries))
+        for block in blocks.values():
+            part = block.finish()
+            if part is not None:
+                committed.append(part)
+        last = self._next_seq - 1
+        if self.high < last or last > self._stored_seq + _MAX_SPAN:
+            # The rows would not tell it.
+            self.connection.execute(
+                "INSERT INTO meta (key, value) VALUES ('next_seq', ?)"
+                " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (str(self._next_seq),),
+            )
+        self._stored_seq = self._next_seq
         return committed
 
     def head(self, chat: int) -> int:
@@ -118,8 +144,7 @@ class LogWriter:
         head = self._heads.get(chat)
         if head is None:
             row = self.connection.execute(
-                "SELECT first + count - 1 FROM blocks WHERE chat = ?"
-                " ORDER BY first DESC LIMIT 1",
+                "SELECT last FROM blocks WHERE chat = ? ORDER BY first DESC LIMIT 1",
                 (chat,),
             ).fetchone()
             head = self._heads[chat] = row[0] if row else 0
@@ -130,19 +155,15 @@ class LogWriter:
         self._heads[chat] = seq
 
     def _load_next_seq(self) -> int:
+        # Only rows of the last commit can have the highest seq.
         row = self.connection.execute(
-            "SELECT first + count FROM blocks ORDER BY first DESC LIMIT 1"
+            "SELECT max(coalesce((SELECT CAST(value AS INTEGER) FROM meta"
+            " WHERE key = 'next_seq'), 1), coalesce((SELECT max(last) + 1 FROM blocks"
+            " WHERE first >= (SELECT max(first) FROM blocks) - ?), 1))",
+            (_MAX_SPAN,),
         ).fetchone()
-        return row[0] if row else 1
-
-    def _write_group(self, chat: int, group: list[Append]) -> list[Entry]:
-        block = _Block(self, chat)
-        for append in group:
-            try:
-                block.take(append)
-            except ChatError as error:
-                append.error = error
-        return block.finish()
+        next_seq: int = row[0]
+        return next_seq
 
     def stream(self, chat: int, sender: str, prefix: str) -> _Stream:
         """Return the stream of a prefix, created if it is new."""
@@ -173,8 +194,10 @@ class _Block:
         self._connection = writer.connection
         self._chat = chat
         self._prev = writer.head(chat)
+        # Whether somebody gains the chat by what is written here.
+        self._is_gained = self._prev == 0
         self._written: list[Entry] = []
-        # Accepted, but without a seq: it is assigned when the row is written.
+        # Accepted, and not in a row yet.
         self._waiting: list[Append] = []
         self._bytes = 0
         # The streams that have a run in this row.
@@ -184,8 +207,8 @@ class _Block:
         # By sender and key, once a key had to be looked up; till then, those in rows.
         self._known: dict[tuple[str, str], Append] | None = None
         self._taken: list[Append] = []
-        # Where in ``_waiting`` the appends are whose keys are not proved new yet.
-        self._loose: list[int] = []
+        # Those waiting whose keys are not proved new yet.
+        self._loose: list[Append] = []
 
     def take(self, append: Append) -> None:
         """Accept an append; if its key is known, make it a duplicate instead.
@@ -203,18 +226,12 @@ class _Block:
             if is_loose and self._is_known(append, key, goes_on is not None):
                 return
         if append.change is not None:
-            # What it writes has the seq: nothing before it may drop out after this.
-            self._prove_keys()
             if key is not None and is_loose and self._is_stored(append, key):
                 return
-            seq = self._writer.next_seq + len(self._waiting)
-            said = apply_change(
-                self._connection, self._chat, seq, draft.time_ms, append.change
-            )
-            if said:
-                append.draft = with_members(draft, said)
+            self._apply(append, append.change)
+        append.time_ms = draft.time_ms
         if is_loose:
-            self._loose.append(len(self._waiting))
+            self._loose.append(append)
         if key is not None and self._known is not None:
             self._known[draft.sender, key] = append
         self._waiting.append(append)
@@ -222,13 +239,26 @@ class _Block:
         if len(self._waiting) >= MAX_BLOCK_ENTRIES or self._bytes >= MAX_BLOCK_BYTES:
             self._write_row()
 
-    def finish(self) -> list[Entry]:
-        """Write the last row; return all entries of the group."""
+    def finish(self) -> Committed | None:
+        """Write the last row; return all entries, if there are any."""
         self._write_row()
         for stream in self._streams:
             # Its only append failed for another reason: no row has its run.
             stream.low = -1
-        return self._written
+        if not self._written:
+            return None
+        info = find_chat(self._connection, self._chat) if self._is_gained else None
+        return Committed(self._chat, self._written, info)
+
+    def _apply(self, append: Append, change: Change) -> None:
+        draft = append.draft
+        said = apply_change(
+            self._connection, self._chat, append.seq, draft.time_ms, change
+        )
+        if said:
+            append.draft = with_members(draft, said)
+        if isinstance(change, AddMember):
+            self._is_gained = True
 
     def _goes_on(self, sender: str, key: str) -> bool | None:
         """Whether its counter, above all others, proves a key new; None without one."""
@@ -260,10 +290,9 @@ class _Block:
                 if each.draft.key is not None
             }
         earlier = self._known.get((append.draft.sender, key))
-        if earlier is not None and earlier.seq == 0:
-            self._write_row()
         if earlier is None:
             return has_counter and self._is_stored(append, key)
+        self._prove_keys()
         if earlier.error is not None:
             return self._is_stored(append, key)
         _make_duplicate(append, earlier.draft.tail, earlier.seq, earlier.time_ms)
@@ -281,14 +310,10 @@ class _Block:
         loose, self._loose = self._loose, []
         if not loose:
             return
-        first, waiting, connection = (
-            self._writer.next_seq,
-            self._waiting,
-            self._connection,
-        )
+        connection = self._connection
         rows = [
-            (self._chat, waiting[at].draft.sender, waiting[at].draft.key, first + at)
-            for at in loose
+            (self._chat, append.draft.sender, append.draft.key, append.seq)
+            for append in loose
         ]
         before = connection.total_changes
         connection.executemany(
@@ -301,19 +326,20 @@ class _Block:
             "DELETE FROM keys WHERE chat = ? AND sender = ? AND key = ? AND seq = ?",
             rows,
         )
-        self._waiting = []
-        for at, append in enumerate(waiting):
-            key = append.draft.key
-            if at in loose and key is not None:
-                try:
-                    if self._is_stored(append, key):
-                        continue
-                except ChatError as error:
-                    append.error = error
-                    continue
-                self._loose.append(len(self._waiting))
-            self._waiting.append(append)
+        known = {id(append) for append in loose if self._is_settled(append)}
+        self._waiting = [each for each in self._waiting if id(each) not in known]
+        self._loose = [append for append in loose if id(append) not in known]
         self._prove_keys()
+
+    def _is_settled(self, append: Append) -> bool:
+        key = append.draft.key
+        assert key is not None
+        try:
+            return self._is_stored(append, key)
+        except ChatError as error:
+            append.seq = 0
+            append.error = error
+            return True
 
     def _write_row(self) -> None:
         self._prove_keys()
@@ -321,7 +347,7 @@ class _Block:
         if not appends:
             return
         writer = self._writer
-        seq = first = writer.next_seq
+        first = appends[0].seq
         prev = self._prev
         talk = 0
         senders = set()
@@ -330,16 +356,15 @@ class _Block:
             draft = append.draft
             kind = draft.kind
             sender = draft.sender
+            seq = append.seq
             entries.append(Entry(seq, prev, sender, kind, draft.tail, draft.key))
-            append.seq = prev = seq
-            append.time_ms = draft.time_ms
-            seq += 1
+            prev = seq
             senders.add(sender)
             if kind in MESSAGE_KINDS:
                 talk += 1
         self._connection.execute(
-            "INSERT INTO blocks (first, chat, prev, count, talk, sender, data)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO blocks (first, chat, prev, count, talk, sender, data, skipped)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 first,
                 self._chat,
@@ -348,6 +373,7 @@ class _Block:
                 talk,
                 senders.pop() if len(senders) == 1 else None,
                 _pack(entries),
+                prev + 1 - first - len(entries),
             ),
         )
         if self._streams:
@@ -363,7 +389,7 @@ class _Block:
         self._waiting = []
         self._bytes = 0
         self._prev = prev
-        writer.next_seq = seq
+        writer.high = max(writer.high, prev)
         writer.set_head(self._chat, prev)
         self._written = self._written + entries if self._written else entries
 

@@ -76,6 +76,17 @@ BEGIN
     DELETE FROM file_sums WHERE owner = old.owner AND bytes = 0;
 END;
 """,
+    # 3: seqs in the order of the commands, so that those of a block may have gaps
+    """
+ALTER TABLE blocks ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE blocks ADD COLUMN
+    last INTEGER GENERATED ALWAYS AS (first + count + skipped - 1) VIRTUAL;
+
+DROP INDEX blocks_by_chat;
+
+CREATE INDEX blocks_by_chat ON blocks (chat, first, count, last, talk, sender);
+""",
 ]
 
 VERSION = 1 + len(MIGRATIONS)
@@ -118,22 +129,6 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
 def new_log_id() -> str:
     """Return a random id for a data folder's logs (protocol README, section 4)."""
     return secrets.token_hex(16)
-
-
-def renew_log_id(path: Path) -> None:
-    """Give a restored database a new log id: its logs may lack what clients have seen.
-
-    Raises:
-        sqlite3.Error: The database cannot be written.
-    """
-    connection = sqlite3.connect(path)
-    try:
-        with connection:
-            connection.execute(
-                "UPDATE meta SET value = ? WHERE key = 'log'", (new_log_id(),)
-            )
-    finally:
-        connection.close()
 
 
 def _run(connection: sqlite3.Connection, script: str) -> None:

@@ -18,7 +18,7 @@ from chatd.store.values import (
 
 _CHAT = "c.id, c.kind, c.name, c.visibility, c.topic"
 _LAST = (
-    "coalesce((SELECT b.first + b.count - 1 FROM blocks b WHERE b.chat = c.id"
+    "coalesce((SELECT b.last FROM blocks b WHERE b.chat = c.id"
     " ORDER BY b.first DESC LIMIT 1), 0)"
 )
 
@@ -48,7 +48,7 @@ def history(
     chat: int,
     before: int | None,
     limit: int,
-    first: int,
+    first: int = 0,
     max_bytes: int | None = None,
 ) -> list[Entry]:
     """Return the newest entries below a seq, oldest first."""
@@ -72,7 +72,10 @@ def tail(connection: sqlite3.Connection, chat: int, count: int) -> int:
     start = 0
     for first, number in rows:
         if number >= count:
-            start = first + number - count - 1
+            found = connection.execute(
+                "SELECT data FROM blocks WHERE first = ?", (first,)
+            ).fetchone()
+            start = unpack_block(found[0])[number - count].prev
             break
         count -= number
     rows.close()
@@ -96,12 +99,12 @@ def count(
     """Return how many messages others wrote after a seq, at most ``cap``."""
     found: int = 0
     row = connection.execute(
-        "SELECT first, count, data FROM blocks WHERE chat = ? AND first <= ?"
-        " ORDER BY first DESC LIMIT 1",
+        "SELECT last, data FROM blocks"
+        " WHERE chat = ? AND first <= ? ORDER BY first DESC LIMIT 1",
         (chat, after),
     ).fetchone()
-    if row is not None and row[0] + row[1] - 1 > after:
-        found += _talk_of_others(unpack_block(row[2]), after, user)
+    if row is not None and row[0] > after:
+        found += _talk_of_others(unpack_block(row[1]), after, user)
     # Blocks of one sender are summed without decoding them, in C and off the GIL.
     row = connection.execute(
         "SELECT coalesce(sum(talk), 0) FROM (SELECT talk FROM blocks"
@@ -137,8 +140,7 @@ def heads(connection: sqlite3.Connection, chats: Iterable[int]) -> dict[int, int
     found = {}
     for chat in chats:
         row = connection.execute(
-            "SELECT first + count - 1 FROM blocks WHERE chat = ?"
-            " ORDER BY first DESC LIMIT 1",
+            "SELECT last FROM blocks WHERE chat = ? ORDER BY first DESC LIMIT 1",
             (chat,),
         ).fetchone()
         found[chat] = row[0] if row else 0
@@ -267,14 +269,6 @@ def rooms(
     return [RoomSummary(*row) for row in rows]
 
 
-def is_invited(connection: sqlite3.Connection, chat: int, user: str) -> bool:
-    """Return whether there is an invitation."""
-    row = connection.execute(
-        "SELECT 1 FROM invitations WHERE user = ? AND chat = ?", (user, chat)
-    ).fetchone()
-    return row is not None
-
-
 def invitations_of(connection: sqlite3.Connection, user: str) -> list[Invitation]:
     """Return a user's invitations, sorted by room."""
     rows = connection.execute(
@@ -294,7 +288,7 @@ def get_record(connection: sqlite3.Connection, kind: str, key: str) -> bytes | N
 
 
 def list_records(
-    connection: sqlite3.Connection, kind: str, prefix: str
+    connection: sqlite3.Connection, kind: str, prefix: str = ""
 ) -> list[tuple[str, bytes]]:
     """Return the records of a kind whose keys begin with a prefix."""
     rows = connection.execute(
@@ -316,8 +310,8 @@ def check(connection: sqlite3.Connection) -> list[str]:
     if found:
         return found
     broken = connection.execute(
-        "SELECT name, first FROM (SELECT c.name, b.first, b.prev, lag(b.first +"
-        " b.count - 1, 1, 0) OVER (PARTITION BY b.chat ORDER BY b.first) AS expected"
+        "SELECT name, first FROM (SELECT c.name, b.first, b.prev, lag(b.last, 1, 0)"
+        " OVER (PARTITION BY b.chat ORDER BY b.first) AS expected"
         " FROM blocks b LEFT JOIN chats c ON c.id = b.chat)"
         " WHERE prev <> expected LIMIT 20"
     )

@@ -1,6 +1,7 @@
 -- The newest schema. A fresh database is made from this file; an older one is brought
 -- here by migrations.py, and a test checks that both ways end at the same schema.
 
+-- log: the id of the logs. next_seq: the next seq to give, if no row tells it.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -40,11 +41,12 @@ CREATE TABLE invitations (
 ) WITHOUT ROWID;
 
 -- The logs. What one commit appended to one chat is one row (or several if it is much):
--- count entries with the seqs first, first + 1, …, packed into data. All chats are
--- numbered from one counter, so first is unique, and the key of the table.
--- prev:   the seq before the first entry, 0 if there is none.
--- talk:   how many of the entries are messages (they count as unread).
--- sender: who sent all of them, NULL if there were several.
+-- count entries, packed into data. All chats are numbered from one counter, so first,
+-- the seq of the first entry, is unique, and the key of the table.
+-- prev:    the seq before the first entry, 0 if there is none.
+-- talk:    how many of the entries are messages (they count as unread).
+-- sender:  who sent all of them, NULL if there were several.
+-- skipped: how many seqs from first to last, that of the last entry, are not in it.
 CREATE TABLE blocks (
     first  INTEGER PRIMARY KEY,
     chat   INTEGER NOT NULL,
@@ -52,11 +54,13 @@ CREATE TABLE blocks (
     count  INTEGER NOT NULL,
     talk   INTEGER NOT NULL,
     sender TEXT,
-    data   BLOB NOT NULL
+    data   BLOB NOT NULL,
+    skipped INTEGER NOT NULL DEFAULT 0,
+    last    INTEGER GENERATED ALWAYS AS (first + count + skipped - 1) VIRTUAL
 );
 
 -- Carries all that finding a page, the newest seq and counting unread entries need.
-CREATE INDEX blocks_by_chat ON blocks (chat, first, count, talk, sender);
+CREATE INDEX blocks_by_chat ON blocks (chat, first, count, last, talk, sender);
 
 -- Keys of sends that look like PREFIX-COUNTER, with counters that rise within one prefix
 -- (a stream): the highest counter seen proves a higher one new without looking further.
