@@ -11,9 +11,17 @@ from chatd.core.feed import Delivery
 from chatd.core.service import Service
 from chatd.core.sessions import LiveChat
 from chatd.protocol.entries import Draft, Entry
-from chatd.protocol.messages import ChatRecord, ServerMessage
+from chatd.protocol.messages import (
+    ChatRecord,
+    Invited,
+    Joined,
+    ServerMessage,
+    Synced,
+)
+from chatd.store.commands import CreateRoom, Invite, OpenDirect
 from chatd.store.disk import DiskBlobs
 from chatd.store.sqlite import SqliteStore
+from chatd.store.values import AddMember
 from tests.service.conftest import LIMITS
 
 
@@ -104,6 +112,58 @@ async def test_what_others_say_reaches_each_device_once(service: Service) -> Non
     joined, left = sinks[0].seqs
     assert joined < left
     assert sinks[1].seqs == [joined, left]
+
+
+async def test_who_gains_a_chat_is_told_by_the_store(service: Service) -> None:
+    """Whichever process wrote the entry, and though nobody here had the chat."""
+    sink = Recorder()
+    session = await service.login("alice", "member", sink, "unread", "", ignore)
+    store = service.hub._store
+    tail = b'"time":1,"from":"bob","kind":"create"}'
+    create = Draft("bob", "create", 1, tail)
+    room = await store.execute(CreateRoom("lab", "private", "", "bob", create))
+    await store.append(room.id, Draft("bob", "text", 1, tail))
+    await store.execute(Invite(room.id, "alice", "bob", 9))
+    tail = b'"time":1,"from":"alice","kind":"join"}'
+    joined = await store.append(
+        room.id, Draft("alice", "join", 1, tail), AddMember("alice")
+    )
+    direct = await store.execute(OpenDirect("alice", "bob"))
+    first = await store.append(direct.id, Draft("bob", "text", 1, tail))
+    assert [
+        type(message) for message in sink.pushed if type(message) is not Synced
+    ] == [
+        Invited,
+        Joined,
+        Joined,
+    ]
+    assert session.online.seats.keys() == {"#lab", "@bob"}
+    assert session.online.seats["#lab"].first == joined.seq
+    assert sink.seqs == [first.seq]
+    service.logout(session)
+    assert not service.hub.chats
+
+
+async def test_what_follows_the_creation_of_a_room_at_once_is_not_missed(
+    service: Service,
+) -> None:
+    sink = Recorder()
+    session = await service.login("alice", "member", sink, "unread", "", ignore)
+    answers: list[ChatRecord] = []
+    creating = asyncio.create_task(
+        service.rooms.create(session, "#lab", "", "public", answers.append)
+    )
+    await asyncio.sleep(0)
+    tail = b'"time":1,"from":"bob","kind":"text"}'
+    store = service.hub._store
+    # The first chat of a store has the id 1; all of this is in one commit.
+    sent = await asyncio.gather(
+        *(store.append(1, Draft("bob", "text", 1, tail)) for _ in range(3))
+    )
+    await creating
+    assert [answer.chat for answer in answers] == ["#lab"]
+    assert sink.seqs == [append.seq for append in sent]
+    assert not service.hub.gaining
 
 
 async def test_a_new_kind_of_entry_is_one_line_in_the_table(

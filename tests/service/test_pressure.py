@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from chatd.protocol.errors import ChatError, StorageFullError, UnavailableError
 from chatd.protocol.messages import Send, ServerMessage
 from chatd.store.commands import Command
 from chatd.store.disk import DiskBlobs
-from chatd.store.jobs import Append
+from chatd.store.jobs import Append, Job
 from chatd.store.sqlite import SqliteStore
+from chatd.store.values import Effect
 from tests.fakes.raw_client import PASSWORD, RawClient
 from tests.helpers import eventually, fresh_name, logged_in
-from tests.service.conftest import LIMITS
+from tests.service.conftest import LIMITS, Lab
 from tests.system.daemon import Daemon
 
 LONG = "\x01" * 16_000  # six times as long in JSON
@@ -236,6 +238,34 @@ async def test_a_send_whose_key_could_not_be_looked_up_keeps_its_place(
             assert await sender.send("one") == "unavailable"
         assert await sender.send("two") == "out_of_order"
         assert await sender.send("one") == "sent"
+
+
+async def test_reads_do_not_wait_for_sends_that_cannot_be_stored(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = lab.service.chats._store
+    assert isinstance(store, SqliteStore)
+    machine = store._database.machine
+    apply, may_go_on = machine.apply, threading.Event()
+
+    def apply_late(batch: list[Job]) -> list[Effect]:
+        may_go_on.wait(60)
+        return apply(batch)
+
+    user = fresh_name()
+    async with logged_in(lab.tcp, user, sync="ask") as (client,):
+        await client.request("create", room="#lab")
+        monkeypatch.setattr(machine, "apply", apply_late)
+        # As many as may be unanswered; what cannot be stored holds up no read.
+        in_flight = 256  # the limit as it is set by default
+        for number in range(in_flight):
+            client.send("send", chat="#lab", text="x", key=f"{user}-{number}")
+        page = await client.request("history", chat="#lab", before=1 << 40, limit=9)
+        assert [item["kind"] for item in page["messages"]] == ["create"]
+        assert (await client.request("sync", have={}))["type"] == "synced"
+        may_go_on.set()
+        for _ in range(in_flight):
+            await client.expect("sent")
 
 
 # Stopping ---------------------------------------------------------------------------

@@ -108,7 +108,6 @@ async def _send(peer: Peer, session: Session, request: Send) -> None:
 
 
 async def _sync(peer: Peer, session: Session, request: Sync) -> None:
-    await peer.settle()
     await peer.site.service.sync(session, request.have, request.more, request.id)
 
 
@@ -123,7 +122,6 @@ async def _history(peer: Peer, session: Session, request: History) -> None:
     body = history_body(
         page, session.user, from_newest=request.after is None, re=request.id
     )
-    await peer.settle()
     peer.write_body(body)
 
 

@@ -2,8 +2,9 @@
 
 One task takes the bodies, and carries out one request after the other. Sends are the
 exception: they are handed to the store without waiting, and each is answered when its
-commit is done. Every other reply waits until the sends before it are answered, so
-replies come in the order of the requests.
+commit is done. Other replies wait until the sends before them are answered, so they
+come in the order of the requests; but a page of history, and what a ``sync`` asks for,
+can be read while nothing can be written, and waits for no send.
 """
 
 import asyncio
@@ -170,8 +171,6 @@ class Requests:
         on_sent = self._on_sent
         in_flight = self.limits.in_flight
         for number, body in enumerate(bodies, 1):
-            if self._unanswered >= in_flight:
-                await self.pause(self._wait_for_capacity(in_flight))
             try:
                 request = parse_request(body)
             except InvalidBodyError as error:
@@ -181,6 +180,8 @@ class Requests:
             else:
                 session = self.session
                 if type(request) is Send and session is not None:
+                    if self._unanswered >= in_flight:
+                        await self.pause(self._wait_for_capacity(in_flight))
                     self._unanswered += 1
                     if send_nowait(session, request, now_ms, on_sent):
                         continue
