@@ -80,10 +80,14 @@ class Database:
         path: The database file; it exists and has the right schema.
         on_committed: Called on the event loop with what a commit made visible, before
             the outcomes of its jobs are reported.
+        make_machine: Makes what applies commands through the writer's connection.
     """
 
     def __init__(
-        self, path: Path, on_committed: Callable[[list[Effect]], None]
+        self,
+        path: Path,
+        on_committed: Callable[[list[Effect]], None],
+        make_machine: Callable[[sqlite3.Connection], Machine],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_committed = on_committed
@@ -94,7 +98,7 @@ class Database:
         self._idle = asyncio.Event()
         self._idle.set()
         self._connection = connect(path)
-        self.machine = Machine(self._connection)
+        self.machine = make_machine(self._connection)
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[_Read | None] = queue.SimpleQueue()
         self._threads = [

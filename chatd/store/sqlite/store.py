@@ -14,6 +14,7 @@ from chatd.store.jobs import Append
 from chatd.store.log_store import Follower
 from chatd.store.sqlite import files, queries
 from chatd.store.sqlite.database import Database, connect
+from chatd.store.sqlite.machine import Machine
 from chatd.store.sqlite.migrations import prepare
 from chatd.store.values import ChatState, Committed, Effect
 
@@ -35,16 +36,27 @@ def _reads(
 
 
 class SqliteStore(Store):
-    """Keeps all of the store's state in one SQLite database; made by ``open``."""
+    """Keeps all of the store's state in one SQLite database; made by ``open``.
 
-    def __init__(self, path: Path, log_id: str) -> None:
+    Args:
+        path: The database; it exists and has the right schema.
+        log_id: The id of its logs.
+        make_machine: Makes what applies commands through the writer's connection.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        log_id: str,
+        make_machine: Callable[[sqlite3.Connection], Machine] = Machine,
+    ) -> None:
         super().__init__()
         self.log_id = log_id
         self._path = path
         self._follower: Follower | None = None
         self._followed: Counter[int] = Counter()
         self._counted: queries.Counted = {}
-        self._database = Database(path, self._hand_over)
+        self._database = Database(path, self._hand_over, make_machine)
 
     @classmethod
     async def open(cls, path: Path) -> "SqliteStore":
