@@ -15,6 +15,7 @@ from chatd.accounts.accounts import Accounts
 from chatd.admin.administration import Administration
 from chatd.core.files.quota import FileLimits
 from chatd.core.service import Service, ServiceLimits, SystemClock
+from chatd.core.signals import Signals
 from chatd.listeners.admin import AdminListener
 from chatd.listeners.gate import Gate
 from chatd.listeners.native.listener import NativeListener
@@ -44,12 +45,6 @@ FAREWELL_SECONDS = 2.5
 _M_MMAP_THRESHOLD = -3  # mallopt(3)
 
 _log = logging.getLogger(__name__)
-
-_ENDED = {
-    "disabled": "the account was disabled",
-    "revoked": "this login was ended",
-    "deleted": "the account was deleted",
-}
 
 
 def run(settings: Settings) -> int:
@@ -118,6 +113,13 @@ class _Directory:
     def is_user(self, name: str) -> bool:
         return self._accounts.get(name) is not None
 
+    def role(self, name: str) -> str | None:
+        return self._accounts.role(name)
+
+    def since(self, name: str) -> int | None:
+        record = self._accounts.get(name)
+        return None if record is None else record.created
+
 
 class Server:
     """The running daemon; made by ``open``.
@@ -159,10 +161,14 @@ class Server:
             accounts = await Accounts.open(folder.path, store, settings.accounts)
             stack.push_async_callback(accounts.close)
             directory = _Directory(accounts)
-            service = Service(store, blobs, directory, _limits(settings), clock)
+            signals, clock = Signals(), clock or SystemClock()
+            # The first to be told of a user's end: it says why.
+            gate = Gate(settings.limits, clock, signals)
+            service = Service(
+                store, blobs, directory, _limits(settings), clock, signals
+            )
             stack.push_async_callback(service.close)
             service.start()
-            gate = Gate(settings.limits, service.clock)
             site = Site(
                 service,
                 accounts,
@@ -190,7 +196,7 @@ class Server:
                 settings,
                 tls.fingerprint,
                 endpoints=server.endpoints,
-                on_user_ended=server.end_user,
+                signals=signals,
             )
             server._administration = administration
             admin = await AdminListener.open(administration, folder.admin_socket)
@@ -218,21 +224,6 @@ class Server:
         lines.append("ready " + " ".join(map(str, self.endpoints)))
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
-
-    def end_user(self, user: str, code: str, login: str | None) -> None:
-        """Close the connections of a user whose account or login has ended.
-
-        Args:
-            user: The user's name.
-            code: ``disabled``, ``revoked`` or ``deleted``.
-            login: The id of the one login that ended; None for all of them.
-        """
-        service = self.site.service
-        if code == "deleted":
-            service.hub.forget_user(user)
-        reason = _ENDED.get(code, "this login was ended")
-        self.site.gate.close_user(user, Closing(code=code, reason=reason), login)
-        service.files.end_user(user)
 
     def reload(self) -> None:
         """Reload configuration and certificates: all of them, or none if one is bad."""

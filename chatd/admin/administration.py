@@ -18,6 +18,7 @@ from chatd.accounts.user_table import UserRole
 from chatd.admin import commands
 from chatd.admin.checks import Upkeep, check_all
 from chatd.backup.backup import BackupReport, write_backup
+from chatd.core.signals import Signals, UserEnded
 from chatd.protocol.errors import (
     BadNameError,
     BadRequestError,
@@ -35,7 +36,6 @@ MS_PER_DAY = 86_400_000
 
 # Called when a user's connections have to end, with the name, the code for ``closing``,
 # and the id of the one login that ended (None: all of them).
-UserEnded = Callable[[str, str, str | None], None]
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Administration:
         settings: The configuration; see ``reconfigure``.
         fingerprint: Of the server's key, for join links.
         endpoints: Where the daemon listens, with the real ports; None: as configured.
-        on_user_ended: Called when connections of a user have to be closed.
+        signals: Where it is published that a user or login has ended.
         clock: Returns the wall clock's milliseconds.
     """
 
@@ -73,7 +73,7 @@ class Administration:
         fingerprint: str,
         *,
         endpoints: tuple[Endpoint, ...] | None = None,
-        on_user_ended: UserEnded | None = None,
+        signals: Signals | None = None,
         clock: Callable[[], int] = wall_clock_ms,
     ) -> None:
         self._data = data
@@ -84,7 +84,7 @@ class Administration:
         self._settings = settings
         self.fingerprint = fingerprint
         self._endpoints = endpoints
-        self._on_user_ended = on_user_ended
+        self._signals = signals or Signals()
         self._clock = clock
         self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
             commands.AddUser: self.add_user,
@@ -197,8 +197,7 @@ class Administration:
         raise NoSuchUserError(f"there is no user {name!r}: chatd user list shows all")
 
     def _end(self, name: str, code: str, login: str | None = None) -> None:
-        if self._on_user_ended is not None:
-            self._on_user_ended(name, code, login)
+        self._signals.publish(UserEnded(name, code, login))
 
     # Invite codes -------------------------------------------------------------------
 

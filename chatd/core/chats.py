@@ -8,7 +8,9 @@ from msgspec import Struct
 
 from chatd.core.hub import Hub
 from chatd.core.limits import RateLimit
-from chatd.core.sessions import OnlineUser, Seat, Session
+from chatd.core.people import Directory
+from chatd.core.sessions import Seat, Session
+from chatd.core.signals import ReadUpTo, Signals, Typing
 from chatd.protocol.entries import (
     Draft,
     Entry,
@@ -30,7 +32,7 @@ from chatd.protocol.errors import (
     TemporaryError,
     TooLargeError,
 )
-from chatd.protocol.messages import ReadPush, Send, TypingPush
+from chatd.protocol.messages import Send
 from chatd.protocol.names import canonical_address
 from chatd.protocol.rights import require
 from chatd.store.base import Store
@@ -42,13 +44,6 @@ TYPING_SECONDS = 1.0
 # Size of a page's entries as stored; the listener cuts to what a frame can carry.
 MAX_PAGE_BYTES = 1_000_000
 _MAX_TYPED = 64
-
-
-class Directory(Protocol):
-    """Knows which accounts exist."""
-
-    def is_user(self, name: str) -> bool:
-        """Return whether there is a user with that canonical name."""
 
 
 class Clock(Protocol):
@@ -89,6 +84,7 @@ class Chats:
         hub: The connected users and live chats.
         store: Holds the logs.
         directory: Knows which accounts exist.
+        signals: Where cursors and typing are published.
         clock: Source of the time.
         user_rate: Limits messages per user.
         address_rate: Limits messages per network address.
@@ -100,6 +96,7 @@ class Chats:
         hub: Hub,
         store: Store,
         directory: Directory,
+        signals: Signals,
         clock: Clock,
         user_rate: RateLimit,
         address_rate: RateLimit,
@@ -108,6 +105,7 @@ class Chats:
         self._hub = hub
         self._store = store
         self._directory = directory
+        self._signals = signals
         self._clock = clock
         self._user_rate = user_rate
         self._address_rate = address_rate
@@ -372,33 +370,17 @@ class Chats:
     # Reading ------------------------------------------------------------------------
 
     async def advance(self, session: Session, chat: str, seq: int) -> None:
-        """Move the user's cursor forward, and push it to the connections concerned.
-
-        These are the user's other connections and, in a direct chat, the other user's.
+        """Move the user's cursor forward; who is concerned is told by a signal.
 
         Raises:
             ChatError: The user does not have the chat.
         """
         seat = await self.seat(session, chat)
-        seq = min(seq, seat.live.last)
-        if seq <= seat.read:
-            return
-        seat.read = seq
-        user = session.user
-        self._store.advance(seat.live.id, user, seq)
-        message = ReadPush(chat=seat.address, seq=seq, user=user)
-        for other in session.online.sessions:
-            if other is not session:
-                other.push_latest(("read", seat.address, user), message)
-        peer = self._peer(seat, user)
-        if peer is not None:
-            address = f"@{user}"
-            receipt = ReadPush(chat=address, seq=seq, user=user)
-            peer_seat = peer.seats.get(address)
-            if peer_seat is not None:
-                peer_seat.peer_read = seq
-            for other in peer.sessions:
-                other.push_latest(("read", address, user), receipt)
+        live, user = seat.live, session.user
+        seq = min(seq, live.last)
+        if seq > seat.read:
+            self._store.advance(live.id, user, seq)
+            self._signals.publish(ReadUpTo(live.id, user, seq, session))
 
     async def history(
         self,
@@ -431,9 +413,9 @@ class Chats:
         return Page(seat.address, entries, more)
 
     async def typing(self, session: Session, chat: str) -> None:
-        """Push to the other members of a chat that the user is typing.
+        """Tell the other members of a chat, by a signal, that the user is typing.
 
-        Calls within ``TYPING_SECONDS`` of the last push to the chat have no effect.
+        Calls within ``TYPING_SECONDS`` of the last one to the chat have no effect.
 
         Raises:
             ChatError: The user does not have the chat.
@@ -443,17 +425,9 @@ class Chats:
         typed = session.typed
         if typed is None or len(typed) > _MAX_TYPED:
             typed = session.typed = {}
-        if now - typed.get(seat.address, -TYPING_SECONDS) < TYPING_SECONDS:
-            return
-        typed[seat.address] = now
-        user = session.user
-        for online in seat.live.online.values():
-            if online is session.online:
-                continue
-            message = TypingPush(chat=seat.live.address_for(online.name), user=user)
-            for other in online.sessions:
-                if other.feed is not None and not other.sink.is_full:
-                    other.push(message)
+        if now - typed.get(seat.address, -TYPING_SECONDS) >= TYPING_SECONDS:
+            typed[seat.address] = now
+            self._signals.publish(Typing(seat.live.id, session.user))
 
     async def seat(self, session: Session, chat: str) -> Seat:
         """Return the user's seat in a chat.
@@ -476,11 +450,6 @@ class Chats:
                     raise NoSuchRoomError(f"there is no room {address}")
                 raise NotAMemberError(f"you are not a member of {address}")
         return seat
-
-    def _peer(self, seat: Seat, user: str) -> OnlineUser | None:
-        if seat.live.info.kind != "direct" or seat.address[1:] == user:
-            return None
-        return self._hub.users.get(seat.address[1:])
 
 
 def _out_of_order(address: str) -> OutOfOrderError:

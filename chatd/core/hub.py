@@ -19,6 +19,7 @@ from chatd.core.sessions import (
     address_for,
     chat_record,
 )
+from chatd.core.signals import Signals, UserEnded
 from chatd.protocol.entries import Entry
 from chatd.protocol.messages import ChatRecord, Joined, Left
 from chatd.protocol.messages import Invited as InvitedPush
@@ -36,13 +37,16 @@ class Hub:
 
     Args:
         store: Holds the logs; the hub becomes its follower.
+        signals: Where it is published that an account has ended.
         is_user: Returns whether there is an account of that name.
 
     Attributes:
         tasks: Those of feeds that catch up.
     """
 
-    def __init__(self, store: LogStore, is_user: Callable[[str], bool]) -> None:
+    def __init__(
+        self, store: LogStore, signals: Signals, is_user: Callable[[str], bool]
+    ) -> None:
         self._store = store
         self._is_user = is_user
         self.users: dict[str, OnlineUser] = {}
@@ -57,6 +61,7 @@ class Hub:
         # Called when a user gains a chat; set by presence.
         self.on_seated: Callable[[OnlineUser, LiveChat], None] | None = None
         store.set_follower(self.fan_out)
+        signals.subscribe(UserEnded, self._close_directs)
 
     async def close(self) -> None:
         """Close all feeds, and end their tasks."""
@@ -170,12 +175,12 @@ class Hub:
             self.on_seated(online, live)
         return seat
 
-    def forget_user(self, user: str) -> None:
-        """Close the direct chats with a user whose account was deleted."""
-        for online in self.users.values():
-            seat = online.seats.get(f"@{user}")
-            if seat is not None:
-                seat.is_open = False
+    def _close_directs(self, ended: UserEnded) -> None:
+        if ended.code == "deleted":
+            for online in self.users.values():
+                seat = online.seats.get(f"@{ended.user}")
+                if seat is not None:
+                    seat.is_open = False
 
     def unseat(self, online: OnlineUser, seat: Seat) -> None:
         """Take a connected user's seat in a chat away."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from chatd.core.hub import Hub
 from chatd.core.sessions import LiveChat, OnlineUser, Session
+from chatd.core.signals import PresenceChanged, Signals
 from chatd.protocol.messages import Presence, PresenceOf
 
 PUSH_SECONDS = 1.0
@@ -25,11 +26,13 @@ class PresenceBoard:
 
     Args:
         hub: The connected users and live chats.
+        signals: Where changes are published.
         clock_ms: Returns the server's wall clock, in milliseconds.
     """
 
-    def __init__(self, hub: Hub, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, hub: Hub, signals: Signals, clock_ms: Callable[[], int]) -> None:
         self._hub = hub
+        self._signals = signals
         self._clock_ms = clock_ms
         self._dirty: set[LiveChat] = set()
         # Sessions that have to be sent the presence of all members of some chats.
@@ -37,6 +40,7 @@ class PresenceBoard:
         self._seen: OrderedDict[str, int] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         hub.on_seated = self._on_seated
+        signals.subscribe(PresenceChanged, self._note)
 
     def close(self) -> None:
         """Stop pushing; changes not pushed yet are dropped."""
@@ -75,20 +79,26 @@ class PresenceBoard:
             self._seen.move_to_end(online.name)
             if len(self._seen) > _MAX_SEEN:
                 self._seen.popitem(last=False)
-            self._note(online, PresenceOf(status="offline", seen=now))
+            self._publish(online, PresenceOf(status="offline", seen=now))
 
     def changed(self, online: OnlineUser) -> None:
         """Record that a user's status has changed."""
-        self._note(online, PresenceOf(status=online.status, text=online.status_text))
+        self._publish(online, PresenceOf(status=online.status, text=online.status_text))
 
-    def _note(self, online: OnlineUser, presence: PresenceOf) -> None:
+    def _publish(self, online: OnlineUser, presence: PresenceOf) -> None:
+        self._signals.publish(PresenceChanged(online.name, presence))
+
+    def _note(self, changed: PresenceChanged) -> None:
+        online = self._hub.users.get(changed.user)
+        if online is None:
+            return
         for seat in online.seats.values():
             live = seat.live
             if len(live.online) > 1:
                 if live.changed is None:
                     live.changed = {}
                     self._dirty.add(live)
-                live.changed[online.name] = presence
+                live.changed[online.name] = changed.presence
         if self._dirty:
             self._schedule()
 

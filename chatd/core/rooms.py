@@ -1,8 +1,9 @@
 """Operations on rooms: create, list, join, leave, invite, set the topic."""
 
-from chatd.core.chats import Clock, Directory
+from chatd.core.chats import Clock
 from chatd.core.hub import Answer, Hub
 from chatd.core.limits import RateLimit
+from chatd.core.people import Directory
 from chatd.core.presence import PresenceBoard
 from chatd.core.sessions import Seat, Session, chat_record
 from chatd.protocol.entries import Draft, EntryKind, encode_tail

@@ -8,27 +8,28 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
-from chatd.core.chats import Chats, Directory
+from chatd.core.chats import Chats
 from chatd.core.feed import Feed, Sink
 from chatd.core.files.quota import FileLimits
 from chatd.core.files.rules import Files
 from chatd.core.hub import Hub
 from chatd.core.limits import RateLimit
+from chatd.core.people import Directory, People
 from chatd.core.presence import PresenceBoard
+from chatd.core.receipts import Receipts
 from chatd.core.rooms import Rooms
 from chatd.core.sessions import OnlineUser, Session, address_for, chat_record
-from chatd.protocol.errors import NoSuchUserError, NotAllowedError, TemporaryError
+from chatd.core.signals import Signals
+from chatd.protocol.errors import NotAllowedError, TemporaryError
 from chatd.protocol.messages import (
     ChatRecord,
     Invitation,
-    PresenceOf,
-    Status,
     SyncMode,
 )
 from chatd.protocol.messages import (
     Chats as ChatsPush,
 )
-from chatd.protocol.names import canonical_address, parse_user_name
+from chatd.protocol.names import canonical_address
 from chatd.store.base import Store
 from chatd.store.blobs import Blobs
 from chatd.store.values import ChatState
@@ -97,6 +98,7 @@ class Service:
         directory: Knows which accounts exist.
         limits: The configured bounds.
         clock: Source of the time.
+        signals: Passes on what concerns those who are connected.
     """
 
     def __init__(
@@ -106,19 +108,23 @@ class Service:
         directory: Directory,
         limits: ServiceLimits,
         clock: SystemClock | None = None,
+        signals: Signals | None = None,
     ) -> None:
         self._store = store
-        self._directory = directory
         self.clock = clock or SystemClock()
         self.limits = limits
-        self.hub = Hub(store, directory.is_user)
-        self.presence = PresenceBoard(self.hub, self.clock.now_ms)
+        self.signals = signals or Signals()
+        self.hub = Hub(store, self.signals, directory.is_user)
+        self.presence = PresenceBoard(self.hub, self.signals, self.clock.now_ms)
+        self.people = People(directory, self.presence)
+        self._receipts = Receipts(self.hub, self.signals)
         self._user_rate = RateLimit(0, 1, "messages from you")
         self._address_rate = RateLimit(0, 1, "messages from your address")
         self.chats = Chats(
             self.hub,
             store,
             directory,
+            self.signals,
             self.clock,
             self._user_rate,
             self._address_rate,
@@ -135,7 +141,14 @@ class Service:
             limits.invitations,
         )
         self.files = Files(
-            self.hub, store, blobs, directory, self.chats, self.clock, limits.files
+            self.hub,
+            store,
+            blobs,
+            directory,
+            self.signals,
+            self.chats,
+            self.clock,
+            limits.files,
         )
         self.reconfigure(limits)
 
@@ -314,25 +327,6 @@ class Service:
             self.hub.tasks.spawn(feed.sync(self.limits.sync, re))
         else:
             feed.end_sync(re)
-
-    # Status and presence ------------------------------------------------------------
-
-    def set_status(self, session: Session, status: Status, text: str) -> None:
-        """Set the user's status, which holds for all of the user's connections."""
-        session.online.status = status
-        session.online.status_text = text
-        self.presence.changed(session.online)
-
-    def whois(self, user: str) -> tuple[str, PresenceOf]:
-        """Return a user's canonical name and presence.
-
-        Raises:
-            NoSuchUserError: There is no such user.
-        """
-        name = parse_user_name(user)
-        if not self._directory.is_user(name):
-            raise NoSuchUserError(f"there is no user '{name}'")
-        return name, self.presence.of(name)
 
 
 def _agree(online: OnlineUser, states: list[ChatState]) -> bool:

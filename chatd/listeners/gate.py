@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from chatd.accounts.throttle import network_of
 from chatd.core.limits import RateLimit
 from chatd.core.service import SystemClock
+from chatd.core.signals import Signals, UserEnded
 from chatd.protocol.messages import Closing
 from chatd.settings.config import LimitSettings
 from chatd.system.tasks import Tasks
@@ -38,6 +39,13 @@ class Caller(NamedTuple):
     address: str | None
     is_private: bool
     plus_binding: bytes | None
+
+
+_ENDED = {
+    "disabled": "the account was disabled",
+    "revoked": "this login was ended",
+    "deleted": "the account was deleted",
+}
 
 
 class Guest(Protocol):
@@ -75,6 +83,7 @@ class Gate:
     Args:
         limits: The configured limits.
         clock: Source of the time.
+        signals: Where it is published that a user has ended.
 
     Attributes:
         limits: Those that count now.
@@ -83,7 +92,10 @@ class Gate:
         stopping: The farewell, once the daemon stops.
     """
 
-    def __init__(self, limits: LimitSettings, clock: SystemClock) -> None:
+    def __init__(
+        self, limits: LimitSettings, clock: SystemClock, signals: Signals
+    ) -> None:
+        signals.subscribe(UserEnded, self._close_user)
         self.limits = limits
         self.guests: set[Guest] = set()
         self.stopping: Closing | None = None
@@ -143,11 +155,11 @@ class Gate:
             if not self._per_network[network]:
                 del self._per_network[network]
 
-    def close_user(self, user: str, closing: Closing, login: str | None = None) -> None:
-        """Close a user's connections, or those of one login."""
+    def _close_user(self, ended: UserEnded) -> None:
+        reason = _ENDED.get(ended.code, "this login was ended")
         for guest in list(self.guests):
-            if guest.belongs_to(user, login):
-                guest.close_soon(closing)
+            if guest.belongs_to(ended.user, ended.login):
+                guest.close_soon(Closing(code=ended.code, reason=reason))
 
     def take_registration(self, address: str | None) -> None:
         """Count a registration against the rate limit of its address.

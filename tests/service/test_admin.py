@@ -20,6 +20,7 @@ from chatd.admin.client import AdminError, NoDaemonError, ask_daemon, carry_out
 from chatd.backup.backup import BackupReport
 from chatd.backup.contents import content_path
 from chatd.core.files.sweep import Sweeper
+from chatd.core.signals import Signals, UserEnded
 from chatd.listeners.admin import MAX_COMMAND_BYTES, AdminListener
 from chatd.protocol.errors import AuthFailedError, UnavailableError
 from chatd.settings.config import Settings, load_config
@@ -89,6 +90,10 @@ async def running(settings: Settings) -> AsyncIterator[Daemon]:
         store = await SqliteStore.open(folder.database)
         blobs = DiskBlobs(folder.blobs)
         accounts = await Accounts.open(folder.path, store, settings.accounts)
+        signals = Signals()
+        signals.subscribe(
+            UserEnded, lambda how: ended.append((how.user, how.code, how.login))
+        )
         administration = Administration(
             folder.path,
             accounts,
@@ -97,7 +102,7 @@ async def running(settings: Settings) -> AsyncIterator[Daemon]:
             Sweeper(store, blobs, wall_clock_ms),
             settings,
             tls.fingerprint,
-            on_user_ended=lambda *how: ended.append(how),
+            signals=signals,
         )
         listener = await AdminListener.open(administration, folder.admin_socket)
         try:

@@ -383,7 +383,6 @@ async def test_an_opening_that_is_cancelled_leaves_nothing_open(
         await asyncio.wait([opening])
     await blobs.free_bytes()
     await blobs.close()
-    await asyncio.sleep(0)
     assert open_files(harness.folder) == []
 
 

@@ -32,6 +32,14 @@ class Everybody:
         """Whether there is such a user."""
         return True
 
+    def role(self, name: str) -> str | None:
+        """Everybody is a member."""
+        return "member"
+
+    def since(self, name: str) -> int | None:
+        """It is not known."""
+        return None
+
 
 class Recorder:
     """A connection that keeps what it is sent."""

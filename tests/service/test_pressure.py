@@ -21,6 +21,7 @@ from chatd.store.values import Effect
 from tests.fakes.raw_client import PASSWORD, RawClient
 from tests.helpers import eventually, fresh_name, logged_in
 from tests.service.conftest import LIMITS, Lab
+from tests.service.test_hub import Everybody
 from tests.system.daemon import Daemon
 
 LONG = "\x01" * 16_000  # six times as long in JSON
@@ -150,11 +151,6 @@ async def test_who_is_disabled_while_logging_in_is_not_let_in(daemon: Daemon) ->
 # Order ------------------------------------------------------------------------------
 
 
-class _Everybody:
-    def is_user(self, name: str) -> bool:
-        return True
-
-
 class _Sink:
     is_full = False
 
@@ -200,7 +196,7 @@ class _Sender:
 async def sending(path: Path) -> AsyncIterator[tuple[Service, SqliteStore, _Sender]]:
     store = await SqliteStore.open(path / "chatd.db")
     blobs = DiskBlobs(path / "blobs")
-    service = Service(store, blobs, _Everybody(), LIMITS)
+    service = Service(store, blobs, Everybody(), LIMITS)
     sender = _Sender(service)
     await sender.log_in()
     yield service, store, sender

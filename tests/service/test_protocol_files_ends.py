@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chatd.core.signals import UserEnded
 from chatd.listeners import gate
 from chatd.listeners.native import connection, data
 from chatd.protocol.errors import StorageFullError, UnavailableError
@@ -281,7 +282,7 @@ async def test_what_a_disabled_user_moves_is_cut(lab: Lab, alice: RawClient) -> 
         _, up = await begun(alice, lab, 1_000)
         async with up, logged_in(lab.tcp, "bob") as (bob,):
             kept = await bob.ask("upload", **upload_of("@bob", DATA))
-            lab.server.end_user("alice", "disabled", None)
+            lab.service.signals.publish(UserEnded("alice", "disabled", None))
             closing = await up.message()
             assert (closing["type"], closing["code"]) == ("closing", "disabled")
             with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
@@ -298,7 +299,7 @@ async def test_a_revoked_login_moves_nothing(lab: Lab, alice: RawClient) -> None
         login = ready["token"].split(".")[1]
         _, line = await begun(other, lab, 1_000)
         async with line:
-            lab.server.end_user("alice", "revoked", login)
+            lab.service.signals.publish(UserEnded("alice", "revoked", login))
             assert (await line.message())["code"] == "revoked"
         await alice.ask("ping")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chatd.core.signals import UserEnded
 from chatd.listeners import sockets
 from chatd.listeners.native import outbox
 from chatd.listeners.native.connection import Connection
@@ -51,7 +52,7 @@ async def test_a_room_is_encoded_once_for_each_kind(
 async def test_who_ends_is_ended_on_every_transport(lab: Lab) -> None:
     memory = MemoryListener(lab.server.site, lab.tcp)
     async with logged_in(lab.tcp, "alice") as (alice,), device(memory, "alice") as two:
-        lab.server.end_user("alice", "disabled", None)
+        lab.service.signals.publish(UserEnded("alice", "disabled", None))
         for each in (alice, two):
             assert (await each.expect("closing"))["code"] == "disabled"
             await each.ended()

@@ -7,13 +7,15 @@ from contextlib import AbstractAsyncContextManager, suppress
 
 import msgspec
 
-from chatd.core.chats import Chats, Clock, Directory
+from chatd.core.chats import Chats, Clock
 from chatd.core.files.quota import FileLimits, FileQuota
 from chatd.core.files.sealing import Sealer, file_info
 from chatd.core.files.sweep import Sweeper
 from chatd.core.files.transfers import Cut, DownloadTransfer, Transfers, UploadTransfer
 from chatd.core.hub import Hub
+from chatd.core.people import Directory
 from chatd.core.sessions import Session
+from chatd.core.signals import Signals, UserEnded
 from chatd.protocol.entries import Entry, decode_members
 from chatd.protocol.errors import (
     BadNameError,
@@ -65,6 +67,7 @@ class Files:
         store: Store,
         blobs: Blobs,
         directory: Directory,
+        signals: Signals,
         chats: Chats,
         clock: Clock,
         limits: FileLimits,
@@ -84,6 +87,7 @@ class Files:
         # So that two concurrent requests are not both granted the last free space.
         self._admission = asyncio.Lock()
         self.reconfigure(limits)
+        signals.subscribe(UserEnded, lambda ended: self._transfers.end_user(ended.user))
 
     def reconfigure(self, limits: FileLimits) -> None:
         """Apply new limits; uploads that have begun go on."""
@@ -114,10 +118,6 @@ class Files:
     def redeem(self, ticket: str, cut: Cut) -> UploadTransfer | DownloadTransfer:
         """Begin the transfer that a ticket permits; see ``Transfers.redeem``."""
         return self._transfers.redeem(ticket, cut)
-
-    def end_user(self, user: str) -> None:
-        """Void the user's tickets and end the user's transfers."""
-        self._transfers.end_user(user)
 
     # Uploads ------------------------------------------------------------------------
 

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import logging
 
-from chatd.core.chats import Clock, Directory
+from chatd.core.chats import Clock
 from chatd.core.files.sweep import Sweeper
 from chatd.core.hub import Hub
+from chatd.core.people import Directory
 from chatd.core.sessions import address_for
 from chatd.protocol.entries import Draft, encode_tail
 from chatd.protocol.errors import (

@@ -182,22 +182,12 @@ async def _members(peer: Peer, session: Session, request: Members) -> ServerMess
 
 
 async def _status(peer: Peer, session: Session, request: SetStatus) -> Ok:
-    peer.site.service.set_status(session, request.status, request.text)
+    peer.site.service.people.set_status(session, request.status, request.text)
     return Ok()
 
 
 async def _whois(peer: Peer, session: Session, request: Whois) -> WhoisReply:
-    accounts = peer.site.accounts
-    name, presence = peer.site.service.whois(request.user)
-    record = accounts.get(name)
-    return WhoisReply(
-        user=name,
-        role=accounts.role(name) or "member",
-        status=presence.status,
-        text=presence.text,
-        since=record.created if record is not None else None,
-        seen=presence.seen,
-    )
+    return peer.site.service.people.whois(request.user)
 
 
 async def _upload(peer: Peer, session: Session, request: Upload) -> ServerMessage:

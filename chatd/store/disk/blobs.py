@@ -23,6 +23,7 @@ from chatd.store.disk.files import (
 )
 from chatd.store.disk.receiving import DiskReceiving, Upload
 from chatd.store.disk.threads import Threads
+from chatd.system.tasks import Tasks
 
 # How many uploads keep their SHA-256 so far; others are read again to resume.
 KEPT_UPLOADS = 64
@@ -58,6 +59,7 @@ class DiskBlobs(Blobs):
                 " nothing else has that name, and that it belongs to this user"
             ) from error
         self._threads = Threads()
+        self._openings = Tasks()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         # The most recently used ones are at the end.
         self._uploads: OrderedDict[str, Upload] = OrderedDict()
@@ -65,6 +67,7 @@ class DiskBlobs(Blobs):
     async def close(self) -> None:
         """Finish what has begun, and end the threads."""
         await self._threads.close()
+        await self._openings.settled()
         for upload in self._uploads.values():
             upload.end()
 
@@ -133,8 +136,8 @@ class DiskBlobs(Blobs):
     async def open(self, sha256: str) -> Content:
         """Open a content."""
         path = self._content_path(sha256)
-        opening = asyncio.ensure_future(
-            self._threads.read(_open_content, path, self._threads)
+        opening = self._openings.start(
+            self._threads.read(_open_content, path, self._threads), is_awaited=True
         )
         try:
             content = await asyncio.shield(opening)
