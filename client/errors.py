@@ -76,7 +76,7 @@ class SendTimeoutError(LinkError):
     """A message was not confirmed in time; it stays in the outbox.
 
     Attributes:
-        item: The message, for ``Link.discard`` or to look after later.
+        item: The message, for ``link.outbox.discard`` or to look after later.
     """
 
     def __init__(self, reason: str, item: OutboxItem) -> None:

@@ -81,16 +81,16 @@ async def send(
 
 async def _send_window(link: Link, chat: str, texts: Sequence[str]) -> None:
     tasks = [asyncio.create_task(link.send_and_wait(chat, text)) for text in texts]
-    before = {item.id for item in link.outbox_items()}
+    before = {item.id for item in link.outbox.items}
     try:
         await asyncio.gather(*tasks)
     except BaseException:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for item in link.outbox_items():
+        for item in link.outbox.items:
             if item.id not in before:
-                link.discard(item.id)
+                link.outbox.discard(item.id)
         raise
 
 

@@ -16,6 +16,7 @@ from chatd.protocol.messages import (
     Visibility,
 )
 from chatd.text.safe import clean, pad, width
+from client.commands.context import CommandContext
 from client.commands.registry import Command, Registry
 from client.commands.workspace import CommandError, Workspace
 from client.model.chat import Chat
@@ -27,64 +28,71 @@ MAX_ROOMS = 1_000
 MAX_HISTORY = 1_000
 
 
-async def _join(workspace: Workspace, args: str) -> None:
-    room = workspace.find_room(args.split()[0]) if args else _invited(workspace)
+async def _join(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
+    room = workspace.find_room(args.split()[0]) if args else _invited(context)
     if room not in workspace.model.chats:
         try:
-            await _request_join(workspace, Join(room=room))
+            await _request_join(context, Join(room=room))
         except NoSuchRoomError:
             raise CommandError(
                 f"there is no room {room}: /create {room} makes it"
             ) from None
-    workspace.switch(room)
+    context.switch(room)
 
 
-async def _leave(workspace: Workspace, args: str) -> None:
-    room = workspace.here(args)
+async def _leave(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
+    room = context.here(args)
     await workspace.link.request(Leave(room=room))
     workspace.say(f"you left {room}")
 
 
-async def _msg(workspace: Workspace, args: str) -> None:
+async def _msg(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
     words = args.split(None, 1)
     if len(words) < 2:
         raise CommandError("say to whom and what: /msg @bob see you at ten")
-    await workspace.send(workspace.find_chat(words[0]), words[1])
+    await workspace.link.send(workspace.find_chat(words[0]), words[1])
 
 
-async def _query(workspace: Workspace, args: str) -> None:
+async def _query(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
     if not args:
         raise CommandError("say with whom: /query @bob")
-    workspace.switch(f"@{workspace.find_user(args.split()[0])}")
+    context.switch(f"@{workspace.find_user(args.split()[0])}")
 
 
-async def _switch(workspace: Workspace, args: str) -> None:
+async def _switch(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
     if args:
         address = workspace.find_chat(args)
     else:
         others = [
             chat.address
             for chat in workspace.unread()
-            if chat.address != workspace.current
+            if chat.address != context.current
         ]
         if not others:
             raise CommandError("nothing is unread elsewhere: name a chat to go to")
         address = others[0]
-    go_to(workspace, address)
+    go_to(context, address)
 
 
-def go_to(workspace: Workspace, address: str) -> None:
+def go_to(context: CommandContext, address: str) -> None:
     """Open a chat: one of the user's own, or a direct chat with any user.
 
     Raises:
         CommandError: It is a room that the user is not in.
     """
+    workspace = context.workspace
     if address.startswith("#") and address not in workspace.model.chats:
         raise CommandError(f"you are not in {address}: /join {address} enters it")
-    workspace.switch(address)
+    context.switch(address)
 
 
-async def _chats(workspace: Workspace, _: str) -> None:
+async def _chats(context: CommandContext, _: str) -> None:
+    workspace = context.workspace
     chats = sorted(
         workspace.model.chats.values(), key=lambda c: (c.is_direct, c.address)
     )
@@ -92,12 +100,12 @@ async def _chats(workspace: Workspace, _: str) -> None:
         workspace.say("no chats yet: /join #room, or /query @user to talk to a person")
         return
     size = max(width(clean(chat.address)) for chat in chats)
-    workspace.frontend.show([_chat_line(workspace, chat, size) for chat in chats])
+    workspace.frontend.show([_chat_line(context, chat, size) for chat in chats])
     _say_invites(workspace)
 
 
-def _chat_line(workspace: Workspace, chat: Chat, size: int) -> Line:
-    mark = ">" if chat.address == workspace.current else " "
+def _chat_line(context: CommandContext, chat: Chat, size: int) -> Line:
+    mark = ">" if chat.address == context.current else " "
     line: Line = [
         ("class:mark", f" {mark} "),
         ("class:address", pad(clean(chat.address), size)),
@@ -116,8 +124,8 @@ def _count(chat: Chat) -> str:
     return f"{number} unread{mentions}"
 
 
-async def _unread(workspace: Workspace, _: str) -> None:
-    say_unread(workspace)
+async def _unread(context: CommandContext, _: str) -> None:
+    say_unread(context.workspace)
 
 
 def say_unread(workspace: Workspace, is_elsewhere: bool = False) -> None:
@@ -153,13 +161,14 @@ def _say_invites(workspace: Workspace) -> None:
         workspace.say(f"{by} invites you to {room}: /join {room} or /decline {room}")
 
 
-async def _read(workspace: Workspace, args: str) -> None:
+async def _read(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
     if args == "all":
         for chat in workspace.unread():
             workspace.link.mark_read(chat.address, chat.last)
         workspace.say("everything is marked as read")
         return
-    address = workspace.find_chat(args) if args else workspace.opened()
+    address = workspace.find_chat(args) if args else context.opened()
     found = workspace.model.chats.get(address)
     if found is None:
         raise CommandError(f"{address} is none of your chats")
@@ -167,16 +176,17 @@ async def _read(workspace: Workspace, args: str) -> None:
     workspace.say(f"{address} is marked as read")
 
 
-async def _history(workspace: Workspace, args: str) -> None:
+async def _history(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
     count = 20
     if args:
         if not (args.isascii() and args.isdigit() and 0 < int(args[:9]) <= MAX_HISTORY):
             raise CommandError(f"say how many, from 1 to {MAX_HISTORY:,}: /history 50")
         count = int(args)
-    address = workspace.opened()
+    address = context.opened()
     chat = workspace.model.chats.get(address)
     while chat is not None and len(chat.entries) < count and chat.older():
-        if not await workspace.link.load_older(
+        if not await workspace.link.history.load_older(
             address, min(200, count - len(chat.entries))
         ):
             break
@@ -188,17 +198,20 @@ async def _history(workspace: Workspace, args: str) -> None:
     workspace.show_entries(entries)
 
 
-async def _clear(workspace: Workspace, _: str) -> None:
+async def _clear(context: CommandContext, _: str) -> None:
+    workspace = context.workspace
     workspace.frontend.clear()
 
 
-async def _me(workspace: Workspace, args: str) -> None:
+async def _me(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
     if not args:
         raise CommandError("say what you do: /me waves")
-    await workspace.send(workspace.opened(), args, "action")
+    await workspace.link.send(context.opened(), args, "action")
 
 
-async def _rooms(workspace: Workspace, args: str) -> None:
+async def _rooms(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
     wanted = args.lower().removeprefix("#")
     rooms: list[RoomInfo] = []
     after: str | None = None
@@ -233,8 +246,9 @@ async def _rooms(workspace: Workspace, args: str) -> None:
     workspace.say("* you are in these; /join #room for another")
 
 
-async def _topic(workspace: Workspace, args: str) -> None:
-    room = workspace.here()
+async def _topic(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
+    room = context.here()
     if args:
         await workspace.link.request(
             Topic(room=room, topic="" if args == "-" else args)
@@ -247,7 +261,8 @@ async def _topic(workspace: Workspace, args: str) -> None:
     )
 
 
-async def _create(workspace: Workspace, args: str) -> None:
+async def _create(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
     name, _, rest = args.partition(" ")
     if not name:
         raise CommandError("name the room: /create #ops, or /create #ops private")
@@ -258,38 +273,42 @@ async def _create(workspace: Workspace, args: str) -> None:
         topic = rest
     visibility: Visibility = "private" if is_private else "public"
     await _request_join(
-        workspace, Create(room=room, topic=topic.strip(), visibility=visibility)
+        context, Create(room=room, topic=topic.strip(), visibility=visibility)
     )
-    workspace.switch(room)
+    context.switch(room)
     workspace.say(f"{room} is there: /invite @user asks people in")
 
 
-async def _request_join(workspace: Workspace, request: Request) -> None:
+async def _request_join(context: CommandContext, request: Request) -> None:
+    workspace = context.workspace
     # ``request`` also applies the reply to the model: the chat is there afterwards.
     reply = await workspace.link.request(request)
     assert isinstance(reply, Joined)
 
 
-async def _invite(workspace: Workspace, args: str) -> None:
+async def _invite(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
     words = args.split()
     if not words:
         raise CommandError("say whom: /invite @bob, or /invite @bob #ops")
     room = next((word for word in words if word.startswith("#")), "")
-    room = workspace.here(room)
+    room = context.here(room)
     users = [workspace.find_user(word) for word in words if not word.startswith("#")]
     for user in users:
         await workspace.link.request(Invite(room=room, user=user))
         workspace.say(f"{user} is invited to {room}")
 
 
-async def _decline(workspace: Workspace, args: str) -> None:
-    room = workspace.find_room(args.split()[0]) if args else _invited(workspace)
+async def _decline(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
+    room = workspace.find_room(args.split()[0]) if args else _invited(context)
     await workspace.link.request(Decline(room=room))
     workspace.model.remove_invite(room)
     workspace.say(f"the invitation to {room} is declined")
 
 
-def _invited(workspace: Workspace) -> str:
+def _invited(context: CommandContext) -> str:
+    workspace = context.workspace
     if len(workspace.model.invites) == 1:
         return next(iter(workspace.model.invites))
     raise CommandError("name the room: #ops (/rooms lists the public ones)")

@@ -5,6 +5,7 @@ from itertools import islice
 
 from chatd.protocol.messages import FileInfo, FileItem
 from chatd.text.safe import clean
+from client.commands.context import CommandContext
 from client.commands.file_list import (
     MAX_SEARCHED,
     NoSuchFileError,
@@ -27,6 +28,7 @@ from client.commands.local_paths import (
 from client.commands.registry import Command, Registry
 from client.commands.workspace import CommandError, FilesListed, Workspace
 from client.model.entries import Entry, Transfer
+from client.model.model import Model
 from client.text.files import file_rows, transfer_text
 from client.text.styles import Line
 from client.text.times import format_ago
@@ -45,11 +47,12 @@ Found = tuple[str, int, FileInfo]
 # Sending ------------------------------------------------------------------------------
 
 
-async def _send(workspace: Workspace, args: str) -> None:
+async def _send(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
     if not args:
         raise CommandError("say which file: /send ~/notes.txt, or /send a.txt @bob")
     path, to = split_source(args)
-    chat = workspace.find_chat(to) if to else workspace.opened()
+    chat = workspace.find_chat(to) if to else context.opened()
     transfer = await workspace.link.transfers.send_file(chat, check_source(path))
     workspace.begun.add(transfer.id)
 
@@ -57,7 +60,8 @@ async def _send(workspace: Workspace, args: str) -> None:
 # Listing ------------------------------------------------------------------------------
 
 
-async def _files(workspace: Workspace, args: str) -> None:
+async def _files(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
     before: int | None = None
     if args == "more":
         listed = workspace.files_listed
@@ -65,7 +69,7 @@ async def _files(workspace: Workspace, args: str) -> None:
             raise CommandError("there are no more files: /files lists the newest")
         chat, before = listed.chat, listed.items[-1].seq
     else:
-        chat = workspace.find_chat(args) if args else workspace.opened()
+        chat = workspace.find_chat(args) if args else context.opened()
     page = await page_of(workspace.link.request, chat, before, PAGE)
     if not page.files:
         workspace.files_listed = None
@@ -77,12 +81,13 @@ async def _files(workspace: Workspace, args: str) -> None:
     workspace.say(
         f"files in {chat}, {'further back' if before else 'the newest first'}:"
     )
-    _show_files(workspace, page.files)
+    _show_files(context, page.files)
     more = ", /files more lists older ones" if page.more else ""
     workspace.say(f"/get and a number, or a name, fetches one{more}")
 
 
-def _show_files(workspace: Workspace, items: list[FileItem]) -> None:
+def _show_files(context: CommandContext, items: list[FileItem]) -> None:
+    workspace = context.workspace
     rows = file_rows(items, [format_ago(item.time, workspace.now_ms) for item in items])
     workspace.frontend.show([[("", f"   {row}")] for row in rows])
 
@@ -90,9 +95,10 @@ def _show_files(workspace: Workspace, items: list[FileItem]) -> None:
 # Fetching -----------------------------------------------------------------------------
 
 
-async def _get(workspace: Workspace, args: str) -> None:
+async def _get(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
     (chat, seq, info), path = (
-        await _resolve_file(workspace, args) if args else (await _newest(workspace), "")
+        await _resolve_file(context, args) if args else (await _newest(context), "")
     )
     target = find_target(typed_path(path), is_folder_name(path)) if path else Target()
     transfer = await workspace.link.transfers.get_file(
@@ -101,27 +107,29 @@ async def _get(workspace: Workspace, args: str) -> None:
     workspace.begun.add(transfer.id)
 
 
-async def _newest(workspace: Workspace) -> Found:
-    chat = workspace.opened()
-    for found, sender in _in_memory(workspace, chat):
+async def _newest(context: CommandContext) -> Found:
+    workspace = context.workspace
+    chat = context.opened()
+    for found, sender in _in_memory(context.workspace.model, chat):
         if is_for(workspace.model.me, chat, sender):
             return found
     item = await find_file(workspace.link.request, chat, None, workspace.model.me)
     return chat, item.seq, item.file
 
 
-async def _resolve_file(workspace: Workspace, args: str) -> tuple[Found, str]:
+async def _resolve_file(context: CommandContext, args: str) -> tuple[Found, str]:
     """Return the file that ``args`` names, and the path after it, "" without one."""
+    workspace = context.workspace
     number, _, path = args.partition(" ")
     seq = as_seq(number)
-    if seq is not None and (found := await _numbered(workspace, seq)) is not None:
+    if seq is not None and (found := await _numbered(context, seq)) is not None:
         return found, path.strip()
     readings = list(_splits(args))
-    for found, _ in _known(workspace):
+    for found, _ in _known(context):
         for name, path in readings:
             if has_name(found[2].name, name):
                 return found, path
-    chat = workspace.opened()
+    chat = context.opened()
     async for item in files_of(workspace.link.request, chat, MAX_SEARCHED):
         for name, path in readings:
             if has_name(item.file.name, name):
@@ -142,34 +150,36 @@ def _splits(args: str) -> Iterator[tuple[str, str]]:
             yield args[:at].rstrip(), args[at:].strip()
 
 
-async def _numbered(workspace: Workspace, seq: int) -> Found | None:
+async def _numbered(context: CommandContext, seq: int) -> Found | None:
     """Return the file with a seq: in the last list, the open chat, or another chat."""
-    for found, _ in _known(workspace):
+    workspace = context.workspace
+    for found, _ in _known(context):
         if found[1] == seq:
             return found
-    if workspace.current is not None:
-        item = await find_seq(workspace.link.request, workspace.current, seq)
+    if context.current is not None:
+        item = await find_seq(workspace.link.request, context.current, seq)
         if item is not None:
-            return workspace.current, seq, item.file
+            return context.current, seq, item.file
     return None
 
 
-def _known(workspace: Workspace) -> Iterator[tuple[Found, str]]:
+def _known(context: CommandContext) -> Iterator[tuple[Found, str]]:
     """Yield the files that this client knows, with their senders.
 
     Those that were listed last in another chat come first, then the open chat's, then
     the rest; of each chat the newest first.
     """
+    workspace = context.workspace
     listed = workspace.files_listed
-    if listed is not None and listed.chat != workspace.current:
+    if listed is not None and listed.chat != context.current:
         yield from _in_list(listed)
-    if workspace.current is not None:
-        yield from _in_memory(workspace, workspace.current)
-    if listed is not None and listed.chat == workspace.current:
+    if context.current is not None:
+        yield from _in_memory(context.workspace.model, context.current)
+    if listed is not None and listed.chat == context.current:
         yield from _in_list(listed)
     for chat in workspace.model.chats:
-        if chat != workspace.current:
-            yield from _in_memory(workspace, chat)
+        if chat != context.current:
+            yield from _in_memory(context.workspace.model, chat)
 
 
 def _in_list(listed: FilesListed) -> Iterator[tuple[Found, str]]:
@@ -177,8 +187,8 @@ def _in_list(listed: FilesListed) -> Iterator[tuple[Found, str]]:
         yield (listed.chat, item.seq, item.file), item.from_
 
 
-def _in_memory(workspace: Workspace, address: str) -> Iterator[tuple[Found, str]]:
-    chat = workspace.model.chats.get(address)
+def _in_memory(model: Model, address: str) -> Iterator[tuple[Found, str]]:
+    chat = model.chats.get(address)
     for entry in reversed(chat.entries if chat else []):
         if entry.file is not None and not entry.is_deleted:
             yield (address, entry.seq, entry.file), entry.sender
@@ -208,7 +218,8 @@ def _newest_entries(workspace: Workspace) -> Iterator[Entry]:
 # Transfers ----------------------------------------------------------------------------
 
 
-async def _transfers(workspace: Workspace, _: str) -> None:
+async def _transfers(context: CommandContext, _: str) -> None:
+    workspace = context.workspace
     numbered = list(enumerate(workspace.link.transfers.items, 1))
     over = [number for number, transfer in numbered if transfer.is_over]
     hidden = set(over[:-MAX_OVER])
@@ -226,7 +237,8 @@ async def _transfers(workspace: Workspace, _: str) -> None:
         workspace.say("/cancel and a number ends one of those under way")
 
 
-async def _cancel(workspace: Workspace, args: str) -> None:
+async def _cancel(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
     numbered = list(enumerate(workspace.link.transfers.items, 1))
     under_way = {n: transfer for n, transfer in numbered if not transfer.is_over}
     if not under_way:

@@ -1,5 +1,6 @@
 """General commands: the outbox, time format, connection, help and quitting."""
 
+from client.commands.context import CommandContext
 from client.commands.registry import NOTES, Command, Handler, Registry, Rows
 from client.commands.workspace import CommandError, Workspace
 from client.model.entries import OutboxItem
@@ -8,8 +9,9 @@ from client.text.styles import Line
 from client.text.times import BadTimeError, check_time_format, format_time
 
 
-async def _outbox(workspace: Workspace, _: str) -> None:
-    items = workspace.link.outbox_items()
+async def _outbox(context: CommandContext, _: str) -> None:
+    workspace = context.workspace
+    items = workspace.link.outbox.items
     if not items:
         workspace.say("the outbox is empty: everything was sent")
         return
@@ -24,27 +26,30 @@ async def _outbox(workspace: Workspace, _: str) -> None:
         workspace.say("/retry N sends again, /discard N throws away")
 
 
-async def _retry(workspace: Workspace, args: str) -> None:
-    refused = [item for item in _chosen(workspace, args) if item.state == "refused"]
+async def _retry(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
+    refused = [item for item in _chosen(context, args) if item.state == "refused"]
     if not refused:
         raise CommandError("that was not refused: it waits, and is sent by itself")
     for item in refused:
-        await workspace.link.retry(item.id)
+        await workspace.link.outbox.retry(item.id)
 
 
-async def _discard(workspace: Workspace, args: str) -> None:
-    items = _chosen(workspace, args)
+async def _discard(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
+    items = _chosen(context, args)
     for item in items:
-        workspace.link.discard(item.id)
+        workspace.link.outbox.discard(item.id)
     one = len(items) == 1
     workspace.say(
         "1 message thrown away" if one else f"{len(items)} messages thrown away"
     )
 
 
-def _chosen(workspace: Workspace, args: str) -> list[OutboxItem]:
+def _chosen(context: CommandContext, args: str) -> list[OutboxItem]:
     """Return the items named: a number, ``all``, or "" for the refused ones."""
-    items = list(workspace.link.outbox_items())
+    workspace = context.workspace
+    items = list(workspace.link.outbox.items)
     if not items:
         raise CommandError("the outbox is empty: everything was sent")
     if args == "all":
@@ -59,7 +64,8 @@ def _chosen(workspace: Workspace, args: str) -> list[OutboxItem]:
     return [items[int(args) - 1]]
 
 
-async def _time(workspace: Workspace, args: str) -> None:
+async def _time(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
     now_ms = workspace.now_ms
     if args:
         try:
@@ -80,7 +86,8 @@ def as_shown(workspace: Workspace, time_ms: int) -> str:
     return format_time(time_ms, workspace.preferences.time_format)
 
 
-async def _server(workspace: Workspace, _: str) -> None:
+async def _server(context: CommandContext, _: str) -> None:
+    workspace = context.workspace
     state, hello = workspace.link.state, workspace.link.hello
     name = f"{hello.name} ({hello.server})" if hello else "the server"
     if state.name == "online":
@@ -96,18 +103,21 @@ async def _server(workspace: Workspace, _: str) -> None:
     workspace.say(f"not connected{reason}")
 
 
-async def _reconnect(workspace: Workspace, _: str) -> None:
+async def _reconnect(context: CommandContext, _: str) -> None:
+    workspace = context.workspace
     if workspace.is_online:
         raise CommandError("you are online")
     workspace.link.reconnect_now()
 
 
-async def _quit(workspace: Workspace, _: str) -> None:
+async def _quit(context: CommandContext, _: str) -> None:
+    workspace = context.workspace
     workspace.frontend.quit()
 
 
 def _help_of(registry: Registry, keys: Rows) -> Handler:
-    async def show_help(workspace: Workspace, args: str) -> None:
+    async def show_help(context: CommandContext, args: str) -> None:
+        workspace = context.workspace
         if args:
             name = args.split()[0].removeprefix("/")
             if (command := registry.get(name)) is None:

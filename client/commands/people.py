@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from chatd.protocol.messages import SetStatus, Status, Whois, WhoisReply
 from chatd.text.safe import clean, pad, width
+from client.commands.context import CommandContext
 from client.commands.registry import Command, Registry
-from client.commands.workspace import CommandError, Workspace
+from client.commands.workspace import CommandError
 from client.text.entries import excerpt
 from client.text.styles import Line, colour_of
 from client.text.times import format_ago, format_time
@@ -17,8 +18,9 @@ Person = tuple[str, str, str]
 """A user's name, status, and a detail: the role, the text of the status."""
 
 
-async def _names(workspace: Workspace, args: str) -> None:
-    room = workspace.here(args)
+async def _names(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
+    room = context.here(args)
     await workspace.link.load_members(room)
     chat = workspace.model.chats.get(room)
     members = list((chat.members or {}).values()) if chat else []
@@ -33,9 +35,10 @@ async def _names(workspace: Workspace, args: str) -> None:
     workspace.frontend.show(people_lines(people))
 
 
-async def _who(workspace: Workspace, args: str) -> None:
+async def _who(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
     if args:
-        await _names(workspace, args)
+        await _names(context, args)
         return
     people = [
         (name, seen.status, excerpt(seen.text))
@@ -71,9 +74,10 @@ def people_lines(people: Iterable[Person]) -> list[Line]:
     return lines
 
 
-async def _whois(workspace: Workspace, args: str) -> None:
-    if not args and workspace.current and workspace.current.startswith("@"):
-        args = workspace.current
+async def _whois(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
+    if not args and context.current and context.current.startswith("@"):
+        args = context.current
     if not args:
         raise CommandError("say who: /whois @bob")
     reply = await workspace.link.request(Whois(user=workspace.find_user(args)))
@@ -91,22 +95,23 @@ async def _whois(workspace: Workspace, args: str) -> None:
     workspace.say(", ".join(said))
 
 
-async def _away(workspace: Workspace, args: str) -> None:
-    await _set_status(workspace, "away", args)
+async def _away(context: CommandContext, args: str) -> None:
+    await _set_status(context, "away", args)
 
 
-async def _back(workspace: Workspace, _: str) -> None:
-    await _set_status(workspace, "online", "")
+async def _back(context: CommandContext, _: str) -> None:
+    await _set_status(context, "online", "")
 
 
-async def _status(workspace: Workspace, args: str) -> None:
+async def _status(context: CommandContext, args: str) -> None:
     word, _, text = args.partition(" ")
     if word not in _STATUSES:
         raise CommandError("say how you are: /status online, away or busy, and a text")
-    await _set_status(workspace, _STATUSES[word], text.strip())
+    await _set_status(context, _STATUSES[word], text.strip())
 
 
-async def _set_status(workspace: Workspace, status: Status, text: str) -> None:
+async def _set_status(context: CommandContext, status: Status, text: str) -> None:
+    workspace = context.workspace
     if len(text) > 256:
         raise CommandError("the text of a status has at most 256 characters")
     await workspace.link.request(SetStatus(status=status, text=text))

@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from client.commands.workspace import CommandError, Workspace
+from client.commands.context import CommandContext
+from client.commands.workspace import CommandError
 
-Handler = Callable[[Workspace, str], Awaitable[None]]
+Handler = Callable[[CommandContext, str], Awaitable[None]]
 
 Rows = Sequence[tuple[str, str]]
 """Rows of the help: what to type, and what it does."""
@@ -129,19 +130,3 @@ class Registry:
         if not close:
             return "/help lists what there is"
         return f"did you mean {' or '.join(f'/{each}' for each in close[:3])}?"
-
-
-def split_command(text: str) -> tuple[str, str] | None:
-    """Return the name and arguments of a command; None if the text is no command."""
-    if not text.startswith("/") or text.startswith("//"):
-        return None
-    name, _, arguments = text[1:].partition(" ")
-    if "\n" in name:
-        name, _, rest = name.partition("\n")
-        arguments = f"{rest} {arguments}"
-    return name, arguments.strip()
-
-
-def plain_text(text: str) -> str:
-    """Return the message that a text stands for: a leading ``//`` is sent as ``/``."""
-    return text[1:] if text.startswith("//") else text

@@ -6,7 +6,7 @@ shows their output. So all frontends share one set of commands.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -184,22 +184,6 @@ class Workspace:
             raise CommandError(f"{text}: {error.reason}") from error
         return f"{'#' if kind == 'room' else '@'}{name}"
 
-    def address_alone(self, text: str) -> str | None:
-        """Return the address that is all of a text; None if the text is a message.
-
-        An address alone opens that chat, even one that the user does not have, so that
-        it is never sent to the open room by mistake. ``#42`` is a number, unless the
-        user is in a room of that name.
-        """
-        text = text.strip()
-        try:
-            kind, name = parse_address(text)
-        except BadNameError:
-            return None
-        address = f"{'#' if kind == 'room' else '@'}{name}"
-        is_number = kind == "room" and name.isdigit()
-        return None if is_number and address not in self.model.chats else address
-
     def find_room(self, text: str) -> str:
         """Return the address of the room meant, with or without ``#``.
 
@@ -220,30 +204,6 @@ class Workspace:
             return parse_user_name(text.removeprefix("@"))
         except BadNameError as error:
             raise CommandError(f"{text}: {error.reason}") from error
-
-    def here(self, text: str = "") -> str:
-        """Return the address of the room named, or else of the room that is open.
-
-        Raises:
-            CommandError: The name is not valid, or none is given and no room is open.
-        """
-        if text:
-            return self.find_room(text)
-        if self.current is None or not self.current.startswith("#"):
-            raise CommandError("no room is open here: name one, as in #ops")
-        return self.current
-
-    def opened(self) -> str:
-        """Return the address of the open chat.
-
-        Raises:
-            CommandError: None is open.
-        """
-        if self.current is None:
-            raise CommandError(
-                "no chat is open: /join #room, or /query @user to talk to a person"
-            )
-        return self.current
 
     def people(self) -> set[str]:
         """Return the names of all users that this client knows, the user's own too."""
@@ -272,7 +232,7 @@ class Workspace:
         if last is None or (last.startswith("#") and last not in chats):
             return None
         self.current = last
-        self.link.load_cached(last)
+        self.link.history.load_cached(last)
         return last if last in chats and chats[last].entries else None
 
     def switch(self, address: str) -> None:
@@ -280,7 +240,7 @@ class Workspace:
         self.current = address
         self.files_listed = None
         self.preferences.remember_chat(self.server, self.model.me, address)
-        self.link.load_cached(address)
+        self.link.history.load_cached(address)
         self.frontend.opened(address)
 
     def mark_read(self, address: str | None = None) -> None:
@@ -288,12 +248,6 @@ class Workspace:
         chat = self.model.chats.get(address or self.current or "")
         if chat is not None and chat.newest is not None:
             self.link.mark_read(chat.address, chat.newest.seq)
-
-    async def send(
-        self, address: str, text: str, kind: Literal["text", "action"] = "text"
-    ) -> None:
-        """Put a message into the outbox; ``ItemChanged`` reports its state."""
-        await self.link.send(address, text, kind)
 
     def unread(self) -> Sequence[Chat]:
         """Return the chats with unread messages: mentions first, then direct chats."""

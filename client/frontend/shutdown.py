@@ -35,7 +35,7 @@ def handling(handlers: Mapping[signal.Signals, Callable[[], None]]) -> Iterator[
 
 def left_for_next_time(link: Link) -> Iterator[str]:
     """Yield what continues at the next start of the program, as sentences."""
-    if any(item.state == "waiting" for item in link.outbox_items()):
+    if any(item.state == "waiting" for item in link.outbox.items):
         yield "what waits in the outbox is sent at the next start"
     if any(not each.is_over for each in link.transfers.items):
         yield "the files under way go on at the next start"

@@ -223,7 +223,7 @@ class Transcript:
     def _synced(self) -> None:
         if self._is_first_sync:
             self._is_first_sync = False
-            for item in self._workspace.link.outbox_items():
+            for item in self._workspace.link.outbox.items:
                 self._feedback.adopt(item)
             if self._workspace.current is not None and self._on_screen is None:
                 self._workspace.frontend.opened(self._workspace.current)
@@ -234,7 +234,7 @@ class Transcript:
 
     def _summary(self) -> None:
         workspace = self._workspace
-        waiting = len(workspace.link.outbox_items())
+        waiting = len(workspace.link.outbox.items)
         if waiting:
             workspace.say(f"{waiting} in the outbox: /outbox lists them")
         say_unread(workspace, is_elsewhere=True)
@@ -274,7 +274,9 @@ class Transcript:
         wanted = min(MAX_OPENED, max(CONTEXT, chat.unread + 3))
         try:
             while len(chat.entries) < wanted and chat.older():
-                if not await self._workspace.link.load_older(chat.address, wanted):
+                if not await self._workspace.link.history.load_older(
+                    chat.address, wanted
+                ):
                     break
         except (ChatError, LinkError):
             pass  # what is in memory is shown; the link reports what is wrong

@@ -38,12 +38,12 @@ class HistoryLoader:
         self._left: set[Gap] = set()
         self._wake = asyncio.Event()
 
-    def load_cached(self, chat: str, count: int) -> None:
-        """Put the newest cached entries of a chat into the model."""
+    def load_cached(self, chat: str, count: int = 100) -> None:
+        """Put the newest cached entries of a chat into the model, at once."""
         entries = self._cache.newest(chat, count)
         self._emit(self._model.load_entries(chat, entries))
 
-    async def load_older(self, chat: str, count: int) -> bool:
+    async def load_older(self, chat: str, count: int = 50) -> bool:
         """Load entries before the oldest in the model; return whether there were any.
 
         Raises:
@@ -63,7 +63,7 @@ class HistoryLoader:
             self._model.sever(chat, found.entries[0].seq)
         return False
 
-    async def load_around(self, chat: str, seq: int, count: int) -> bool:
+    async def load_around(self, chat: str, seq: int, count: int = 100) -> bool:
         """Load an entry and those around it; return whether the model has it then.
 
         Raises:
@@ -100,6 +100,21 @@ class HistoryLoader:
             return chat is not None
         self._model.sever(gap.chat, gap.before)
         return False
+
+    def search_cached(self, chat: str, text: str, count: int) -> list[Entry]:
+        """Return the cached messages of a chat that contain a text, newest first.
+
+        Only the end of a long chat is searched, so that this is quick.
+        """
+        return self._cache.search(chat, text, count)
+
+    async def search_all_cached(self, chat: str, text: str, count: int) -> list[Entry]:
+        """Search likewise, but further back, in a thread; see ``Cache.search_all``."""
+        return await asyncio.to_thread(self._cache.search_all, chat, text, count)
+
+    def has_more_to_search(self, chat: str) -> bool:
+        """Whether there is more than ``search_cached`` searches."""
+        return self._cache.has_more_to_search(chat)
 
     def suspect(self, changes: list[Change]) -> None:
         """Note the chats in which new entries left a gap, for ``keep_whole``."""

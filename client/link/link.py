@@ -37,17 +37,16 @@ from chatd.protocol.names import parse_user_name
 from client.errors import (
     ConnectError,
     NotConnectedError,
-    SendTimeoutError,
 )
 from client.link.history_loader import HistoryLoader
 from client.link.persistence import keep_changes, sync_requests
 from client.link.reconnect import AskPassword, LinkState, Reconnector
-from client.link.sender import Kind, Sender, new_waiter
+from client.link.sender import Kind, Sender
 from client.link.signals import SignalSender
 from client.link.streams import EventStream, Inbox
 from client.link.subscribers import Event, Subscribers
 from client.model.changes import Change, LoggedIn, Notice
-from client.model.entries import Entry, Gap, OutboxItem
+from client.model.entries import OutboxItem
 from client.model.model import MAX_ENTRIES, Model
 from client.net.address import ServerAddress, parse_server_address
 from client.net.authenticator import Authenticator
@@ -96,6 +95,8 @@ class Link:
         user: The user's canonical name.
         model: What is known of chats and users; only for reading.
         limits: The server's limits, None before the first login.
+        outbox: What is not confirmed yet; see ``client.link.sender``.
+        history: Older entries; see ``client.link.history_loader``.
         transfers: Uploads and downloads; see ``client.transfers.transfers``.
     """
 
@@ -157,8 +158,8 @@ class Link:
         self.model.log = self._cache.log()
         self.model.keeps_sent = sync == "ask"
         self.model.load_chats(self._cache.chats(), self._cache.held())
-        self._sender = Sender(self._outbox, self.model, self._emit)
-        self._history = HistoryLoader(self.model, self._cache, self._emit)
+        self.outbox = Sender(self._outbox, self.model, self._emit)
+        self.history = HistoryLoader(self.model, self._cache, self._emit)
         # Set whenever what `wait_online` looks at may have changed.
         self._moved = asyncio.Event()
         self._can_send = asyncio.Event()
@@ -283,7 +284,7 @@ class Link:
             TooLargeError: The text is longer than the server accepts.
             OutboxError: It could not be written to the disk.
         """
-        return await self._sender.send(chat, text, kind, reply_to)
+        return await self.outbox.send(chat, text, kind, reply_to)
 
     async def send_and_wait(
         self,
@@ -311,36 +312,9 @@ class Link:
         """
         if self.state.name == "stopped":
             raise self.state.error or NotConnectedError("the link is not started")
-        waiter = new_waiter()
-        item = await self._sender.send(chat, text, kind, reply_to, waiter)
-        try:
-            async with asyncio.timeout(timeout):
-                return await waiter
-        except TimeoutError as error:
-            raise SendTimeoutError(
-                f"the server has not confirmed the message within {timeout:g} s",
-                item,
-            ) from error
-
-    async def retry(self, item_id: int) -> OutboxItem:
-        """Send a refused item again.
-
-        Raises:
-            NoSuchMessageError: There is no refused item of that id.
-        """
-        return await self._sender.retry(item_id)
-
-    def discard(self, item_id: int) -> OutboxItem:
-        """Drop an item of the outbox; one in flight may arrive all the same.
-
-        Raises:
-            NoSuchMessageError: There is no item of that id.
-        """
-        return self._sender.discard(item_id)
-
-    def outbox_items(self) -> list[OutboxItem]:
-        """Return the waiting and refused items, oldest first."""
-        return self._sender.items
+        return await self.outbox.send_and_wait(
+            chat, text, timeout, kind=kind, reply_to=reply_to
+        )
 
     def mark_read(self, chat: str, seq: int) -> None:
         """Move the user's cursor forward; it is sent as soon as possible."""
@@ -366,56 +340,7 @@ class Link:
         shown = session.connection.fingerprint
         return msgspec.structs.replace(self.address, pin=shown or self.address.pin)
 
-    # Loading --------------------------------------------------------------------------
-
-    def load_cached(self, chat: str, count: int = 100) -> None:
-        """Put the newest entries of the cache into the model, at once."""
-        self._history.load_cached(chat, count)
-
-    async def load_older(self, chat: str, count: int = 50) -> bool:
-        """Load entries before the oldest in the model, from the cache or the server.
-
-        Returns:
-            False if there are none.
-
-        Raises:
-            NotConnectedError: They are not in the cache, and there is no connection.
-            ChatError: The server refused.
-        """
-        return await self._history.load_older(chat, count)
-
-    async def load_around(self, chat: str, seq: int, count: int = 100) -> bool:
-        """Load an entry and those around it; return whether the model has it then.
-
-        Raises:
-            NotConnectedError: It is not in the cache, and there is no connection.
-            ChatError: The server refused.
-        """
-        return await self._history.load_around(chat, seq, count)
-
-    def search_cached(self, chat: str, text: str, count: int) -> list[Entry]:
-        """Return the cached messages of a chat that contain a text, newest first.
-
-        Only the end of a long chat is searched, so that this is quick.
-        """
-        return self._cache.search(chat, text, count)
-
-    async def search_all_cached(self, chat: str, text: str, count: int) -> list[Entry]:
-        """Search likewise, but further back, in a thread; see ``Cache.search_all``."""
-        return await asyncio.to_thread(self._cache.search_all, chat, text, count)
-
-    def has_more_to_search(self, chat: str) -> bool:
-        """Whether there is more than ``search_cached`` searches."""
-        return self._cache.has_more_to_search(chat)
-
-    async def fill(self, gap: Gap) -> bool:
-        """Load a page of a gap, its newest entries first; False if it is empty.
-
-        Raises:
-            NotConnectedError: There is no connection.
-            ChatError: The server refused.
-        """
-        return await self._history.fill(gap)
+    # Reading -------------------------------------------------------------------------
 
     async def load_members(self, chat: str) -> list[MemberInfo]:
         """Fetch the members of a room, also into ``model.chats[chat].members``.
@@ -467,13 +392,13 @@ class Link:
         error: Exception | None = None
         if state.name == "stopped":
             error = state.error or NotConnectedError("the link was closed")
-            self._sender.give_up(error)
+            self.outbox.give_up(error)
         self.transfers.handle_stop(error)
         self._subscribers.publish_state(state)
 
     def handle_login(self, ready: Ready) -> None:
         """Handle an accepted login."""
-        self.limits = self._sender.limits = ready.limits
+        self.limits = self.outbox.limits = ready.limits
         self.handle_message(ready)
         self.handle_batch()
         self.transfers.handle_login()
@@ -502,7 +427,7 @@ class Link:
         """Return the coroutines that run as long as the session."""
         work = [self._pump(session)]
         if self._sync == "ask":
-            work.append(self._history.keep_whole(session))
+            work.append(self.history.keep_whole(session))
         return work
 
     # Inside ---------------------------------------------------------------------------
@@ -525,7 +450,7 @@ class Link:
 
     async def _pump(self, session: Session) -> None:
         await self._can_send.wait()
-        await self._sender.pump(session)
+        await self.outbox.pump(session)
 
     def _tell(self, request: Request) -> None:
         if self._reconnector.session is not None:
@@ -536,7 +461,7 @@ class Link:
         if not changes:
             return
         keep_changes(self._cache, self.model, changes)
-        self._history.suspect(changes)
+        self.history.suspect(changes)
         self._moved.set()
         for change in changes:
             self._subscribers.publish_change(change)

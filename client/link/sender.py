@@ -16,7 +16,7 @@ from chatd.protocol.errors import (
 )
 from chatd.protocol.messages import Error, Limits, Send, Sent, ServerMessage
 from chatd.protocol.names import parse_address
-from client.errors import ConnectError
+from client.errors import ConnectError, SendTimeoutError
 from client.link.send_order import SendOrder
 from client.model.changes import Change
 from client.model.entries import OutboxItem
@@ -85,6 +85,27 @@ class Sender:
             reply_to,
             on_added=partial(self._added, waiter=waiter),
         )
+
+    async def send_and_wait(
+        self,
+        chat: str,
+        text: str,
+        timeout: float | None = None,  # noqa: ASYNC109
+        *,
+        kind: Kind = "text",
+        reply_to: int | None = None,
+    ) -> OutboxItem:
+        """Send a message and wait for its outcome; see ``Link.send_and_wait``."""
+        waiter: Waiter = asyncio.get_running_loop().create_future()
+        item = await self.send(chat, text, kind, reply_to, waiter)
+        try:
+            async with asyncio.timeout(timeout):
+                return await waiter
+        except TimeoutError as error:
+            raise SendTimeoutError(
+                f"the server has not confirmed the message within {timeout:g} s",
+                item,
+            ) from error
 
     async def retry(self, item_id: int) -> OutboxItem:
         """Send a refused item again, as a new one at the end.
@@ -222,8 +243,3 @@ class Sender:
             waiter.set_result(item)
         else:
             waiter.set_exception(error)
-
-
-def new_waiter() -> Waiter:
-    """Return a future for ``Sender.send``."""
-    return asyncio.get_running_loop().create_future()

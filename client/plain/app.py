@@ -184,7 +184,7 @@ class PlainMode:
             await self._moved.wait()
 
     def _is_waiting(self) -> bool:
-        return any(item.state == "waiting" for item in self._link.outbox_items())
+        return any(item.state == "waiting" for item in self._link.outbox.items)
 
     def _is_moving(self) -> bool:
         return any(not each.is_over for each in self._link.transfers.items)

@@ -17,6 +17,7 @@ from prompt_toolkit.output import Output
 
 from chatd.system.tasks import Tasks
 from client.commands import Registry
+from client.commands.input import Entered, parse_input
 from client.commands.workspace import Workspace
 from client.frontend.interrupts import Interrupts
 from client.frontend.runtime import Runtime
@@ -233,7 +234,9 @@ class FullScreen:
 
     def enter(self, text: str) -> None:
         """Run a command as if it had been typed."""
-        self.submitter.submit(text)
+        entered = parse_input(text, self.workspace.model)
+        if entered is not None:
+            self.submitter.submit(entered)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine as a task, which is cancelled when the frontend closes."""
@@ -254,9 +257,9 @@ class FullScreen:
         """The text that ``flash`` shows in the status line now."""
         return self._flash.text
 
-    def _submit(self, text: str, reply_to: int | None) -> None:
+    def _submit(self, entered: Entered, reply_to: int | None) -> None:
         self.timeline.to_bottom()
-        self.submitter.submit(text, reply_to)
+        self.submitter.submit(entered, reply_to)
 
     def _not_sent(self, chat: str, text: str, reason: str) -> None:
         where = "" if chat == self.workspace.current else chat

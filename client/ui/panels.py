@@ -313,7 +313,7 @@ class Panels:
     def _status(self, cells: int, _: int) -> list[Line]:
         ui = self._ui
         workspace = ui.workspace
-        items = workspace.link.outbox_items()
+        items = workspace.link.outbox.items
         typing = workspace.chat.typing(ui.now()) if workspace.chat is not None else []
         status = Status(
             state=ui.state,

@@ -49,6 +49,7 @@ class FakeLink:
         self.reads: list[tuple[str, int]] = []
         self.on_change: Callable[[Change], None] = lambda change: None
         self.is_hurried = False
+        self.outbox = self.history = self
         self.transfers = FakeTransfers(lambda change: self.on_change(change))
 
     async def request(self, request: Request) -> ServerMessage:
@@ -79,9 +80,6 @@ class FakeLink:
 
     def discard(self, item_id: int) -> None:
         self.items = [item for item in self.items if item.id != item_id]
-
-    def outbox_items(self) -> list[OutboxItem]:
-        return self.items
 
     def mark_read(self, chat: str, seq: int) -> None:
         self.reads.append((chat, seq))

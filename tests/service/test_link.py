@@ -260,7 +260,7 @@ async def test_a_sent_message_has_its_seq(server: FakeServer) -> None:
         item = await link.send_and_wait("#Ops", "hello", PATIENCE)
         assert item.state == "sent"
         assert item.seq == server.logs["#ops"][0].seq
-        assert link.outbox_items() == []
+        assert link.outbox.items == []
 
 
 async def test_a_message_whose_answer_was_lost_is_stored_once(
@@ -281,7 +281,7 @@ async def test_messages_written_offline_are_sent_in_order(
     for text in written:
         await link.send("#ops", text)
     link.start()
-    await watch.until(lambda: not link.outbox_items())
+    await watch.until(lambda: not link.outbox.items)
     assert server.texts("#ops") == written
     await link.close()
 
@@ -292,7 +292,7 @@ async def test_messages_outlive_the_program(server: FakeServer, paths: Paths) ->
     await first.close()
     watch = Watch()
     async with Link.open(server.address, "alice", **options(watch, paths=paths)) as it:
-        await watch.until(lambda: not it.outbox_items())
+        await watch.until(lambda: not it.outbox.items)
     assert server.texts("#ops") == ["written before"]
 
 
@@ -302,7 +302,7 @@ async def test_two_programs_do_not_send_each_others_messages(
     one = Link(server.address, "alice", **options(paths=paths))
     await one.send("#ops", "of one")
     async with Link.open(server.address, "alice", **options(paths=paths)) as other:
-        assert other.outbox_items() == []
+        assert other.outbox.items == []
         await other.send_and_wait("#ops", "of the other", PATIENCE)
     assert server.texts("#ops") == ["of the other"]
     await one.close()
@@ -318,7 +318,7 @@ async def test_a_temporary_refusal_delays_but_never_reorders(
     for text in written:
         await link.send("#ops", text)
     link.start()
-    await watch.until(lambda: not link.outbox_items())
+    await watch.until(lambda: not link.outbox.items)
     assert server.texts("#ops") == written
     await link.close()
 
@@ -331,7 +331,7 @@ async def test_a_refused_message_is_told_and_the_next_goes_on(
         with pytest.raises(NotAMemberError):
             await link.send_and_wait("#ops", "no", PATIENCE)
         await link.send_and_wait("#ops", "yes", PATIENCE)
-        (refused,) = link.outbox_items()
+        (refused,) = link.outbox.items
         assert (refused.state, refused.code) == ("refused", "not_a_member")
         assert link.model.chats["#ops"].outbox == [refused]
 
@@ -343,15 +343,15 @@ async def test_a_refused_message_can_be_sent_again(
     async with Link.open(server.address, "alice", **options(watch)) as link:
         with pytest.raises(NotAMemberError):
             await link.send_and_wait("#ops", "again", PATIENCE)
-        await link.retry(link.outbox_items()[0].id)
-        await watch.until(lambda: not link.outbox_items())
+        await link.outbox.retry(link.outbox.items[0].id)
+        await watch.until(lambda: not link.outbox.items)
         assert server.texts("#ops") == ["again"]
 
 
 async def test_a_discarded_message_is_not_sent(server: FakeServer) -> None:
     link = Link(server.address, "alice", **options())
     item = await link.send("#ops", "never mind")
-    link.discard(item.id)
+    link.outbox.discard(item.id)
     link.start()
     await link.wait_online()
     await link.send_and_wait("#ops", "this", PATIENCE)
@@ -364,7 +364,7 @@ async def test_waiting_for_a_message_ends_in_time(server: FakeServer) -> None:
         server.held_back = []
         with pytest.raises(SendTimeoutError) as raised:
             await link.send_and_wait("#ops", "hello", 0.05)
-        assert [item.id for item in link.outbox_items()] == [raised.value.item.id]
+        assert [item.id for item in link.outbox.items] == [raised.value.item.id]
 
 
 async def test_texts_that_the_server_would_not_take_are_refused_before(
@@ -387,7 +387,7 @@ async def test_an_own_message_is_never_shown_twice(
         await server.until(lambda: bool(server.held_back))
         for answer in server.held_back:
             answer()
-        await watch.until(lambda: not link.outbox_items())
+        await watch.until(lambda: not link.outbox.items)
         await watch.until(lambda: texts(link, "#ops") == ["hello"])
         assert link.model.chats["#ops"].outbox == []
         states = [c.item.state for c in watch.changes if isinstance(c, ItemChanged)]
@@ -405,7 +405,7 @@ async def test_a_second_start_shows_the_cache_before_it_connects(
     async with Link.open(server.address, "alice", **options(paths=paths)):
         pass
     link = Link(server.address, "alice", timing=QUICK, paths=paths)
-    link.load_cached("#ops")
+    link.history.load_cached("#ops")
     assert texts(link, "#ops") == ["one"]
     await link.close()
 
@@ -433,7 +433,7 @@ async def test_another_log_drops_the_cache_but_not_the_outbox(
     server.log_id = "log-2"
     server.logs.clear()
     offline.start()
-    await watch.until(lambda: not offline.outbox_items())
+    await watch.until(lambda: not offline.outbox.items)
     await offline.close()
     assert any(isinstance(change, Reset) for change in watch.changes)
     assert server.texts("#ops") == ["still to be sent"]
@@ -517,7 +517,7 @@ async def test_a_huge_gap_is_not_filled_by_itself_as_a_whole(
         await watch.until(lambda: len(texts(link, "#ops")) >= 1_002)
         (gap,) = link.model.chats["#ops"].gaps()
         pages = server.count(History)
-        while await link.fill(gap) and link.model.chats["#ops"].gaps():
+        while await link.history.fill(gap) and link.model.chats["#ops"].gaps():
             (gap,) = link.model.chats["#ops"].gaps()
         assert pages == 5
         assert len(texts(link, "#ops")) == 1_501
@@ -531,7 +531,7 @@ async def test_older_entries_come_from_the_server_page_by_page(
     server.read["#ops"] = server.logs["#ops"][-1].seq
     async with Link.open(server.address, "alice", **options()) as link:
         assert texts(link, "#ops") == []
-        while await link.load_older("#ops", 50):
+        while await link.history.load_older("#ops", 50):
             pass
         assert texts(link, "#ops") == [str(number) for number in range(120)]
         assert server.count(History) == 3
@@ -545,8 +545,8 @@ async def test_older_entries_come_from_the_cache_first(
     async with Link.open(server.address, "alice", **options(paths=paths)):
         pass
     async with Link.open(server.address, "alice", **options(paths=paths)) as link:
-        link.load_cached("#ops", 5)
-        assert await link.load_older("#ops", 10)
+        link.history.load_cached("#ops", 5)
+        assert await link.history.load_older("#ops", 10)
         assert texts(link, "#ops") == [str(number) for number in range(5, 20)]
         assert server.count(History) == 0
 
@@ -558,8 +558,8 @@ async def test_offline_the_cache_is_all_there_is(
     async with Link.open(server.address, "alice", **options(paths=paths)):
         pass
     link = Link(server.address, "alice", **options(paths=paths))
-    assert await link.load_older("#ops")
-    assert not await link.load_older("#ops")
+    assert await link.history.load_older("#ops")
+    assert not await link.history.load_older("#ops")
     await link.close()
 
 
@@ -571,11 +571,11 @@ async def test_a_place_far_back_is_loaded_with_what_is_around_it(
     server.read["#ops"] = server.logs["#ops"][-1].seq
     wanted = server.logs["#ops"][100].seq
     async with Link.open(server.address, "alice", **options()) as link:
-        await link.load_older("#ops", 20)
-        assert await link.load_around("#ops", wanted, 40)
+        await link.history.load_older("#ops", 20)
+        assert await link.history.load_around("#ops", wanted, 40)
         assert texts(link, "#ops")[:20] == [str(number) for number in range(81, 101)]
         assert len(link.model.chats["#ops"].gaps()) == 1
-        assert not await link.load_around("#other", 1)
+        assert not await link.history.load_around("#other", 1)
 
 
 async def test_a_place_that_was_seen_is_loaded_without_the_server(
@@ -587,10 +587,10 @@ async def test_a_place_that_was_seen_is_loaded_without_the_server(
         pass
     wanted = server.logs["#ops"][30].seq
     async with Link.open(server.address, "alice", **options(paths=paths)) as link:
-        link.load_cached("#ops", 2)
-        assert await link.load_around("#ops", wanted, 10)
+        link.history.load_cached("#ops", 2)
+        assert await link.history.load_around("#ops", wanted, 10)
         assert texts(link, "#ops")[:10] == [str(number) for number in range(26, 36)]
-        found = link.search_cached("#ops", "7", 2)
+        found = link.history.search_cached("#ops", "7", 2)
         assert [entry.text for entry in found] == ["57", "47"]
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.application.current import get_app
 from prompt_toolkit.buffer import Buffer
@@ -20,7 +21,9 @@ from prompt_toolkit.layout import Float
 
 from chatd.system.tasks import Tasks
 from client.commands.all_commands import make_registry
-from client.commands.registry import Registry, plain_text, split_command
+from client.commands.context import CommandContext
+from client.commands.input import Entered, GoTo, Invocation, Message, parse_input
+from client.commands.registry import Registry
 from client.commands.workspace import CommandError, Workspace
 from client.model.changes import Change
 from client.model.entries import Entry
@@ -38,7 +41,7 @@ from client.ui.composer.layout import ComposerLayout
 from client.ui.composer.long_text_prompt import LongTextPrompt
 from client.ui.composer.name_index import NameIndex
 
-OnSubmit = Callable[[str, int | None], None]
+OnSubmit = Callable[[Entered, int | None], None]
 """Called with what was entered, and the seq of the message that it replies to."""
 
 Handler = Callable[[KeyPressEvent], object]
@@ -205,29 +208,24 @@ class Composer:
     def submit(self) -> None:
         """Send what is typed; if it is too long for a message, ask what to do."""
         typed = self.buffer.text
-        if not typed.strip():
+        entered = parse_input(typed, self._workspace.model)
+        if entered is None:
             return
-        command = split_command(typed)
-        if command is None and self._is_too_long(plain_text(typed).strip()):
-            self._long_text_prompt.ask_about_message(
-                plain_text(typed), self._address, self.clear
-            )
-            return
-        if command is None:
-            is_message = self._workspace.address_alone(typed) is None
-            if is_message and not self._has_chat():
+        is_message = isinstance(entered, Message)
+        if isinstance(entered, Message) and entered.kind == "text":
+            if self._is_too_long(entered.text):
+                self._long_text_prompt.ask_about_message(
+                    entered.text, self._address, self.clear
+                )
                 return
-        else:
-            is_message = command[0].lower() == "me"
+            if not self._has_chat():
+                return
         reply_to = self.reply_to if is_message else None
         self._history.add(typed)
         self._empty()
         if is_message:
             self.reply_to = None
-        text = storable(typed)
-        if command is None or self._takes_text(command[0]):
-            text = emoji.replace(text)
-        self._on_submit(text, reply_to.seq if reply_to else None)
+        self._on_submit(self._cleaned(entered), reply_to.seq if reply_to else None)
 
     def cancel(self) -> bool:
         """Close the menu, or else end the reply; return whether there was one."""
@@ -267,15 +265,26 @@ class Composer:
     def _has_chat(self) -> bool:
         """Whether a message can be sent; if not, the reason is reported."""
         try:
-            self._workspace.opened()
+            CommandContext(self._workspace).opened()
         except CommandError as error:
             self._workspace.fail(str(error))
             return False
         return True
 
-    def _takes_text(self, name: str) -> bool:
-        command = self._registry.get(name)
-        return command is not None and command.arguments[-1:] == ("text",)
+    def _cleaned(self, entered: Entered) -> Entered:
+        """Return it with names of emoji replaced, where it is text for people."""
+        match entered:
+            case Message():
+                text = emoji.replace(storable(entered.text))
+                return replace(entered, text=text)
+            case Invocation():
+                arguments = storable(entered.arguments)
+                command = self._registry.get(entered.name)
+                if command is not None and command.arguments[-1:] == ("text",):
+                    arguments = emoji.replace(arguments)
+                return replace(entered, arguments=arguments)
+            case GoTo():
+                return entered
 
     def _is_too_long(self, text: str) -> bool:
         return paste.size_of(emoji.replace(text)) > self._long_text_prompt.max_bytes

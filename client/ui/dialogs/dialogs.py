@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 
 from client.commands import Registry, make_registry
-from client.commands.workspace import Workspace
+from client.commands.context import CommandContext
 from client.model.chat import Chat
 from client.text.times import local
 from client.ui.dialogs.context import Context
@@ -28,9 +28,9 @@ def make_full_registry(ui: Context) -> Registry:
     usual = make_registry()
     explain = usual.find("help").handler
 
-    async def show_help(workspace: Workspace, args: str) -> None:
+    async def show_help(entered: CommandContext, args: str) -> None:
         if args:
-            await explain(workspace, args)
+            await explain(entered, args)
         else:
             open_help(ui)
 

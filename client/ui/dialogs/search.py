@@ -77,7 +77,7 @@ class Search:
             self._older = [entry for entry in self._older if _holds(entry, wanted)]
         else:
             link = self._ui.workspace.link
-            self._found = link.search_cached(self._address, wanted, MAX_FOUND)
+            self._found = link.history.search_cached(self._address, wanted, MAX_FOUND)
             self._older = []
             self._search_rest()
         by_seq = {entry.seq: entry for entry in (*self._older, *self._found)}
@@ -100,7 +100,7 @@ class Search:
         self._is_whole = (
             not self._wanted
             or self._is_cut()
-            or not link.has_more_to_search(self._address)
+            or not link.history.has_more_to_search(self._address)
         )
         if not self._is_whole and not self._is_searching:
             self._is_searching = True
@@ -111,7 +111,9 @@ class Search:
         link = self._ui.workspace.link
         while not self._is_whole and self._ui.dialog is self._dialog:
             wanted = self._wanted
-            found = await link.search_all_cached(self._address, wanted, MAX_FOUND)
+            found = await link.history.search_all_cached(
+                self._address, wanted, MAX_FOUND
+            )
             if wanted == self._wanted:
                 self._found, self._is_whole = found, True
         self._is_searching = False
@@ -167,7 +169,7 @@ class Search:
         link = self._ui.workspace.link
         chat = link.model.chats.get(self._address)
         oldest = chat.entries[0].seq if chat is not None and chat.entries else None
-        if not await link.load_older(self._address, PAGE):
+        if not await link.history.load_older(self._address, PAGE):
             return ()
         chat = link.model.chats.get(self._address)
         if chat is None:

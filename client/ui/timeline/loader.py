@@ -45,7 +45,7 @@ class Loader:
 
     def older(self, chat: str) -> None:
         """Load the page before the oldest loaded entry, unless there is none."""
-        self._start(("older", chat), lambda: self._link.load_older(chat, PAGE))
+        self._start(("older", chat), lambda: self._link.history.load_older(chat, PAGE))
 
     def fill(self, gap: Gap) -> None:
         """Load entries of a gap, if online."""
@@ -90,7 +90,7 @@ class Loader:
                 return
             if not is_wanted():
                 return
-            if not await _succeeds(self._link.load_older(chat, PAGE)):
+            if not await _succeeds(self._link.history.load_older(chat, PAGE)):
                 return
 
     async def around(self, chat: str, seq: int) -> bool:
@@ -98,7 +98,7 @@ class Loader:
 
         Entries after it may be loaded only when they become visible.
         """
-        await _succeeds(self._link.load_around(chat, seq))
+        await _succeeds(self._link.history.load_around(chat, seq))
         found = self._link.model.chats.get(chat)
         return found is not None and found.entry(seq) is not None
 
@@ -117,7 +117,7 @@ class Loader:
         # Otherwise the next message would push the oldest loaded entries out again.
         link.model.expect_older(gap.chat, PAGE)
         if not isinstance(gap, NearGap) or not gap.is_from_above:
-            await link.fill(gap)
+            await link.history.fill(gap)
             return True
         count = len(chat.entries)
         await link.request(History(chat=gap.chat, after=gap.after, limit=PAGE))

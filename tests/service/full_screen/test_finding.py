@@ -101,14 +101,14 @@ async def test_what_is_far_back_in_the_cache_is_searched_without_holding_a_key(
     await person.shows("straw and needle")
     monkeypatch.setattr("client.storage.cache.SEARCHED_AT_ONCE", 1)
     asked: list[str] = []
-    gate, search = asyncio.Event(), person.link.search_all_cached
+    gate, search = asyncio.Event(), person.link.history.search_all_cached
 
     async def slow(chat: str, text: str, count: int) -> list[Entry]:
         asked.append(text)
         await gate.wait()
         return await search(chat, text, count)
 
-    monkeypatch.setattr(person.link, "search_all_cached", slow)
+    monkeypatch.setattr(person.link.history, "search_all_cached", slow)
     await person.type(ctrl("f") + "needl")
     assert [line.split()[-1] for line in offered(person)] == ["needle", "…"]
     await person.type("e\x0e\r")  # a search in progress cannot be opened
@@ -125,13 +125,13 @@ async def test_what_is_typed_on_is_looked_for_in_what_was_found(
     person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    search = person.link.search_cached
+    search = person.link.history.search_cached
 
     def counted(chat: str, text: str, count: int) -> list[Entry]:
         asked.append(text)
         return search(chat, text, count)
 
-    monkeypatch.setattr(person.link, "search_cached", counted)
+    monkeypatch.setattr(person.link.history, "search_cached", counted)
     await person.type(ctrl("f") + "n")
     asked.clear()
     await person.type("eEdle")

@@ -70,7 +70,7 @@ async def test_what_was_loaded_far_back_leaves_memory_with_the_chat(
     server.read_all()
     async with at_screen(server) as person:
         while person.chat().older() is not None:
-            await person.link.load_older("#ops", 200)
+            await person.link.history.load_older("#ops", 200)
         assert len(person.chat().entries) == 2_550
         await person.type(alt("1"))
         assert len(person.chat().entries) <= 2_000

@@ -341,7 +341,7 @@ async def test_the_search_jumps_far_back_with_what_was_around_it(
         # Once all was loaded, the cache has it.
         await person.shows("hay 599")
         while person.chat().older() is not None:
-            await person.link.load_older("#ops", 200)
+            await person.link.history.load_older("#ops", 200)
     async with at_screen(server, home=tmp_path) as person:
         await person.shows("hay 599")
         assert person.chat().entry(51) is None

@@ -123,7 +123,7 @@ async def test_a_message_is_not_held_up_by_a_command(
     await person.enter("/rooms")
     await person.enter("hello")
     await person.shows("~ 1 waiting")
-    assert [item.text for item in person.link.outbox_items()] == ["hello"]
+    assert [item.text for item in person.link.outbox.items] == ["hello"]
 
 
 async def test_quit_does_not_wait_for_a_command(person: Person, server: Stage) -> None:
@@ -279,7 +279,7 @@ async def test_a_refused_message_can_be_thrown_away(
     await person.shows("x 1 refused")
     await person.enter("/discard")
     await person.hides("let me in")
-    assert person.link.outbox_items() == []
+    assert person.link.outbox.items == []
 
 
 async def test_a_message_that_waits_is_shown_as_waiting_then_as_sent(
@@ -344,7 +344,7 @@ async def test_a_message_that_fails_is_not_given_back_into_another_chat(
 async def test_a_refusal_before_sending_does_not_stop_what_follows(
     person: Person, server: Stage
 ) -> None:
-    person.link._sender.limits = Limits(frame=131_072, text=5, in_flight=256)
+    person.link.outbox.limits = Limits(frame=131_072, text=5, in_flight=256)
     await person.enter("too long")
     await person.shows("your message was not sent")
     await person.type(ctrl("u"))
@@ -358,7 +358,7 @@ async def test_a_command_that_fails_inside_does_not_stop_what_follows(
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(person.link, "outbox_items", fail)
+    monkeypatch.setattr(person.link, "outbox", property(fail))
     await person.enter("/outbox")
     await person.until(lambda: "a command failed" in caplog.text)
     monkeypatch.undo()

@@ -173,8 +173,8 @@ async def test_lists_are_worked_out_once_after_a_change_and_not_in_each_frame(
 async def test_a_search_is_made_once_for_each_key_not_for_each_message(
     person: Person, server: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    search = Counted(person.link.search_cached)
-    monkeypatch.setattr(person.link, "search_cached", search)
+    search = Counted(person.link.history.search_cached)
+    monkeypatch.setattr(person.link.history, "search_cached", search)
     await person.type(ctrl("f") + "ab")
     made = search.count
     for number in range(100):

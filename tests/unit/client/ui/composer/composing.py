@@ -26,6 +26,7 @@ from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from chatd.protocol.messages import Limits
+from client.commands.input import Entered, GoTo, Invocation, Message
 from client.commands.workspace import Workspace
 from client.errors import LinkError
 from client.keys.actions import ACTIONS, bind
@@ -57,6 +58,19 @@ class KeptTransfers(FakeTransfers):
             raise self.error
         self.sent.append((chat, name, file.read()))
         return await super().send_stream(chat, file, name, text=text)
+
+
+def as_typed(entered: Entered) -> str:
+    """Return what a user types for it."""
+    match entered:
+        case Message(kind="action"):
+            return f"/me {entered.text}"
+        case Message():
+            return ("/" if entered.text.startswith("/") else "") + entered.text
+        case Invocation():
+            return f"/{entered.name} {entered.arguments}".rstrip()
+        case GoTo():
+            return entered.address
 
 
 class ComposerLink(FakeLink):
@@ -94,7 +108,7 @@ class ComposerStage:
         self.now = 0.0
         self.composer = Composer(
             self.workspace,
-            lambda text, reply_to: self.submitted.append((text, reply_to)),
+            lambda what, reply_to: self.submitted.append((as_typed(what), reply_to)),
             paths,
             environment=self.environment,
             clock=lambda: self.now,

@@ -93,7 +93,7 @@ async def test_enter_takes_the_word_and_the_next_one_sends() -> None:
         await at.type(f"hi @an{TAB}\r")
         assert (at.text, at.offered, at.submitted) == ("hi @anna ", [], [])
         await at.type("\r")
-        assert at.submitted == [("hi @anna ", None)]
+        assert at.submitted == [("hi @anna", None)]
 
 
 async def test_escape_puts_back_what_was_typed_and_offers_no_more_for_it() -> None:
@@ -224,7 +224,7 @@ async def test_emoji_are_offered_once_their_table_is_there(
         await at.type(TAB)
         assert at.text == "well :tada: "
         await at.type("\r")
-        assert at.submitted == [("well 🎉 ", None)]
+        assert at.submitted == [("well 🎉", None)]
 
 
 # On the screen ------------------------------------------------------------------------

@@ -61,7 +61,7 @@ async def test_shortcodes_become_emoji_when_they_are_sent(
 ) -> None:
     async with stage() as at:
         await at.type(f"{typed} \r")
-        assert at.submitted == [(f"{sent} ", None)]
+        assert at.submitted == [(sent, None)]
 
 
 async def test_typing_is_told_but_not_for_commands() -> None:

@@ -253,7 +253,7 @@ async def test_after_a_pause_enter_sends_again() -> None:
         assert at.submitted == []
         at.now += 0.6
         await at.type("\r")
-        assert at.submitted == [("a\nb\nc\nd\n", None)]
+        assert at.submitted == [("a\nb\nc\nd", None)]
 
 
 async def test_two_lines_that_nobody_types_so_fast_are_not_sent() -> None:

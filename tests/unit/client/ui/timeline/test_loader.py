@@ -24,6 +24,7 @@ class FakeLink:
         self.model.load_chats([room(last=200, read=200), room("#lab")], {})
         self.model.load_entries("#ops", [*past(1, 20), *past(151, 200)])
         self.state = LinkState(name="online")
+        self.history = self
         self.asked: list[object] = []
         self.log = log
 
