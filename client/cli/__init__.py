@@ -2,6 +2,6 @@
 
 ``main`` is the root command and ``options`` what the commands share; ``open_chat`` runs
 a frontend, after ``first_run`` has asked its ``questions``. ``chat_commands`` and
-``file_commands`` are the commands for scripts; ``run_chat`` and ``run_files`` execute
-them with ``chat_io`` and ``file_io``, and ``script_status`` reports their status.
+``file_commands`` are the commands for scripts; a ``script`` gives them a link, over
+which ``chat_io`` and ``file_io`` work, and ``script_status`` reports their status.
 """

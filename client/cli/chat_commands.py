@@ -1,5 +1,6 @@
 """The commands of ``chat`` for scripts: send, tail, history, rooms and who."""
 
+import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,14 +10,13 @@ import click
 
 from chatd.protocol.names import parse_room_address
 from chatd.text.safe import clean
-from client.cli import run_chat, run_files
+from client.cli import chat_io, file_io
 from client.cli.file_io import Source, is_stream
-from client.cli.first_run import FirstRun, Login, Options
-from client.cli.options import CHAT, SINCE, TIMEOUT, for_pipes, password_source
-from client.cli.questions import TerminalQuestions
+from client.cli.options import CHAT, SINCE, TIMEOUT
+from client.cli.script import Script, for_pipes, until_unread, while_linked
 from client.commands.local_paths import check_source
-from client.net.address import ServerAddress
-from client.storage.paths import Paths
+from client.link.link import Link
+from client.model.changes import Change
 
 MAX_INPUT = 1 << 20
 
@@ -36,15 +36,13 @@ MAX_INPUT = 1 << 20
 @TIMEOUT
 @for_pipes
 def send(
+    script: Script,
     chat: str,
     text: Sequence[str],
     lines: bool,
     files: Sequence[str],
     name: str | None,
     timeout: float | None,
-    server: ServerAddress | None,
-    user: str | None,
-    password_command: str | None,
 ) -> None:
     """Send TEXT to CHAT: '#room' or @user. Without TEXT, the input is one message.
 
@@ -53,16 +51,18 @@ def send(
 
     The exit status is 0 only when the server has confirmed every message or file.
     """
-    paths = Paths.from_environment()
     if files or name is not None:
-        sources = _sources(files, name, lines)
-        login = login_for(paths, server, user, password_command)
-        said = " ".join(text)
-        run_files.run_send_files(paths, login, chat, sources, said, timeout)
+        sources, said = _sources(files, name, lines), " ".join(text)
+        script.status.watch("up", chat)
+        script.run(
+            lambda link: while_linked(
+                link, file_io.send_files(link, chat, sources, said, timeout)
+            ),
+            is_waiting=False,
+        )
         return
     texts = _texts(text, lines)
-    login = login_for(paths, server, user, password_command)
-    run_chat.run_send(paths, login, chat, texts, timeout)
+    script.run(lambda link: chat_io.send(link, chat, texts, timeout), is_waiting=False)
 
 
 def _sources(files: Sequence[str], name: str | None, is_lines: bool) -> list[Source]:
@@ -145,18 +145,25 @@ def _printing(function: Callable[..., Any]) -> Callable[..., Any]:
 @_printing
 @for_pipes
 def tail(
+    script: Script,
     chat: str,
     count: int | None,
     since: int | None,
     is_json: bool,
-    server: ServerAddress | None,
-    user: str | None,
-    password_command: str | None,
 ) -> None:
     """Print the end of CHAT ('#room' or @user), and go on until Ctrl+C."""
-    paths = Paths.from_environment()
-    login = login_for(paths, server, user, password_command)
-    run_chat.run_tail(paths, login, chat, is_json=is_json, count=count, since_ms=since)
+    wake = asyncio.Event()
+    printer = script.printer(is_json)
+
+    def changed(change: Change) -> None:
+        if chat_io.wakes(change, chat):
+            wake.set()
+
+    async def follow(link: Link) -> None:
+        printing = chat_io.tail(link, chat, printer, wake, count=count, since_ms=since)
+        await while_linked(link, printing, until_unread(sys.stdout))
+
+    script.run(follow, sync="ask", on_change=changed)
 
 
 @click.command(short_help="Print what was written in a chat.")
@@ -178,15 +185,13 @@ def tail(
 @_printing
 @for_pipes
 def history(
+    script: Script,
     chat: str,
     count: int | None,
     before: int | None,
     after: int | None,
     since: int | None,
     is_json: bool,
-    server: ServerAddress | None,
-    user: str | None,
-    password_command: str | None,
 ) -> None:
     """Print what was written in CHAT ('#room' or @user), oldest first.
 
@@ -194,17 +199,17 @@ def history(
     """
     if count is None and since is None:
         count = 50
-    paths = Paths.from_environment()
-    login = login_for(paths, server, user, password_command)
-    run_chat.run_history(
-        paths,
-        login,
-        chat,
-        is_json=is_json,
-        count=count,
-        before=before,
-        after=after,
-        since_ms=since,
+    printer = script.printer(is_json)
+    script.run(
+        lambda link: chat_io.history(
+            link,
+            chat,
+            printer,
+            count=count,
+            before=before,
+            after=after,
+            since_ms=since,
+        )
     )
 
 
@@ -212,14 +217,11 @@ def history(
 @click.option("--json", "is_json", is_flag=True, help="An object of JSON in each line.")
 @for_pipes
 def rooms(
+    script: Script,
     is_json: bool,
-    server: ServerAddress | None,
-    user: str | None,
-    password_command: str | None,
 ) -> None:
     """List the public rooms, with the number of members and the topic."""
-    paths = Paths.from_environment()
-    run_chat.run_rooms(paths, login_for(paths, server, user, password_command), is_json)
+    script.run(lambda link: chat_io.print_rooms(link, script.printer(is_json)))
 
 
 @click.command(short_help="List who is there.")
@@ -227,30 +229,11 @@ def rooms(
 @click.option("--json", "is_json", is_flag=True, help="An object of JSON in each line.")
 @for_pipes
 def who(
+    script: Script,
     room: str | None,
     is_json: bool,
-    server: ServerAddress | None,
-    user: str | None,
-    password_command: str | None,
 ) -> None:
     """List who is in '#room', or whom you share any chat with."""
     if room is not None:
         room = f"#{parse_room_address(room)}"
-    paths = Paths.from_environment()
-    run_chat.run_who(
-        paths, login_for(paths, server, user, password_command), room, is_json
-    )
-
-
-def login_for(
-    paths: Paths, server: ServerAddress | None, user: str | None, command: str | None
-) -> Login:
-    """Return a script's login: remembered, with a given password, or asked for."""
-    options = Options(address=server, user=user, password=password_source(command))
-    setup = FirstRun(paths, options, TerminalQuestions())
-    found = setup.remembered()
-    if found is not None:
-        return found
-    if user is None and options.password is not None:
-        raise click.UsageError("with a password a name is needed too: --user NAME")
-    return setup.run()
+    script.run(lambda link: chat_io.print_people(link, room, script.printer(is_json)))

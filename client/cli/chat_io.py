@@ -6,6 +6,7 @@ Nothing here, and nothing that it imports, knows of a screen.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TextIO
 
@@ -21,6 +22,7 @@ from chatd.protocol.messages import (
     Whois,
     WhoisReply,
 )
+from chatd.text.safe import clean, pad, width
 from client.errors import NotConnectedError, PeerError
 from client.link.link import Link
 from client.model.changes import Change, EntriesAdded, LoggedIn, Reset
@@ -204,6 +206,36 @@ async def list_people(link: Link, room: str | None = None) -> dict[str, str]:
             if isinstance(reply, WhoisReply):
                 people[reply.user] = reply.status
     return people
+
+
+async def print_rooms(link: Link, printer: Printer) -> None:
+    """Print the public rooms."""
+    rooms = await list_rooms(link)
+    size = max((width(clean(room.room)) for room in rooms), default=0)
+    for room in rooms:
+        if printer.is_json:
+            members = {
+                "room": room.room,
+                "members": room.members,
+                "topic": room.topic,
+                "joined": room.room in link.model.chats,
+            }
+            printer.line(json.dumps(members))
+            continue
+        mark = "*" if room.room in link.model.chats else " "
+        name, topic = pad(clean(room.room), size), clean(room.topic)
+        printer.line(f"{mark} {name}  {room.members:>5}  {topic}".rstrip())
+
+
+async def print_people(link: Link, room: str | None, printer: Printer) -> None:
+    """Print the users in a room, or in any of the user's chats, with their status."""
+    people = await list_people(link, room)
+    size = max((width(clean(name)) for name in people), default=0)
+    for name, status in sorted(people.items()):
+        if printer.is_json:
+            printer.line(json.dumps({"user": name, "status": status}))
+        else:
+            printer.line(f"{pad(clean(name), size)}  {clean(status)}")
 
 
 def _following(link: Link, chat: str, last: int) -> Iterator[Entry]:

@@ -182,14 +182,3 @@ def identity(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = option(function)
     return function
-
-
-def for_pipes(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of all commands for scripts, and their error reporting."""
-    option = click.option(
-        "--server",
-        type=ADDRESS,
-        metavar="ADDRESS",
-        help="The server, if it is not the one you were at last.",
-    )
-    return option(identity(with_plain_errors(function)))

@@ -223,7 +223,7 @@ async def test_a_password_command_is_run_without_a_shell(alice: Person) -> None:
 async def test_pipes_do_not_load_the_library_of_the_screen(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "import client.cli.main, client.cli.run_chat, client.cli.chat_commands\n"
+        "import client.cli.main, client.cli.script, client.cli.chat_commands\n"
         "import client.cli.first_run\n"
         "sys.exit(any(name.startswith('prompt_toolkit') for name in sys.modules))"
     )

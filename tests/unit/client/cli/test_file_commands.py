@@ -1,4 +1,4 @@
-"""The private folder for files that are printed (client.cli.run_files)."""
+"""The private folder for files that are printed (client.cli.file_commands)."""
 
 from pathlib import Path
 
