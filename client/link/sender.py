@@ -14,7 +14,14 @@ from chatd.protocol.errors import (
     TooLargeError,
     error_from_code,
 )
-from chatd.protocol.messages import Error, Limits, Send, Sent, ServerMessage
+from chatd.protocol.messages import (
+    Error,
+    Limits,
+    Request,
+    Send,
+    Sent,
+    ServerMessage,
+)
 from chatd.protocol.names import parse_address
 from client.errors import ConnectError, SendTimeoutError
 from client.link.send_order import SendOrder
@@ -78,12 +85,24 @@ class Sender:
         _, name = parse_address(chat)
         address = chat[0] + name
         self._check(text)
+        request = Send(chat=address, text=text, kind=kind, reply_to=reply_to)
+        return await self.put(address, request, waiter)
+
+    async def put(
+        self, chat: str, request: Request, waiter: Waiter | None = None
+    ) -> OutboxItem:
+        """Write a request to the outbox, which gives it its key.
+
+        Args:
+            chat: The chat that it is about; its requests are sent in their order.
+            request: Sending it again has to be harmless, by its key or as it is.
+            waiter: Gets the item once the server has carried it out.
+
+        Raises:
+            OutboxError: It could not be written.
+        """
         return await self._outbox.add(
-            address,
-            text,
-            kind,
-            reply_to,
-            on_added=partial(self._added, waiter=waiter),
+            chat, request, on_added=partial(self._added, waiter=waiter)
         )
 
     async def send_and_wait(
@@ -188,49 +207,47 @@ class Sender:
         self._wake.set()
 
     def _transmit(self, session: Session, item: OutboxItem) -> None:
-        request = Send(
-            chat=item.chat,
-            text=item.text,
-            key=item.key,
-            reply_to=item.reply_to,
-            kind=item.kind,
-        )
         try:
-            session.post(request, partial(self._answered, item))
+            session.post(item.request, partial(self._answered, item))
         except TooLargeError as error:
             self._settle(item, error)
 
     def _answered(self, item: OutboxItem, reply: ServerMessage) -> None:
         match reply:
             case Sent():
-                self._settle(item, None, reply)
+                self._settle(item, None, reply.seq, reply.time)
             case Error():
                 error = error_from_code(reply.code, reply.reason, reply.retry_after)
                 self._settle(item, error)
-            case _:
+            case _ if item.message is not None:
                 raise ConnectError("the server answers a message with something else")
+            case _:
+                self._settle(item, None)
 
     def _settle(
-        self, item: OutboxItem, error: ChatError | None, sent: Sent | None = None
+        self,
+        item: OutboxItem,
+        error: ChatError | None,
+        seq: int | None = None,
+        time_ms: int | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         is_done = self._order.answer(item, error, loop.time())
         self._wake.set()
         if item.id not in self._outbox.items:
             return  # discarded meanwhile
-        if error is None and sent is not None:
+        if error is None:
             new = msgspec.structs.replace(
-                item, state="sent", seq=sent.seq, time_ms=sent.time, reason=None
+                item, state="sent", seq=seq, time_ms=time_ms, reason=None
             )
             self._outbox.remove(item)
-        elif is_done and error is not None:
+        elif is_done:
             new = msgspec.structs.replace(
                 item, state="refused", code=error.code, reason=error.reason
             )
             self._outbox.refuse(new)
         else:
-            reason = None if error is None else error.reason
-            new = msgspec.structs.replace(item, reason=reason)
+            new = msgspec.structs.replace(item, reason=error.reason)
         if is_done:
             self._release(new, error)
         self._emit(self._model.apply_item(new))

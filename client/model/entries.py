@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from chatd.protocol.entries import MESSAGE_KINDS
-from chatd.protocol.messages import FileInfo, Message
+from chatd.protocol.messages import FileInfo, Message, Request, Send
 
 ItemState = Literal["waiting", "sent", "refused"]
 TransferState = Literal["waiting", "checking", "moving", "done", "failed", "cancelled"]
@@ -83,11 +83,13 @@ def entry_from_message(message: Message, chat: str = "") -> Entry:
 
 
 class OutboxItem(Struct, frozen=True, kw_only=True, gc=False):
-    """A message of the user on its way to the server.
+    """A request of the user on its way to the server: a message, or another change.
 
     Attributes:
         id: Identifies the item on this device, for retry and discard.
+        chat: The address of the chat that it is about: within one, order is kept.
         key: Makes sending it again idempotent.
+        request: What is sent, with the key in it.
         state: ``waiting`` until the server answers, then ``sent`` or ``refused``.
         created_ms: This device's wall clock, for display.
         seq: Its seq in the chat, once sent.
@@ -98,16 +100,35 @@ class OutboxItem(Struct, frozen=True, kw_only=True, gc=False):
 
     id: int
     chat: str
-    text: str
     key: str
-    kind: Literal["text", "action"] = "text"
-    reply_to: int | None = None
+    request: Request
     created_ms: int = 0
     state: ItemState = "waiting"
     seq: int | None = None
     time_ms: int | None = None
     code: str | None = None
     reason: str | None = None
+
+    @property
+    def message(self) -> Send | None:
+        """The message, if it is one."""
+        return self.request if isinstance(self.request, Send) else None
+
+    @property
+    def text(self) -> str:
+        """The message's text; of another request, what it is."""
+        message = self.message
+        return message.text if message else f"/{self.request.__struct_config__.tag}"
+
+    @property
+    def kind(self) -> Literal["text", "action"]:
+        """The message's kind."""
+        return self.message.kind if self.message else "text"
+
+    @property
+    def reply_to(self) -> int | None:
+        """The seq of the message that it answers, if it is a message that does."""
+        return self.message.reply_to if self.message else None
 
 
 class Transfer(Struct, frozen=True, kw_only=True, gc=False):

@@ -187,6 +187,8 @@ class Model:
         """
         changes: list[Change] = []
         chat = self.chats.get(item.chat)
+        if item.message is None:
+            return [ItemChanged(item=item, is_discarded=is_discarded)]
         if chat is None:
             if is_discarded:
                 return [ItemChanged(item=item, is_discarded=True)]

@@ -1,4 +1,4 @@
-"""The outbox on disk: a message stays here until the server has answered.
+"""The outbox on disk: a request stays here until the server has answered.
 
 Rows belong to one process, so that two of one user never send the same row; those of a
 process that died are adopted by the next one that opens the outbox. Items are committed
@@ -7,37 +7,52 @@ commit.
 """
 
 import asyncio
+import contextlib
 import secrets
 import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
+from chatd.protocol.messages import (
+    InvalidBodyError,
+    Request,
+    encode_message,
+    parse_request,
+)
 from client.errors import LinkError
 from client.model.entries import OutboxItem
 from client.storage.row_owner import RowOwner, salvage_rows
 from client.storage.sqlite import open_or_salvage
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
     id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL,
     chat TEXT NOT NULL, text TEXT NOT NULL, kind TEXT NOT NULL, reply_to INTEGER,
     key TEXT NOT NULL UNIQUE, created_ms INTEGER NOT NULL,
-    state TEXT NOT NULL, code TEXT, reason TEXT
+    state TEXT NOT NULL, code TEXT, reason TEXT, type TEXT, body TEXT
 )
 """
-_FIELDS = (
-    "id", "chat", "text", "kind", "reply_to", "key",
-    "created_ms", "state", "code", "reason",
-)  # fmt: skip
-_LIST = ", ".join(_FIELDS)
+# Version 1 had messages only, in columns; a running process of it goes on with them.
+_UPGRADES = {
+    1: "ALTER TABLE items ADD COLUMN type TEXT; ALTER TABLE items ADD COLUMN body TEXT"
+}
+_OLD_FIELDS = (
+    "owner, id, chat, text, kind, reply_to, key, created_ms, state, code, reason"
+)
 _INSERT = (
-    f"INSERT INTO items (owner, {_LIST[4:]}) "  # noqa: S608
-    f"VALUES (?, {', '.join('?' * (len(_FIELDS) - 1))})"
+    "INSERT INTO items"
+    " (owner, chat, text, kind, key, created_ms, state, code, reason, type, body)"
+    " VALUES (?, ?, '', '', ?, ?, ?, ?, ?, ?, ?)"
+)
+_SELECT = (
+    "SELECT id, chat, key, coalesce(body, json_object('type', 'send', 'chat', chat,"
+    " 'text', text, 'kind', kind, 'reply_to', reply_to, 'key', key)),"
+    " created_ms, state, code, reason FROM items WHERE owner = ? ORDER BY id"
 )
 _UPDATE = "UPDATE items SET key = ?, state = ?, code = ?, reason = ? WHERE id = ?"
 
@@ -102,12 +117,10 @@ class Outbox:
     async def add(
         self,
         chat: str,
-        text: str,
-        kind: Literal["text", "action"] = "text",
-        reply_to: int | None = None,
+        request: Request,
         on_added: OnAdded | None = None,
     ) -> OutboxItem:
-        """Store a message; when this returns it is on the disk.
+        """Store a request, which is given a key; when this returns it is on the disk.
 
         Cancelling does not withdraw it. ``on_added`` is called with the item once it is
         on the disk, in the order of the calls of this.
@@ -115,13 +128,14 @@ class Outbox:
         Raises:
             OutboxError: It could not be written.
         """
+        key = self._next_key()
+        if "key" in request.__struct_fields__:
+            request = msgspec.structs.replace(request, key=key)
         draft = OutboxItem(
             id=0,
             chat=chat,
-            text=text,
-            kind=kind,
-            reply_to=reply_to,
-            key=self._next_key(),
+            key=key,
+            request=request,
             created_ms=time.time_ns() // 1_000_000,
         )
         done: asyncio.Future[OutboxItem] = asyncio.get_running_loop().create_future()
@@ -147,7 +161,7 @@ class Outbox:
     ) -> OutboxItem:
         """Store a refused item again as waiting, at the end and with a new key."""
         self.remove(item)
-        return await self.add(item.chat, item.text, item.kind, item.reply_to, on_added)
+        return await self.add(item.chat, item.request, on_added)
 
     # Inside ---------------------------------------------------------------------------
 
@@ -194,8 +208,7 @@ class Outbox:
             for job in jobs:
                 item = job.item
                 if job.what == "add":
-                    row = [getattr(item, name) for name in _FIELDS[1:]]
-                    found = db.execute(_INSERT, [self._prefix, *row]).lastrowid
+                    found = db.execute(_INSERT, _row(self._prefix, item)).lastrowid
                     assert found is not None
                     added.append((job, msgspec.structs.replace(item, id=found)))
                 elif job.what == "update":
@@ -210,7 +223,7 @@ class Outbox:
         return added
 
     def _open(self) -> sqlite3.Connection:
-        db, damage = open_or_salvage(self._path, _SCHEMA, _VERSION, _salvage)
+        db, damage = open_or_salvage(self._path, _SCHEMA, _VERSION, _salvage, _UPGRADES)
         if damage is not None and self._on_notice is not None:
             self._on_notice(
                 f"the outbox was damaged ({damage.reason}) and moved to "
@@ -228,18 +241,30 @@ class Outbox:
                 "UPDATE items SET owner = ? WHERE owner = ?",
                 [(self._prefix, owner) for owner in gone],
             )
-            rows = self._db.execute(
-                f"SELECT {_LIST} FROM items WHERE owner = ? ORDER BY id",  # noqa: S608
-                (self._prefix,),
-            ).fetchall()
-        for row in rows:
-            item = _item(row)
-            self.items[item.id] = item
+            rows = self._db.execute(_SELECT, (self._prefix,)).fetchall()
+        for id_, chat, key, body, created_ms, state, code, reason in rows:
+            # What is not understood stays where it is, for the program that does.
+            with contextlib.suppress(InvalidBodyError):
+                self.items[id_] = OutboxItem(
+                    id=id_,
+                    chat=chat,
+                    key=key,
+                    request=parse_request(body.encode()),
+                    created_ms=created_ms,
+                    state=state,
+                    code=code,
+                    reason=reason,
+                )
 
 
-def _item(row: tuple[Any, ...]) -> OutboxItem:
-    return OutboxItem(**dict(zip(_FIELDS, row, strict=True)))
+def _row(owner: str, item: OutboxItem) -> list[object]:
+    body = encode_message(item.request).decode()
+    kind = type(item.request).__struct_config__.tag
+    state = [item.key, item.created_ms, item.state, item.code, item.reason]
+    return [owner, item.chat, *state, kind, body]
 
 
 def _salvage(damaged: Path, db: sqlite3.Connection) -> int:
-    return salvage_rows(damaged, db, "items", f"owner, {_LIST}")
+    return salvage_rows(
+        damaged, db, "items", f"{_OLD_FIELDS}, type, body"
+    ) or salvage_rows(damaged, db, "items", _OLD_FIELDS)

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,7 +50,11 @@ def _alone(path: Path | None) -> contextlib.AbstractContextManager[None]:
 
 
 def _open(
-    path: Path | None, schema: str, version: int, synchronous: str
+    path: Path | None,
+    schema: str,
+    version: int,
+    synchronous: str,
+    upgrades: Mapping[int, str] = {},
 ) -> sqlite3.Connection:
     db = sqlite3.connect(
         path or ":memory:",
@@ -68,6 +72,8 @@ def _open(
                 "the file away"
             )
         if found < version:
+            if found in upgrades:
+                schema = "; ".join(upgrades[old] for old in range(found, version))
             db.executescript(
                 f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {version}; COMMIT"
             )
@@ -96,6 +102,7 @@ def open_or_salvage(
     schema: str,
     version: int,
     salvage: Callable[[Path, sqlite3.Connection], int],
+    upgrades: Mapping[int, str] = {},
 ) -> tuple[sqlite3.Connection, Damage | None]:
     """Open a database of which there is no other copy, with ``synchronous`` FULL.
 
@@ -106,13 +113,14 @@ def open_or_salvage(
         schema: See ``open_database``.
         version: See ``open_database``.
         salvage: Copies rows of a damaged file; returns how many.
+        upgrades: By version, the statements that make the next version of it.
 
     Raises:
         sqlite3.DatabaseError: It cannot be used, and is not damaged.
         NewerDatabaseError: Its schema is newer than this program.
     """
     with _alone(path):
-        return _open_or_salvage(path, schema, version, salvage)
+        return _open_or_salvage(path, schema, version, salvage, upgrades)
 
 
 def _open_or_salvage(
@@ -120,9 +128,10 @@ def _open_or_salvage(
     schema: str,
     version: int,
     salvage: Callable[[Path, sqlite3.Connection], int],
+    upgrades: Mapping[int, str],
 ) -> tuple[sqlite3.Connection, Damage | None]:
     try:
-        db = _open(path, schema, version, "FULL")
+        db = _open(path, schema, version, "FULL", upgrades)
         broken = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
         if broken == "ok":
             return db, None

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import msgspec
 
@@ -17,6 +17,7 @@ from chatd.protocol.messages import (
     Ok,
     Ready,
     Request,
+    Send,
     ServerMessage,
     Synced,
 )
@@ -62,7 +63,7 @@ class FakeLink:
 
     async def send(self, chat: str, text: str, kind: str = "text") -> OutboxItem:
         number = len(self.items) + 1
-        item = OutboxItem(
+        item = sending(
             id=number,
             chat=chat,
             text=text,
@@ -312,3 +313,17 @@ def transfer(name: str = "core.tar", **members: Any) -> Transfer:
         "size": 734_003_200,
     }
     return Transfer(name=name, **{**found, **members})
+
+
+def sending(
+    id: int,
+    chat: str,
+    text: str,
+    key: str,
+    kind: Literal["text", "action"] = "text",
+    reply_to: int | None = None,
+    **state: Any,
+) -> OutboxItem:
+    """Return an item of the outbox that is a message."""
+    request = Send(chat=chat, text=text, key=key, kind=kind, reply_to=reply_to)
+    return OutboxItem(id=id, chat=chat, key=key, request=request, **state)

@@ -15,7 +15,16 @@ from chatd.protocol.errors import (
     StorageFullError,
     TooLargeError,
 )
-from chatd.protocol.messages import Auth, History, Read, Send, SetStatus, Sync
+from chatd.protocol.messages import (
+    Auth,
+    History,
+    Ok,
+    Read,
+    Send,
+    SetStatus,
+    Sync,
+    Topic,
+)
 from client.errors import NoLoginError, NotConnectedError, SendTimeoutError
 from client.link.link import Link
 from client.link.reconnect import LinkState
@@ -420,6 +429,28 @@ async def test_what_is_cached_is_not_asked_for_again(
         last = server.last(Sync)
         assert isinstance(last, Sync)
         assert last.have == {"#ops": seq}
+
+
+async def test_any_request_can_wait_for_the_next_connection_and_keeps_its_place(
+    server: FakeServer, paths: Paths, watch: Watch
+) -> None:
+    server.answers[Topic] = lambda _: Ok()
+    offline = Link(server.address, "alice", **options(paths=paths))
+    await offline.send("#ops", "before")
+    await offline.outbox.put("#ops", Topic(room="#ops", topic="later"))
+    await offline.send("#ops", "after")
+    await offline.close()
+    again = Link(server.address, "alice", **options(watch, paths=paths))
+    again.start()
+    await watch.until(lambda: not again.outbox.items)
+    await again.close()
+    assert server.texts("#ops") == ["before", "after"]
+    kept = [each for each in server.received if isinstance(each, Send | Topic)]
+    assert [type(each) for each in kept] == [Send, Topic, Send]
+    done = [change.item for change in watch.changes if isinstance(change, ItemChanged)]
+    assert [(item.text, item.state) for item in done if item.message is None] == [
+        ("/topic", "sent")
+    ]
 
 
 async def test_another_log_drops_the_cache_but_not_the_outbox(

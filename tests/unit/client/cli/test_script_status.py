@@ -6,8 +6,7 @@ from typing import Any
 from client.cli.script_status import REDRAW_SECONDS, ScriptStatus
 from client.link.reconnect import LinkState
 from client.model.changes import ItemChanged, TransferChanged
-from client.model.entries import OutboxItem
-from tests.fakes.link import transfer
+from tests.fakes.link import sending, transfer
 
 ERASE = "\r\x1b[K"
 AWAY = LinkState(name="waiting", reason="no network")
@@ -68,7 +67,7 @@ def test_a_cut_that_the_next_attempt_mends_is_not_worth_a_word() -> None:
 
 def test_why_a_message_waits_is_said_once() -> None:
     listener = Listener(is_terminal=False)
-    item = OutboxItem(id=1, chat="#ops", text="x", key="k", reason="too many\x1b")
+    item = sending(id=1, chat="#ops", text="x", key="k", reason="too many\x1b")
     for _ in range(2):
         listener.stderr.changed(ItemChanged(item=item))
     assert (

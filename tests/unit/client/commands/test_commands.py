@@ -24,8 +24,7 @@ from client.commands import Registry, make_registry, run
 from client.commands.registry import Command
 from client.errors import NotConnectedError
 from client.link.reconnect import LinkState
-from client.model.entries import OutboxItem
-from tests.fakes.link import Stage, message, room
+from tests.fakes.link import Stage, message, room, sending
 
 
 @pytest.fixture
@@ -345,10 +344,8 @@ async def test_time_sets_how_times_are_shown(ops: Stage) -> None:
 
 async def test_outbox_retry_and_discard_go_by_number(ops: Stage) -> None:
     ops.fake.items = [
-        OutboxItem(
-            id=7, chat="#ops", text="one", key="a", state="refused", reason="no"
-        ),
-        OutboxItem(id=9, chat="#ops", text="two", key="b"),
+        sending(id=7, chat="#ops", text="one", key="a", state="refused", reason="no"),
+        sending(id=9, chat="#ops", text="two", key="b"),
     ]
     shown = await type_in(ops, "/outbox")
     assert "1. " in shown

@@ -12,10 +12,11 @@ from chatd.protocol.errors import (
 )
 from client.link.send_order import SendOrder
 from client.model.entries import OutboxItem
+from tests.fakes.link import sending
 
 
 def item(number: int, chat: str = "#ops") -> OutboxItem:
-    return OutboxItem(id=number, chat=chat, text=str(number), key=f"k{number}")
+    return sending(id=number, chat=chat, text=str(number), key=f"k{number}")
 
 
 def filled(*items: OutboxItem, max_in_flight: int = 64) -> SendOrder:

@@ -33,8 +33,9 @@ from client.model.changes import (
     Reset,
 )
 from client.model.chat import Chat, mention_of
-from client.model.entries import Gap, OutboxItem
+from client.model.entries import Gap
 from client.model.model import Model
+from tests.fakes.link import sending
 
 OPS = "#ops"
 
@@ -306,7 +307,7 @@ def test_a_chat_that_the_server_does_not_list_any_more_is_gone() -> None:
 def test_another_log_drops_everything_but_the_outbox() -> None:
     model = model_with(record())
     apply_all(model, chain(1, 2))
-    item = OutboxItem(id=1, chat=OPS, text="wait", key="k")
+    item = sending(id=1, chat=OPS, text="wait", key="k")
     model.apply_item(item)
     changes = model.apply(ready(record(), log="log-2"))
     assert Reset() in changes
@@ -415,9 +416,9 @@ def test_a_message_with_a_file_says_how_to_fetch_it_until_it_is_deleted() -> Non
 
 def test_an_item_is_shown_until_its_entry_is_there() -> None:
     model = model_with(record())
-    item = OutboxItem(id=1, chat=OPS, text="hi", key="k")
+    item = sending(id=1, chat=OPS, text="hi", key="k")
     model.apply_item(item)
-    sent = OutboxItem(id=1, chat=OPS, text="hi", key="k", state="sent", seq=7)
+    sent = sending(id=1, chat=OPS, text="hi", key="k", state="sent", seq=7)
     model.apply_item(sent)
     assert model.chats[OPS].outbox == [sent]
     model.apply(message(7, 0, "hi", sender="alice"))
@@ -426,17 +427,15 @@ def test_an_item_is_shown_until_its_entry_is_there() -> None:
 
 def test_an_item_whose_entry_came_first_goes_when_it_is_sent() -> None:
     model = model_with(record())
-    model.apply_item(OutboxItem(id=1, chat=OPS, text="hi", key="k"))
+    model.apply_item(sending(id=1, chat=OPS, text="hi", key="k"))
     model.apply(message(7, 0, "hi", sender="alice"))
-    model.apply_item(
-        OutboxItem(id=1, chat=OPS, text="hi", key="k", state="sent", seq=7)
-    )
+    model.apply_item(sending(id=1, chat=OPS, text="hi", key="k", state="sent", seq=7))
     assert model.chats[OPS].outbox == []
 
 
 def test_an_item_for_a_new_chat_makes_the_chat() -> None:
     model = model_with()
-    changes = model.apply_item(OutboxItem(id=1, chat="@eve", text="hi", key="k"))
+    changes = model.apply_item(sending(id=1, chat="@eve", text="hi", key="k"))
     assert ChatAdded(chat="@eve") in changes
     model.apply(ready())
     assert "@eve" in model.chats
@@ -444,7 +443,7 @@ def test_an_item_for_a_new_chat_makes_the_chat() -> None:
 
 def test_a_chat_that_only_a_discarded_item_had_is_gone_with_it() -> None:
     model = model_with()
-    item = OutboxItem(id=1, chat="@nobody", text="hi", key="k", state="refused")
+    item = sending(id=1, chat="@nobody", text="hi", key="k", state="refused")
     model.apply_item(item)
     changes = model.apply_item(item, is_discarded=True)
     assert ChatRemoved(chat="@nobody", code="discarded") in changes
@@ -453,7 +452,7 @@ def test_a_chat_that_only_a_discarded_item_had_is_gone_with_it() -> None:
 
 def test_a_chat_that_the_server_knows_stays_when_its_item_is_discarded() -> None:
     model = model_with(record(last=1))
-    item = OutboxItem(id=1, chat=OPS, text="hi", key="k", state="refused")
+    item = sending(id=1, chat=OPS, text="hi", key="k", state="refused")
     model.apply_item(item)
     model.apply_item(item, is_discarded=True)
     assert OPS in model.chats

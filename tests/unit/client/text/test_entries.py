@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatd.text.safe import width
-from client.model.entries import Entry, OutboxItem
+from client.model.entries import Entry
 from client.text.entries import (
     Look,
     divider,
@@ -23,7 +23,7 @@ from client.text.entries import (
     table_lines,
 )
 from client.text.styles import plain
-from tests.fakes.link import entry, info
+from tests.fakes.link import entry, info, sending
 
 LOOK = Look(columns=80, me="alice")
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=200)
@@ -106,9 +106,9 @@ def test_a_deleted_text_is_gone_and_a_changed_one_says_so() -> None:
 
 
 def test_what_waits_or_was_refused_says_so_in_words() -> None:
-    item = OutboxItem(id=1, chat="#ops", text="hi", key="k")
+    item = sending(id=1, chat="#ops", text="hi", key="k")
     assert plain(item_lines(item, LOOK)[0]).endswith("hi  (waiting)")
-    refused = OutboxItem(
+    refused = sending(
         id=1, chat="#ops", text="hi", key="k", state="refused", reason="too loud"
     )
     assert plain(item_lines(refused, LOOK)[0]).endswith("hi  (not sent: too loud)")

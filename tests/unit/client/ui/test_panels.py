@@ -10,7 +10,7 @@ from chatd.text.safe import cells as counted_cells
 from chatd.text.safe import width
 from client.link.reconnect import LinkState
 from client.model.chat import Chat
-from client.model.entries import OutboxItem, Transfer
+from client.model.entries import Transfer
 from client.model.model import Model
 from client.text.styles import Line, plain
 from client.ui.bars import Status, about, header_row, status_row
@@ -23,6 +23,7 @@ from client.ui.sidebar import (
     sidebar_rows,
     visible_chats,
 )
+from tests.fakes.link import sending
 
 ONLINE = LinkState(name="online", round_trip_ms=12.4)
 
@@ -64,7 +65,7 @@ def test_what_is_for_oneself_comes_first_then_what_is_unread() -> None:
 
 def test_where_something_was_refused_stands_first_and_says_so() -> None:
     model = model_of(ops=0, lab=2, d_carol=0)
-    refused = OutboxItem(id=1, chat="#ops", text="hi", key="k", state="refused")
+    refused = sending(id=1, chat="#ops", text="hi", key="k", state="refused")
     model.apply_item(refused)
     chats = chat_list(model, lambda chat: chat == "#ops")
     assert addresses(chats) == ["#ops", "#lab", "@carol"]

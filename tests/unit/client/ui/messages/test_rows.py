@@ -31,7 +31,7 @@ from client.ui.messages.rows import (
     transfer_rows,
 )
 from client.ui.messages.rowstyle import RowStyle
-from tests.fakes.link import NOON_MS, entry
+from tests.fakes.link import NOON_MS, entry, sending
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=80)
 HARD_TEXT = st.text(
@@ -480,7 +480,7 @@ def test_a_notice_keeps_its_columns_where_it_fits() -> None:
 
 def item(text: str, **members: Any) -> OutboxItem:
     given: dict[str, Any] = {"id": 1, "chat": "#ops", "key": "k", "created_ms": NOON_MS}
-    return OutboxItem(text=text, **(given | members))
+    return sending(text=text, **(given | members))
 
 
 def transfer(**members: Any) -> Transfer:

@@ -5,10 +5,9 @@ from hypothesis import strategies as st
 
 from chatd.protocol.messages import ChatRecord
 from client.model.chat import Chat
-from client.model.entries import OutboxItem
 from client.ui.timeline.items import HEAD, Items, Key, Notice, TailItem, is_entry
 from client.ui.timeline.notices import MAX_NOTICES, Notices
-from tests.fakes.link import entry
+from tests.fakes.link import entry, sending
 
 SEQS = st.sets(st.integers(1, 40), max_size=15)
 AFTER = st.lists(st.integers(0, 45), max_size=8)
@@ -27,7 +26,7 @@ def chat_of(seqs: set[int], *, first: int = 1) -> Chat:
 def feed_of(seqs: set[int], after: list[int], tail: int = 0) -> Items:
     notices = [Notice((seq, n), ()) for n, seq in enumerate(sorted(after), 1)]
     items: list[TailItem] = [
-        OutboxItem(id=n, chat="#ops", text="x", key=f"k{n}") for n in range(tail)
+        sending(id=n, chat="#ops", text="x", key=f"k{n}") for n in range(tail)
     ]
     return Items(chat_of(seqs), notices, items)
 

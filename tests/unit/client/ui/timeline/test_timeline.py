@@ -9,9 +9,9 @@ import pytest
 from prompt_toolkit.mouse_events import MouseEventType
 
 from chatd.protocol.messages import FileInfo, ReadPush, Synced
-from client.model.entries import OutboxItem, Transfer
+from client.model.entries import Transfer
 from client.text.styles import plain
-from tests.fakes.link import NOON_MS, entry, room
+from tests.fakes.link import NOON_MS, entry, room, sending
 from tests.unit.client.ui.timeline.reading import (
     MINUTE_MS,
     TimelineStage,
@@ -132,7 +132,7 @@ def test_what_is_missing_is_said(stage: TimelineStage) -> None:
 def test_ones_own_message_is_shown_at_once_and_then_becomes_an_entry(
     stage: TimelineStage,
 ) -> None:
-    item = OutboxItem(id=1, chat="#ops", text="hi", key="k", created_ms=NOON_MS)
+    item = sending(id=1, chat="#ops", text="hi", key="k", created_ms=NOON_MS)
     stage.fake.model.apply_item(item)
     stage.timeline.refresh()
     assert stage.lines()[-1] == "~ 12:00 alice      hi"
@@ -147,7 +147,7 @@ def test_ones_own_message_is_shown_at_once_and_then_becomes_an_entry(
 
 
 def test_a_refused_message_says_why(stage: TimelineStage) -> None:
-    item = OutboxItem(
+    item = sending(
         id=1, chat="#ops", text="hi", key="k", state="refused", reason="you are muted"
     )
     stage.fake.model.apply_item(item)
