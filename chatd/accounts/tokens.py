@@ -6,7 +6,7 @@ kept. A token is bound to the password it was made under: changing the password 
 it at once, even if the daemon is killed before the record is removed.
 """
 
-import asyncio
+import contextlib
 import hashlib
 import hmac
 import re
@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from chatd.accounts.record_store import RecordStore
 from chatd.protocol.errors import TemporaryError
+from chatd.system.tasks import Tasks
 
 KIND = "token"
 MAX_PER_USER = 100
@@ -57,7 +58,7 @@ class Tokens:
     def __init__(self, records: RecordStore, clock: Callable[[], int]) -> None:
         self._records = records
         self._clock = clock
-        self._touches: set[asyncio.Task[bool]] = set()
+        self._touches = Tasks()
 
     async def issue(self, user: str, epoch: bytes, device: str, client: str) -> str:
         """Create a token and return its text, which is not kept.
@@ -137,8 +138,7 @@ class Tokens:
 
     async def close(self) -> None:
         """Wait for the writes under way."""
-        if self._touches:
-            await asyncio.wait(self._touches)
+        await self._touches.settled()
 
     def _touch(self, key: str, value: bytes, token: _Token) -> None:
         """Record the use in the background: no login waits for it, and it may fail."""
@@ -146,15 +146,11 @@ class Tokens:
         if now_ms - token.used < USED_EVERY_MS or len(self._touches) >= _MAX_TOUCHES:
             return
         new = _encode(msgspec.structs.replace(token, used=now_ms))
-        task = asyncio.create_task(self._replace(key, value, new))
-        self._touches.add(task)
-        task.add_done_callback(self._touches.discard)
+        self._touches.spawn(self._replace(key, value, new))
 
-    async def _replace(self, key: str, old: bytes, new: bytes) -> bool:
-        try:
-            return await self._records.replace_record(KIND, key, old, new)
-        except TemporaryError:
-            return False
+    async def _replace(self, key: str, old: bytes, new: bytes) -> None:
+        with contextlib.suppress(TemporaryError):
+            await self._records.replace_record(KIND, key, old, new)
 
 
 def token_id_of(text: str) -> str | None:

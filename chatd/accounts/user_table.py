@@ -39,6 +39,7 @@ from chatd.system.atomic_file import (
     remove_leftover,
     replace_file,
 )
+from chatd.system.tasks import Drain
 
 VERSION = 1
 TABLE_FILE = "users.json"
@@ -122,7 +123,7 @@ class UserTable:
         self._before_step = before_step
         self._users: dict[str, UserRecord] = {}
         self._waiting: list[_Waiting] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._writer = Drain(self._write)
         self._closed = False
         for user in users:
             self._put(user)
@@ -188,25 +189,16 @@ class UserTable:
         done: asyncio.Future[UserRecord]
         done = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(name, change, done))
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write_all())
+        self._writer.wake()
         return await done
 
     async def close(self) -> None:
         """Accept no more changes, and wait for those that were accepted."""
         self._closed = True
-        if self._writer is not None:
-            await asyncio.wait([self._writer])
+        await self._writer.idle()
 
-    async def _write_all(self) -> None:
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting, []
-                await self._write(batch)
-        finally:
-            self._writer = None
-
-    async def _write(self, batch: list[_Waiting]) -> None:
+    async def _write(self) -> None:
+        batch, self._waiting = self._waiting, []
         changed: dict[str, UserRecord] = {}
         try:
             accepted = [waiting for waiting in batch if self._apply(waiting, changed)]

@@ -10,7 +10,6 @@ be paused.
 Uploads that are not complete are left out. ``chatd.backup.archive`` has the format.
 """
 
-import asyncio
 import contextlib
 import datetime
 import errno
@@ -53,6 +52,7 @@ from chatd.settings.data_folder import BLOBS_FOLDER, DATABASE_FILE
 from chatd.store.base import Store
 from chatd.store.open import open_copy
 from chatd.system.atomic_file import sync_folder
+from chatd.system.tasks import to_thread
 
 __all__ = ["BackupError", "BackupReport", "write_backup"]
 
@@ -138,13 +138,7 @@ class _Backup:
 
     async def in_thread(self, step: Callable[[], T]) -> T:
         """Run a step in a thread; cancelling stops it, and waits for its end."""
-        task = asyncio.create_task(asyncio.to_thread(step))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            self._stop.set()
-            await asyncio.gather(task, return_exceptions=True)
-            raise
+        return await to_thread(self._stop.set, step)
 
     def begin(self) -> None:
         """Wait for other backups into the folder, and make a folder to work in."""

@@ -1,14 +1,15 @@
 """Tasks that have an owner, which ends them, and whose failures are not lost."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, Self, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Tasks:
-    """The tasks of one owner.
+    """The tasks of one owner, or of a context, whose end ends them.
 
     A task that fails is reported to the loop's exception handler, which logs it, unless
     the owner awaits it.
@@ -18,9 +19,16 @@ class Tasks:
         self._awaited: set[asyncio.Task[Any]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def __bool__(self) -> bool:
-        """Return whether any is running."""
-        return bool(self._tasks)
+    def __len__(self) -> int:
+        """Return how many are running."""
+        # One that is done stays here until its callback is called.
+        return sum(not task.done() for task in self._tasks)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Start a task that nobody waits for."""
@@ -73,3 +81,76 @@ class Tasks:
         if error is not None and not is_awaited:
             said = {"message": "a task failed", "exception": error, "task": task}
             task.get_loop().call_exception_handler(said)
+
+
+async def race(*works: Coroutine[Any, Any, None]) -> None:
+    """Run work at once until one of it ends; raise what it raised, cancel the rest."""
+    async with Tasks() as tasks:
+        running = [tasks.start(work, is_awaited=True) for work in works]
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in running:
+            if task in done:
+                task.result()
+
+
+async def to_thread(
+    stop: Callable[[], object], work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Run a function in a thread, and wait for its end also when cancelled.
+
+    Args:
+        stop: Called when this is cancelled: the function should end soon.
+        work: The function.
+        args: Its arguments.
+        kwargs: Likewise.
+    """
+    task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        stop()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+
+
+class Drain:
+    """Work that is done again whenever it is due, by one task at a time.
+
+    Args:
+        work: Does what there is to do now; called again if ``wake`` was meanwhile.
+    """
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._work = work
+        self._tasks = Tasks()
+        self._is_due = False
+        self._is_running = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being done, nor due."""
+        return not self._is_running
+
+    def wake(self) -> None:
+        """Have the work done soon."""
+        self._is_due = True
+        if not self._is_running:
+            self._is_running = True
+            self._tasks.spawn(self._run())
+
+    async def idle(self) -> None:
+        """Wait until it is; cancelling this ends no work."""
+        while self._is_running:
+            await self._tasks.settled()
+
+    async def close(self, seconds: float = 0.0) -> None:
+        """Cancel what has not ended in so many seconds."""
+        await self._tasks.close(seconds)
+
+    async def _run(self) -> None:
+        try:
+            while self._is_due:
+                self._is_due = False
+                await self._work()
+        finally:
+            self._is_running = False

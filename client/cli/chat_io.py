@@ -22,6 +22,7 @@ from chatd.protocol.messages import (
     Whois,
     WhoisReply,
 )
+from chatd.system.tasks import Tasks
 from chatd.text.safe import clean, pad, width
 from client.errors import NotConnectedError, PeerError
 from client.link.link import Link
@@ -82,14 +83,15 @@ async def send(
 
 
 async def _send_window(link: Link, chat: str, texts: Sequence[str]) -> None:
-    tasks = [asyncio.create_task(link.send_and_wait(chat, text)) for text in texts]
     before = {item.id for item in link.outbox.items}
     try:
-        await asyncio.gather(*tasks)
+        async with Tasks() as tasks:
+            sends = [
+                tasks.start(link.send_and_wait(chat, text), is_awaited=True)
+                for text in texts
+            ]
+            await asyncio.gather(*sends)
     except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         for item in link.outbox.items:
             if item.id not in before:
                 link.outbox.discard(item.id)

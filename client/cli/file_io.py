@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from msgspec import Struct
 
 from chatd.protocol.messages import FileItem
+from chatd.system.tasks import Tasks
 from client.cli.chat_io import Printer
 from client.commands.file_list import files_of, find_file
 from client.commands.local_paths import Target
@@ -96,7 +97,7 @@ async def _begun(link: Link, begin: Coroutine[Any, Any, Transfer]) -> Transfer:
 
     Otherwise it would be recorded all the same, and continue in a later run.
     """
-    beginning = asyncio.ensure_future(begin)
+    beginning = Tasks().start(begin, is_awaited=True)
     try:
         return await asyncio.shield(beginning)
     except asyncio.CancelledError:

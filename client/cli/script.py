@@ -14,11 +14,13 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
+from chatd.system.tasks import race
 from client.cli.chat_io import Printer
 from client.cli.first_run import PROGRAM, FirstRun, Login, Options
 from client.cli.options import ADDRESS, identity, password_source, with_plain_errors
 from client.cli.questions import TerminalQuestions
 from client.cli.script_status import ScriptStatus
+from client.errors import NotConnectedError
 from client.link.link import Link
 from client.model.changes import Change
 from client.net.address import ServerAddress
@@ -167,19 +169,15 @@ async def while_linked(
         ChatError: The login was refused, or what ``work`` raises.
         LinkError: The link was stopped.
     """
-    working = asyncio.create_task(work)
-    guarding = [asyncio.create_task(each) for each in (_until_stopped(link), *guards)]
-    tasks: list[asyncio.Task[Any]] = [working, *guarding]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            if task.done():
-                task.result()
-        return await working
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    found: list[R] = []
+
+    async def working() -> None:
+        found.append(await work)
+
+    await race(working(), _until_stopped(link), *guards)
+    if not found:
+        raise NotConnectedError("the link was closed")
+    return found[0]
 
 
 async def _until_stopped(link: Link) -> None:

@@ -6,7 +6,7 @@ erased and drawn again once per burst, not once per message.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 from prompt_toolkit.application import Application, run_in_terminal
 from prompt_toolkit.application.current import set_app
@@ -14,6 +14,7 @@ from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.renderer import print_formatted_text
 
+from chatd.system.tasks import Tasks
 from client.text.styles import Line, plain
 
 GATHER_SECONDS = 0.03
@@ -34,7 +35,8 @@ class Printer:
         self._gather_seconds = gather_seconds
         self._lines: list[Line] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Future[None] | None = None
+        self._tasks = Tasks()
+        self._task: asyncio.Task[None] | None = None
 
     def write(self, lines: Iterable[Line]) -> None:
         """Write lines soon, below those written before."""
@@ -56,10 +58,10 @@ class Printer:
     def _flush(self) -> None:
         self._timer = None
         with set_app(self._app):
-            self._task = asyncio.ensure_future(run_in_terminal(self._write))
+            self._task = self._tasks.start(_await(run_in_terminal(self._write)))
         self._task.add_done_callback(self._written)
 
-    def _written(self, task: asyncio.Future[None]) -> None:
+    def _written(self, task: asyncio.Task[None]) -> None:
         self._task = None
         # Lines that came while the terminal was busy.
         if self._lines and not task.cancelled():
@@ -79,3 +81,7 @@ class Printer:
         print_formatted_text(
             self._app.output, FormattedText(fragments), style, color_depth=depth
         )
+
+
+async def _await(written: Awaitable[None]) -> None:
+    await written

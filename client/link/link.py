@@ -34,6 +34,7 @@ from chatd.protocol.messages import (
     SetStatus,
 )
 from chatd.protocol.names import parse_user_name
+from chatd.system.tasks import Tasks
 from client.errors import (
     ConnectError,
     NotConnectedError,
@@ -127,7 +128,8 @@ class Link:
         self._timing = timing or Timing()
         self._sync = sync
         self._notices: list[Change] = []
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = Tasks()
+        self._is_started = False
         server = str(address)
         authenticator = Authenticator(
             SavedLogins(paths.logins if paths else None),
@@ -210,18 +212,17 @@ class Link:
         """
         notices, self._notices = self._notices, []
         self._emit(notices)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._reconnector.run(), name="link")
+        self._is_started = True
+        if not self._tasks:
+            self._tasks.spawn(self._reconnector.run())
 
     async def close(self) -> None:
         """Hang up and close the files; unsent messages stay for the next start."""
         self._signals.flush()
         # While there is a connection, so that the server learns what was cancelled.
         await self.transfers.close()
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        self._is_started = False
+        await self._tasks.close()
         if self.state.name != "stopped" or self.state.error is None:
             self._reconnector.stop(None)
         await self._outbox.close()
@@ -237,7 +238,7 @@ class Link:
             LinkError: The link was stopped for another reason.
         """
         while True:
-            if self._task is None:
+            if not self._is_started:
                 raise NotConnectedError("the link is not started, or closed")
             if self.state.error is not None and self.state.name == "stopped":
                 raise self.state.error
@@ -468,7 +469,7 @@ class Link:
 
     def _notice(self, text: str) -> None:
         notice = Notice(text=text)
-        if self._task is None:
+        if not self._is_started:
             self._notices.append(notice)  # nobody listens yet: kept until ``start``
         else:
             self._emit([notice])

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from chatd.protocol.errors import error_from_code
 from chatd.protocol.messages import Error, Ping, Request, ServerMessage
+from chatd.system.tasks import race
 from client.errors import ConnectError, NotConnectedError
 from client.net.connection import Connection
 
@@ -73,15 +74,9 @@ class Session:
             ConnectError: The connection broke, or the link is dead.
         """
         work = [self._read(), self._keep_alive(), *others]
-        tasks = [asyncio.create_task(each) for each in work]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await race(*work)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             self._end()
 
     async def request(self, request: Request) -> ServerMessage:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from chatd.system.tasks import Drain
 from chatd.text.safe import clean
 from client.config.config_file import PLACES, NotifyConfig
 from client.notify.notifier import Alert
@@ -169,42 +170,33 @@ class Program:
         self._on_trouble = on_trouble
         self._is_told = False
         self._next: Alert | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._drain = Drain(self._work)
 
     def run(self, alert: Alert) -> None:
         """Run it for a notification, without waiting for it."""
         if not self._command:
             return
         self._next = alert if self._next is None else _join(self._next, alert)
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._work())
+        self._drain.wake()
 
     @property
     def is_idle(self) -> bool:
         """Whether it is neither running nor about to."""
-        return self._task is None
+        return self._drain.is_idle
 
     async def idle(self) -> None:
         """Wait until it has run for all notifications."""
-        if self._task is not None:
-            await asyncio.wait((self._task,))
+        await self._drain.idle()
 
     async def close(self) -> None:
         """Drop what waits; wait a moment for what runs, then kill it."""
         self._next = None
-        if self._task is not None:
-            await asyncio.wait((self._task,), timeout=CLOSE_SECONDS)
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._drain.close(CLOSE_SECONDS)
 
     async def _work(self) -> None:
-        try:
-            while (alert := self._next) is not None:
-                self._next = None
-                await self._run(alert)
-        finally:
-            self._task = None
+        alert, self._next = self._next, None
+        if alert is not None:
+            await self._run(alert)
 
     async def _run(self, alert: Alert) -> None:
         arguments = [fill(argument, alert) for argument in self._command]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from chatd.system.tasks import Tasks
 from chatd.text.safe import clean
 from client.config.config_file import ClientConfig, Rule
 from client.errors import LinkError
@@ -209,6 +210,7 @@ class Notifier:
         self._has_focus: bool | None = None
         self._active_at = -WATCH_SECONDS
         self._timer: asyncio.TimerHandle | None = None
+        self._tasks = Tasks()
         self._task: asyncio.Task[None] | None = None
 
     def focus_changed(self, has_focus: bool) -> None:
@@ -280,7 +282,7 @@ class Notifier:
 
     def _flush(self) -> None:
         self._timer = None
-        self._task = asyncio.get_running_loop().create_task(self._ring_fresh())
+        self._task = self._tasks.start(self._ring_fresh())
         self._task.add_done_callback(self._flushed)
 
     def _flushed(self, task: asyncio.Task[None]) -> None:

@@ -23,6 +23,7 @@ from chatd.protocol.messages import (
     encode_message,
     parse_request,
 )
+from chatd.system.tasks import Drain
 from client.errors import LinkError
 from client.model.entries import OutboxItem
 from client.storage.row_owner import RowOwner, salvage_rows
@@ -97,7 +98,7 @@ class Outbox:
         self._prefix = secrets.token_urlsafe(_RANDOM_BYTES)
         self._counter = 0
         self._jobs: list[_Job] = []
-        self._task: asyncio.Task[None] | None = None
+        self._drain = Drain(self._flush)
         self._owner: RowOwner | None = None
         self.items: dict[int, OutboxItem] = {}
         try:
@@ -108,8 +109,7 @@ class Outbox:
 
     async def close(self) -> None:
         """Write what is not written yet; waiting items stay for the next process."""
-        while self._task is not None:
-            await asyncio.shield(self._task)
+        await self._drain.idle()
         self._db.close()
         if self._owner is not None:
             self._owner.release(has_rows=bool(self.items))
@@ -171,18 +171,10 @@ class Outbox:
 
     def _push(self, job: _Job) -> None:
         self._jobs.append(job)
-        if self._task is None:
-            self._task = asyncio.create_task(self._flush(), name="outbox")
+        self._drain.wake()
 
     async def _flush(self) -> None:
-        try:
-            while self._jobs:
-                jobs, self._jobs = self._jobs, []
-                await self._commit(jobs)
-        finally:
-            self._task = None
-
-    async def _commit(self, jobs: list[_Job]) -> None:
+        jobs, self._jobs = self._jobs, []
         try:
             written = await asyncio.to_thread(self._write, jobs)
         except sqlite3.Error as error:

@@ -28,6 +28,7 @@ from chatd.protocol.messages import (
     encode_message,
     parse_server_message,
 )
+from chatd.system.tasks import Tasks
 from client.errors import ConnectError, PeerError
 from client.net.address import ServerAddress
 from client.net.connect import connect
@@ -126,17 +127,14 @@ class DataConnection(asyncio.BufferedProtocol):
         loop = asyncio.get_running_loop()
         patience = self._patience.stall
         seen, since = progress.gained, loop.time()
-        task = asyncio.create_task(work)
-        try:
+        async with Tasks() as tasks:
+            task = tasks.start(work, is_awaited=True)
             while not task.done():
                 await asyncio.wait([task], timeout=min(TICK_SECONDS, patience / 4))
                 if progress.gained != seen or self._is_busy:
                     seen, since = progress.gained, loop.time()
                 elif loop.time() - since > patience and not task.done():
                     raise ConnectError(f"no byte has moved for {patience:g} s")
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
         task.result()
 
     async def _next_message(self, seconds: float) -> ServerMessage:

@@ -22,6 +22,7 @@ from typing import Any, Literal
 import msgspec
 
 from chatd.protocol.errors import ChatError, TooManyError
+from chatd.system.tasks import Tasks
 from client.errors import LinkError, NotConnectedError, ServerKeyError
 from client.model.entries import Transfer
 from client.net.retry import backoff_seconds, is_passing
@@ -80,6 +81,7 @@ class Job(ABC):
         )
         self._meter = RateMeter()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks = Tasks()
         self._task: asyncio.Task[None] | None = None
         self._has_begun = False
         self._is_cancelled = False
@@ -100,7 +102,7 @@ class Job(ABC):
         """Start a task that works on it until it is over."""
         self._loop = asyncio.get_running_loop()
         self._has_begun = False
-        self._task = asyncio.create_task(self._run(), name=f"transfer {self.record.id}")
+        self._task = self._tasks.start(self._run())
 
     async def stop(self) -> None:
         """Stop work on it; this process or another one can resume it."""

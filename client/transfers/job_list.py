@@ -1,10 +1,10 @@
 """The list of this process's transfer jobs, and the reports of their progress."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
-from chatd.system.tasks import Tasks
+from chatd.system.tasks import Drain, Tasks
 from client.errors import TransferError
 from client.model.changes import Change, TransferChanged
 from client.transfers.data_connection import TICK_SECONDS
@@ -28,7 +28,7 @@ class JobList:
     def __init__(self, emit: Callable[[list[Change]], None]) -> None:
         self._emit = emit
         self._jobs: dict[int, Job] = {}
-        self._ticker: asyncio.Task[None] | None = None
+        self._ticker = Drain(self._tick)
         self._is_closed = False
 
     @property
@@ -65,8 +65,8 @@ class JobList:
     def tell(self, job: Job) -> None:
         """Report what a job shows now."""
         self._emit([TransferChanged(transfer=job.transfer)])
-        if job.is_busy and self._ticker is None and not self._is_closed:
-            self._ticker = asyncio.create_task(self._tick())
+        if job.is_busy and not self._is_closed:
+            self._ticker.wake()
 
     def wake(self) -> None:
         """Resume all that wait for news of a job."""
@@ -80,8 +80,7 @@ class JobList:
             others: Other tasks that get the same moment.
         """
         self._is_closed = True
-        if self._ticker is not None:
-            self._ticker.cancel()
+        await self._ticker.close()
         ending = [job.settled() for job in self.jobs if job.is_ending]
         await asyncio.gather(others.close(SETTLE_SECONDS), wait_briefly(ending))
         await wait_briefly(job.stop() for job in self.jobs)
@@ -89,19 +88,15 @@ class JobList:
     async def _tick(self) -> None:
         """Show the progress of all busy jobs, a few times a second."""
         loop = asyncio.get_running_loop()
-        try:
-            while busy := [job for job in self._jobs.values() if job.is_busy]:
-                for job in busy:
-                    job.sample(loop.time())
-                await asyncio.sleep(TICK_SECONDS)
-        finally:
-            self._ticker = None
+        while busy := [job for job in self._jobs.values() if job.is_busy]:
+            for job in busy:
+                job.sample(loop.time())
+            await asyncio.sleep(TICK_SECONDS)
 
 
-async def wait_briefly(works: Iterable[Awaitable[None]]) -> None:
+async def wait_briefly(works: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Wait a moment for ``works`` to end, then cancel those that have not."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    if tasks:
-        _, late = await asyncio.wait(tasks, timeout=SETTLE_SECONDS)
-        for task in late:
-            task.cancel()
+    tasks = Tasks()
+    for work in works:
+        tasks.spawn(work)
+    await tasks.close(SETTLE_SECONDS)

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from chatd.system.tasks import Tasks
 from client.errors import NotConnectedError
 
 P = ParamSpec("P")
@@ -33,7 +34,7 @@ class _Job(Generic[T]):
 
     def start(self, tasks: "set[_Job[Any]]") -> None:
         tasks.add(self)
-        self.task = asyncio.get_running_loop().create_task(self.work)
+        self.task = Tasks().start(self.work, is_awaited=True)
         self.task.add_done_callback(functools.partial(self._ended, tasks))
 
     def cancel(self) -> None:
@@ -149,7 +150,7 @@ class Worker:
         tasks = [job.task for job in self._jobs if job.task is not None]
         for task in tasks:
             task.cancel()
-        ending = self._loop.create_task(_all_ended(tasks))
+        ending = Tasks().start(_all_ended(tasks))
         ending.add_done_callback(lambda _: self._stop())
 
     def _stop(self) -> None:

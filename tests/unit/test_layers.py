@@ -231,3 +231,14 @@ def test_the_inside_of_prompt_toolkit_is_used_where_it_is_known() -> None:
 
 
 PROJECT = (ROOT / "pyproject.toml").read_text("utf-8").splitlines()
+
+
+def test_every_task_has_an_owner() -> None:
+    """``chatd.system.tasks`` starts them, so that none is lost, and no failure."""
+    starting = re.compile(r"\b(create_task|ensure_future)\(")
+    found = {
+        module
+        for module, path in MODULES.items()
+        if starting.search(path.read_text("utf-8"))
+    }
+    assert found == {"chatd.system.tasks"}

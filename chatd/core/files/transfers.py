@@ -26,6 +26,7 @@ from chatd.protocol.messages import Stored
 from chatd.store.base import Store
 from chatd.store.blobs import Blobs, Content, UploadWriter
 from chatd.store.values import FileRecord
+from chatd.system.tasks import Tasks
 
 # The free disk space is checked again after so many bytes of an upload.
 DISK_CHECK_BYTES = 64 << 20
@@ -257,6 +258,7 @@ class UploadTransfer(Transfer):
         super().__init__(transfers, ticket, cut)
         self._earlier = earlier
         self._receiving: UploadWriter | None = None
+        self._tasks = Tasks()
         self._writing: asyncio.Task[None] | None = None
         self._checked_at = 0
 
@@ -304,7 +306,7 @@ class UploadTransfer(Transfer):
         self.offset += len(data)
         # `UploadWriter.write` takes bytes and memoryviews alike.
         writing = self._receiving.write(data)
-        self._writing = asyncio.get_running_loop().create_task(writing)
+        self._writing = self._tasks.start(writing, is_awaited=True)
 
     async def finish(self) -> Stored:
         """Seal the complete upload; cancelling does not stop a seal that has begun.

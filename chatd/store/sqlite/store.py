@@ -17,6 +17,7 @@ from chatd.store.sqlite.database import Database, connect
 from chatd.store.sqlite.machine import Machine
 from chatd.store.sqlite.migrations import prepare
 from chatd.store.values import ChatState, Committed, Effect
+from chatd.system.tasks import to_thread
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -155,14 +156,9 @@ class SqliteStore(Store):
         """Write a consistent copy of the database into a new file."""
         await self.flush_cursors()
         connection = connect(self._path)
-        copying = asyncio.ensure_future(asyncio.to_thread(_copy, connection, path))
         try:
-            await asyncio.shield(copying)
-        except asyncio.CancelledError:
-            # The daemon stops, which must not wait for gigabytes to be copied.
-            connection.interrupt()
-            await asyncio.wait([copying])
-            raise
+            # The daemon may stop, which must not wait for gigabytes to be copied.
+            await to_thread(connection.interrupt, _copy, connection, path)
         finally:
             connection.close()
 

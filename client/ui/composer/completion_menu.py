@@ -12,6 +12,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.layout import Float, Window
 from prompt_toolkit.layout.menus import CompletionsMenu
 
+from chatd.system.tasks import Tasks
 from client.commands.slow_folders import look
 from client.ui.composer.completion import ChatCompleter, Offers, SlowOffers
 
@@ -38,6 +39,7 @@ class CompletionMenu:
         # The start of the word for which offers were requested, and were refused.
         self._asked_at: int | None = None
         self._refused_at: int | None = None
+        self._tasks = Tasks()
         self._task: asyncio.Task[None] | None = None
         self.is_quiet = False
         buffer.on_text_changed += self._text_changed
@@ -152,9 +154,7 @@ class CompletionMenu:
                 return  # the search under way starts another if the text has changed
             self._task.cancel()
         document = self._buffer.document
-        self._task = asyncio.get_running_loop().create_task(
-            self._look(slow, document, is_asked, step)
-        )
+        self._task = self._tasks.start(self._look(slow, document, is_asked, step))
 
     async def _look(
         self, slow: SlowOffers, document: Document, is_asked: bool, step: int

@@ -1,11 +1,12 @@
 """Tasks with an owner: ended with it, and no failure lost."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 
-from chatd.system.tasks import Tasks
+from chatd.system.tasks import Drain, Tasks, race, to_thread
 
 
 async def fail() -> None:
@@ -79,3 +80,85 @@ async def test_the_end_cancels_what_does_not_end_in_time() -> None:
     await tasks.close(seconds=0.2)
     assert ended == ["by itself", "cancelled"]
     assert not tasks
+
+
+async def test_a_context_ends_its_tasks(reported: list[BaseException]) -> None:
+    async with Tasks() as tasks:
+        task = tasks.start(asyncio.sleep(3_600))
+        assert len(tasks) == 1
+    assert task.cancelled()
+    assert reported == []
+
+
+async def test_a_task_that_is_done_does_not_count_as_running() -> None:
+    tasks = Tasks()
+    counted: list[int] = []
+
+    async def work() -> None:
+        # Called in the step in which the task ends, before its own callbacks.
+        asyncio.get_running_loop().call_soon(lambda: counted.append(len(tasks)))
+
+    tasks.spawn(work())
+    await tasks.settled()
+    assert counted == [0]
+
+
+async def test_a_race_ends_with_the_first_and_raises_what_it_raised() -> None:
+    slow = asyncio.Event()
+
+    async def wait() -> None:
+        try:
+            await asyncio.sleep(3_600)
+        finally:
+            slow.set()
+
+    with pytest.raises(ValueError, match="broken"):
+        await race(wait(), fail())
+    assert slow.is_set()
+    slow.clear()
+    await race(wait(), asyncio.sleep(0))
+    assert slow.is_set()
+
+
+async def test_a_thread_is_told_to_stop_and_awaited() -> None:
+    stop, has_ended = threading.Event(), threading.Event()
+
+    def work() -> str:
+        stop.wait(60)
+        has_ended.set()
+        return "done"
+
+    caller = asyncio.create_task(to_thread(stop.set, work))
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert has_ended.is_set()
+    assert await to_thread(stop.set, work) == "done"
+
+
+async def test_work_is_done_again_if_it_was_due_meanwhile() -> None:
+    waiting: list[int] = []
+    done: list[list[int]] = []
+
+    async def work() -> None:
+        batch = waiting.copy()
+        waiting.clear()
+        done.append(batch)
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    drain = Drain(work)
+    assert drain.is_idle
+    await drain.idle()
+    for number in range(5):
+        waiting.append(number)
+        drain.wake()
+        await asyncio.sleep(0)
+    await drain.idle()
+    assert [number for batch in done for number in batch] == [0, 1, 2, 3, 4]
+    assert len(done) < 5
+    waiting.append(5)
+    drain.wake()
+    await drain.close()
+    assert waiting == [5]
