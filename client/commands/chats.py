@@ -17,7 +17,7 @@ from chatd.protocol.messages import (
 )
 from chatd.text.safe import clean, pad, width
 from client.commands.context import CommandContext
-from client.commands.registry import Command, Registry
+from client.commands.registry import Group, Registry
 from client.commands.workspace import CommandError, Workspace
 from client.model.chat import Chat
 from client.model.entries import Entry
@@ -27,7 +27,13 @@ from client.text.styles import Line
 MAX_ROOMS = 1_000
 MAX_HISTORY = 1_000
 
+_CHATS = Group("Chats")
+_ROOMS = Group("Rooms")
 
+
+@_CHATS.command(
+    "join", "[#room]", "enter a room, or accept the invitation to it", "new_room"
+)
 async def _join(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     room = workspace.find_room(args.split()[0]) if args else _invited(context)
@@ -41,21 +47,13 @@ async def _join(context: CommandContext, args: str) -> None:
     context.switch(room)
 
 
-async def _leave(context: CommandContext, args: str) -> None:
-    workspace = context.workspace
-    room = context.here(args)
-    await workspace.link.request(Leave(room=room))
-    workspace.say(f"you left {room}")
-
-
-async def _msg(context: CommandContext, args: str) -> None:
-    workspace = context.workspace
-    words = args.split(None, 1)
-    if len(words) < 2:
-        raise CommandError("say to whom and what: /msg @bob see you at ten")
-    await workspace.link.send(workspace.find_chat(words[0]), words[1])
-
-
+@_CHATS.command(
+    "query",
+    "@user",
+    "open the chat with a person",
+    "user",
+    more="@ and your own name is for notes to yourself.",
+)
 async def _query(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     if not args:
@@ -63,6 +61,17 @@ async def _query(context: CommandContext, args: str) -> None:
     context.switch(f"@{workspace.find_user(args.split()[0])}")
 
 
+@_CHATS.command(
+    "switch",
+    "[chat]",
+    "open another chat; alone, the next with something unread",
+    "chat",
+    aliases=("s",),
+    more=(
+        "An address alone on a line, as in #ops or @bob, does the same; with a "
+        "text behind it, it is a message to this chat."
+    ),
+)
 async def _switch(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     if args:
@@ -91,6 +100,54 @@ def go_to(context: CommandContext, address: str) -> None:
     context.switch(address)
 
 
+@_CHATS.command(
+    "msg",
+    "@user|#room TEXT",
+    "send a message without leaving this chat",
+    "chat",
+    "text",
+    aliases=("m",),
+)
+async def _msg(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
+    words = args.split(None, 1)
+    if len(words) < 2:
+        raise CommandError("say to whom and what: /msg @bob see you at ten")
+    await workspace.link.send(workspace.find_chat(words[0]), words[1])
+
+
+@_CHATS.command("me", "TEXT", "say what you do, as in * alice waves", "text")
+async def _me(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
+    if not args:
+        raise CommandError("say what you do: /me waves")
+    await workspace.link.send(context.opened(), args, "action")
+
+
+@_CHATS.command("history", "[COUNT]", "show what was written here before")
+async def _history(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
+    count = 20
+    if args:
+        if not (args.isascii() and args.isdigit() and 0 < int(args[:9]) <= MAX_HISTORY):
+            raise CommandError(f"say how many, from 1 to {MAX_HISTORY:,}: /history 50")
+        count = int(args)
+    address = context.opened()
+    chat = workspace.model.chats.get(address)
+    while chat is not None and len(chat.entries) < count and chat.older():
+        if not await workspace.link.history.load_older(
+            address, min(200, count - len(chat.entries))
+        ):
+            break
+    entries: list[Entry] = chat.entries[-count:] if chat else []
+    if not entries:
+        workspace.say(f"nothing was written in {address} so far")
+        return
+    workspace.say(f"the last {len(entries)} of {address}:")
+    workspace.show_entries(entries)
+
+
+@_CHATS.command("chats", "", "list your chats")
 async def _chats(context: CommandContext, _: str) -> None:
     workspace = context.workspace
     chats = sorted(
@@ -124,6 +181,7 @@ def _count(chat: Chat) -> str:
     return f"{number} unread{mentions}"
 
 
+@_CHATS.command("unread", "", "show where something is unread", aliases=("u",))
 async def _unread(context: CommandContext, _: str) -> None:
     say_unread(context.workspace)
 
@@ -161,6 +219,7 @@ def _say_invites(workspace: Workspace) -> None:
         workspace.say(f"{by} invites you to {room}: /join {room} or /decline {room}")
 
 
+@_CHATS.command("read", "[chat|all]", "mark as read", "chat", words={0: ("all",)})
 async def _read(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     if args == "all":
@@ -176,40 +235,18 @@ async def _read(context: CommandContext, args: str) -> None:
     workspace.say(f"{address} is marked as read")
 
 
-async def _history(context: CommandContext, args: str) -> None:
-    workspace = context.workspace
-    count = 20
-    if args:
-        if not (args.isascii() and args.isdigit() and 0 < int(args[:9]) <= MAX_HISTORY):
-            raise CommandError(f"say how many, from 1 to {MAX_HISTORY:,}: /history 50")
-        count = int(args)
-    address = context.opened()
-    chat = workspace.model.chats.get(address)
-    while chat is not None and len(chat.entries) < count and chat.older():
-        if not await workspace.link.history.load_older(
-            address, min(200, count - len(chat.entries))
-        ):
-            break
-    entries: list[Entry] = chat.entries[-count:] if chat else []
-    if not entries:
-        workspace.say(f"nothing was written in {address} so far")
-        return
-    workspace.say(f"the last {len(entries)} of {address}:")
-    workspace.show_entries(entries)
-
-
+@_CHATS.command("clear", "", "empty the screen")
 async def _clear(context: CommandContext, _: str) -> None:
     workspace = context.workspace
     workspace.frontend.clear()
 
 
-async def _me(context: CommandContext, args: str) -> None:
-    workspace = context.workspace
-    if not args:
-        raise CommandError("say what you do: /me waves")
-    await workspace.link.send(context.opened(), args, "action")
-
-
+@_ROOMS.command(
+    "rooms",
+    "[NAME]",
+    "list the public rooms, or those with NAME in their name",
+    aliases=("list",),
+)
 async def _rooms(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     wanted = args.lower().removeprefix("#")
@@ -246,21 +283,12 @@ async def _rooms(context: CommandContext, args: str) -> None:
     workspace.say("* you are in these; /join #room for another")
 
 
-async def _topic(context: CommandContext, args: str) -> None:
-    workspace = context.workspace
-    room = context.here()
-    if args:
-        await workspace.link.request(
-            Topic(room=room, topic="" if args == "-" else args)
-        )
-        return
-    chat = workspace.model.chats.get(room)
-    topic = chat.topic if chat else ""
-    workspace.say(
-        f"{room}: {topic}" if topic else f"{room} has no topic: /topic TEXT sets one"
-    )
-
-
+@_ROOMS.command(
+    "create",
+    "#room [private] [TOPIC]",
+    "make a room; a private one is entered by invitation only",
+    words={1: ("private", "public")},
+)
 async def _create(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     name, _, rest = args.partition(" ")
@@ -286,6 +314,28 @@ async def _request_join(context: CommandContext, request: Request) -> None:
     assert isinstance(reply, Joined)
 
 
+@_ROOMS.command(
+    "topic",
+    "[TEXT]",
+    "show or set what the room is about; - takes the topic off",
+    "text",
+)
+async def _topic(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
+    room = context.here()
+    if args:
+        await workspace.link.request(
+            Topic(room=room, topic="" if args == "-" else args)
+        )
+        return
+    chat = workspace.model.chats.get(room)
+    topic = chat.topic if chat else ""
+    workspace.say(
+        f"{room}: {topic}" if topic else f"{room} has no topic: /topic TEXT sets one"
+    )
+
+
+@_ROOMS.command("invite", "@user [#room]", "ask a person into the room", "user", "room")
 async def _invite(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     words = args.split()
@@ -299,6 +349,7 @@ async def _invite(context: CommandContext, args: str) -> None:
         workspace.say(f"{user} is invited to {room}")
 
 
+@_ROOMS.command("decline", "[#room]", "refuse an invitation", "new_room")
 async def _decline(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     room = workspace.find_room(args.split()[0]) if args else _invited(context)
@@ -314,129 +365,14 @@ def _invited(context: CommandContext) -> str:
     raise CommandError("name the room: #ops (/rooms lists the public ones)")
 
 
-_COMMANDS = (
-    Command(
-        name="join",
-        usage="[#room]",
-        help="enter a room, or accept the invitation to it",
-        handler=_join,
-        arguments=("new_room",),
-        group="Chats",
-    ),
-    Command(
-        name="query",
-        usage="@user",
-        help="open the chat with a person",
-        handler=_query,
-        arguments=("user",),
-        group="Chats",
-        more="@ and your own name is for notes to yourself.",
-    ),
-    Command(
-        name="switch",
-        usage="[chat]",
-        help="open another chat; alone, the next with something unread",
-        handler=_switch,
-        arguments=("chat",),
-        aliases=("s",),
-        group="Chats",
-        more="An address alone on a line, as in #ops or @bob, does the same; with a "
-        "text behind it, it is a message to this chat.",
-    ),
-    Command(
-        name="msg",
-        usage="@user|#room TEXT",
-        help="send a message without leaving this chat",
-        handler=_msg,
-        arguments=("chat", "text"),
-        aliases=("m",),
-        group="Chats",
-    ),
-    Command(
-        name="me",
-        usage="TEXT",
-        help="say what you do, as in * alice waves",
-        handler=_me,
-        arguments=("text",),
-        group="Chats",
-    ),
-    Command(
-        name="history",
-        usage="[COUNT]",
-        help="show what was written here before",
-        handler=_history,
-        group="Chats",
-    ),
-    Command(name="chats", help="list your chats", handler=_chats, group="Chats"),
-    Command(
-        name="unread",
-        help="show where something is unread",
-        handler=_unread,
-        aliases=("u",),
-        group="Chats",
-    ),
-    Command(
-        name="read",
-        usage="[chat|all]",
-        help="mark as read",
-        handler=_read,
-        arguments=("chat",),
-        words={0: ("all",)},
-        group="Chats",
-    ),
-    Command(name="clear", help="empty the screen", handler=_clear, group="Chats"),
-    Command(
-        name="rooms",
-        usage="[NAME]",
-        help="list the public rooms, or those with NAME in their name",
-        handler=_rooms,
-        aliases=("list",),
-        group="Rooms",
-    ),
-    Command(
-        name="create",
-        usage="#room [private] [TOPIC]",
-        help="make a room; a private one is entered by invitation only",
-        handler=_create,
-        words={1: ("private", "public")},
-        group="Rooms",
-    ),
-    Command(
-        name="topic",
-        usage="[TEXT]",
-        help="show or set what the room is about; - takes the topic off",
-        handler=_topic,
-        arguments=("text",),
-        group="Rooms",
-    ),
-    Command(
-        name="invite",
-        usage="@user [#room]",
-        help="ask a person into the room",
-        handler=_invite,
-        arguments=("user", "room"),
-        group="Rooms",
-    ),
-    Command(
-        name="decline",
-        usage="[#room]",
-        help="refuse an invitation",
-        handler=_decline,
-        arguments=("new_room",),
-        group="Rooms",
-    ),
-    Command(
-        name="leave",
-        usage="[#room]",
-        help="leave a room",
-        handler=_leave,
-        arguments=("room",),
-        aliases=("part",),
-        group="Rooms",
-    ),
-)
+@_ROOMS.command("leave", "[#room]", "leave a room", "room", aliases=("part",))
+async def _leave(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
+    room = context.here(args)
+    await workspace.link.request(Leave(room=room))
+    workspace.say(f"you left {room}")
 
 
 def register(registry: Registry) -> None:
     """Add the commands of this module."""
-    registry.add(*_COMMANDS)
+    registry.add(*_CHATS.commands, *_ROOMS.commands)

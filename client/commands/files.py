@@ -25,7 +25,7 @@ from client.commands.local_paths import (
     split_source,
     typed_path,
 )
-from client.commands.registry import Command, Registry
+from client.commands.registry import Group, Registry
 from client.commands.workspace import CommandError, FilesListed, Workspace
 from client.model.entries import Entry, Transfer
 from client.model.model import Model
@@ -43,10 +43,23 @@ MAX_LOOKED_AT = 2_000
 Found = tuple[str, int, FileInfo]
 """A chat, the seq of the message, and the file that came with it."""
 
+_FILES = Group("Files")
+
 
 # Sending ------------------------------------------------------------------------------
 
 
+@_FILES.command(
+    "send",
+    "PATH [chat]",
+    "send a file to this chat, or to another one",
+    "path",
+    "chat",
+    more=(
+        "It goes on by itself after an interruption, also after the end of this "
+        "program. The last word is a chat if it begins with # or @."
+    ),
+)
 async def _send(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     if not args:
@@ -57,44 +70,20 @@ async def _send(context: CommandContext, args: str) -> None:
     workspace.begun.add(transfer.id)
 
 
-# Listing ------------------------------------------------------------------------------
-
-
-async def _files(context: CommandContext, args: str) -> None:
-    workspace = context.workspace
-    before: int | None = None
-    if args == "more":
-        listed = workspace.files_listed
-        if listed is None or not listed.is_more or not listed.items:
-            raise CommandError("there are no more files: /files lists the newest")
-        chat, before = listed.chat, listed.items[-1].seq
-    else:
-        chat = workspace.find_chat(args) if args else context.opened()
-    page = await page_of(workspace.link.request, chat, before, PAGE)
-    if not page.files:
-        workspace.files_listed = None
-        workspace.say(
-            f"no{' more' if before else ''} files in {chat}: /send PATH sends one"
-        )
-        return
-    workspace.files_listed = FilesListed(chat=chat, items=page.files, is_more=page.more)
-    workspace.say(
-        f"files in {chat}, {'further back' if before else 'the newest first'}:"
-    )
-    _show_files(context, page.files)
-    more = ", /files more lists older ones" if page.more else ""
-    workspace.say(f"/get and a number, or a name, fetches one{more}")
-
-
-def _show_files(context: CommandContext, items: list[FileItem]) -> None:
-    workspace = context.workspace
-    rows = file_rows(items, [format_ago(item.time, workspace.now_ms) for item in items])
-    workspace.frontend.show([[("", f"   {row}")] for row in rows])
-
-
 # Fetching -----------------------------------------------------------------------------
 
 
+@_FILES.command(
+    "get",
+    "[N|NAME] [PATH]",
+    "fetch a file; alone, the newest that others have sent here",
+    "file",
+    "path",
+    more=(
+        "N is the number that is shown with the file. Without PATH it is saved to "
+        "your folder of downloads; nothing is ever overwritten."
+    ),
+)
 async def _get(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     (chat, seq, info), path = (
@@ -215,9 +204,55 @@ def _newest_entries(workspace: Workspace) -> Iterator[Entry]:
             yield from reversed(chat.entries)
 
 
+# Listing ------------------------------------------------------------------------------
+
+
+@_FILES.command(
+    "files",
+    "[chat|more]",
+    "list the files of a chat, the newest first",
+    "chat",
+    words={0: ("more",)},
+    more=f"{PAGE} at a time: /files more lists those before.",
+)
+async def _files(context: CommandContext, args: str) -> None:
+    workspace = context.workspace
+    before: int | None = None
+    if args == "more":
+        listed = workspace.files_listed
+        if listed is None or not listed.is_more or not listed.items:
+            raise CommandError("there are no more files: /files lists the newest")
+        chat, before = listed.chat, listed.items[-1].seq
+    else:
+        chat = workspace.find_chat(args) if args else context.opened()
+    page = await page_of(workspace.link.request, chat, before, PAGE)
+    if not page.files:
+        workspace.files_listed = None
+        workspace.say(
+            f"no{' more' if before else ''} files in {chat}: /send PATH sends one"
+        )
+        return
+    workspace.files_listed = FilesListed(chat=chat, items=page.files, is_more=page.more)
+    workspace.say(
+        f"files in {chat}, {'further back' if before else 'the newest first'}:"
+    )
+    _show_files(context, page.files)
+    more = ", /files more lists older ones" if page.more else ""
+    workspace.say(f"/get and a number, or a name, fetches one{more}")
+
+
+def _show_files(context: CommandContext, items: list[FileItem]) -> None:
+    workspace = context.workspace
+    rows = file_rows(items, [format_ago(item.time, workspace.now_ms) for item in items])
+    workspace.frontend.show([[("", f"   {row}")] for row in rows])
+
+
 # Transfers ----------------------------------------------------------------------------
 
 
+@_FILES.command(
+    "transfers", "", "list the files that are under way, and what became of others"
+)
 async def _transfers(context: CommandContext, _: str) -> None:
     workspace = context.workspace
     numbered = list(enumerate(workspace.link.transfers.items, 1))
@@ -237,6 +272,16 @@ async def _transfers(context: CommandContext, _: str) -> None:
         workspace.say("/cancel and a number ends one of those under way")
 
 
+@_FILES.command(
+    "cancel",
+    "[N|NAME|all]",
+    "give up sending or fetching a file",
+    words={0: ("all",)},
+    more=(
+        "N is the number in /transfers; alone it ends the only one. Nothing of "
+        "the file is kept."
+    ),
+)
 async def _cancel(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     numbered = list(enumerate(workspace.link.transfers.items, 1))
@@ -267,58 +312,6 @@ def _chosen(under_way: dict[int, Transfer], args: str) -> list[Transfer]:
     return named[-1:]
 
 
-_GROUP = "Files"
-
-_COMMANDS = (
-    Command(
-        name="send",
-        usage="PATH [chat]",
-        help="send a file to this chat, or to another one",
-        handler=_send,
-        arguments=("path", "chat"),
-        group=_GROUP,
-        more="It goes on by itself after an interruption, also after the end of this "
-        "program. The last word is a chat if it begins with # or @.",
-    ),
-    Command(
-        name="get",
-        usage="[N|NAME] [PATH]",
-        help="fetch a file; alone, the newest that others have sent here",
-        handler=_get,
-        arguments=("file", "path"),
-        group=_GROUP,
-        more="N is the number that is shown with the file. Without PATH it is saved to "
-        "your folder of downloads; nothing is ever overwritten.",
-    ),
-    Command(
-        name="files",
-        usage="[chat|more]",
-        help="list the files of a chat, the newest first",
-        handler=_files,
-        arguments=("chat",),
-        words={0: ("more",)},
-        group=_GROUP,
-        more=f"{PAGE} at a time: /files more lists those before.",
-    ),
-    Command(
-        name="transfers",
-        help="list the files that are under way, and what became of others",
-        handler=_transfers,
-        group=_GROUP,
-    ),
-    Command(
-        name="cancel",
-        usage="[N|NAME|all]",
-        help="give up sending or fetching a file",
-        handler=_cancel,
-        words={0: ("all",)},
-        group=_GROUP,
-        more="N is the number in /transfers; alone it ends the only one. Nothing of "
-        "the file is kept.",
-    ),
-)
-
-
 def register(registry: Registry) -> None:
     """Add the commands of this module."""
-    registry.add(*_COMMANDS)
+    registry.add(*_FILES.commands)

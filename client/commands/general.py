@@ -1,14 +1,17 @@
 """General commands: the outbox, time format, connection, help and quitting."""
 
 from client.commands.context import CommandContext
-from client.commands.registry import NOTES, Command, Handler, Registry, Rows
+from client.commands.registry import NOTES, Command, Group, Handler, Registry, Rows
 from client.commands.workspace import CommandError, Workspace
 from client.model.entries import OutboxItem
 from client.text.entries import Look, table_lines
 from client.text.styles import Line
 from client.text.times import BadTimeError, check_time_format, format_time
 
+_PROGRAM = Group("This program")
 
+
+@_PROGRAM.command("outbox", "", "list what waits to be sent, or was refused")
 async def _outbox(context: CommandContext, _: str) -> None:
     workspace = context.workspace
     items = workspace.link.outbox.items
@@ -26,6 +29,9 @@ async def _outbox(context: CommandContext, _: str) -> None:
         workspace.say("/retry N sends again, /discard N throws away")
 
 
+@_PROGRAM.command(
+    "retry", "[N|all]", "send again what was refused", words={0: ("all",)}
+)
 async def _retry(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     refused = [item for item in _chosen(context, args) if item.state == "refused"]
@@ -35,6 +41,9 @@ async def _retry(context: CommandContext, args: str) -> None:
         await workspace.link.outbox.retry(item.id)
 
 
+@_PROGRAM.command(
+    "discard", "[N|all]", "throw away what was refused or waits", words={0: ("all",)}
+)
 async def _discard(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     items = _chosen(context, args)
@@ -64,6 +73,12 @@ def _chosen(context: CommandContext, args: str) -> list[OutboxItem]:
     return [items[int(args) - 1]]
 
 
+@_PROGRAM.command(
+    "time",
+    "[FORMAT]",
+    "show the time, or set how times are shown",
+    more="FORMAT is for strftime: /time %H:%M:%S, or /time %d.%m. %H:%M",
+)
 async def _time(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     now_ms = workspace.now_ms
@@ -86,6 +101,7 @@ def as_shown(workspace: Workspace, time_ms: int) -> str:
     return format_time(time_ms, workspace.preferences.time_format)
 
 
+@_PROGRAM.command("server", "", "show where you are connected to, and how well")
 async def _server(context: CommandContext, _: str) -> None:
     workspace = context.workspace
     state, hello = workspace.link.state, workspace.link.hello
@@ -103,6 +119,7 @@ async def _server(context: CommandContext, _: str) -> None:
     workspace.say(f"not connected{reason}")
 
 
+@_PROGRAM.command("reconnect", "", "try again now, instead of waiting")
 async def _reconnect(context: CommandContext, _: str) -> None:
     workspace = context.workspace
     if workspace.is_online:
@@ -159,63 +176,21 @@ def register(registry: Registry, keys: Rows) -> None:
         registry: Where they are added.
         keys: The frontend's keys, as help lists them.
     """
-    group = "This program"
     registry.add(
-        Command(
-            name="outbox",
-            help="list what waits to be sent, or was refused",
-            handler=_outbox,
-            group=group,
-        ),
-        Command(
-            name="retry",
-            usage="[N|all]",
-            help="send again what was refused",
-            handler=_retry,
-            words={0: ("all",)},
-            group=group,
-        ),
-        Command(
-            name="discard",
-            usage="[N|all]",
-            help="throw away what was refused or waits",
-            handler=_discard,
-            words={0: ("all",)},
-            group=group,
-        ),
-        Command(
-            name="time",
-            usage="[FORMAT]",
-            help="show the time, or set how times are shown",
-            handler=_time,
-            group=group,
-            more="FORMAT is for strftime: /time %H:%M:%S, or /time %d.%m. %H:%M",
-        ),
-        Command(
-            name="server",
-            help="show where you are connected to, and how well",
-            handler=_server,
-            group=group,
-        ),
-        Command(
-            name="reconnect",
-            help="try again now, instead of waiting",
-            handler=_reconnect,
-            group=group,
-        ),
+        *_PROGRAM.commands,
         Command(
             name="help",
             usage="[COMMAND]",
             help="list the commands, or explain one",
             handler=_help_of(registry, keys),
             arguments=("command",),
-            group=group,
+            group=_PROGRAM.heading,
         ),
         Command(
             name="quit",
             help="end the program; what waits is sent next time",
             handler=_quit,
             aliases=("exit",),
-            group=group,
+            group=_PROGRAM.heading,
         ),
     )

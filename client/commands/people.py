@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from chatd.protocol.messages import SetStatus, Status, Whois, WhoisReply
 from chatd.text.safe import clean, pad, width
 from client.commands.context import CommandContext
-from client.commands.registry import Command, Registry
+from client.commands.registry import Group, Registry
 from client.commands.workspace import CommandError
 from client.text.entries import excerpt
 from client.text.styles import Line, colour_of
@@ -17,7 +17,10 @@ _ORDER = ("online", "busy", "away", "offline")
 Person = tuple[str, str, str]
 """A user's name, status, and a detail: the role, the text of the status."""
 
+_PEOPLE = Group("People")
 
+
+@_PEOPLE.command("names", "[#room]", "list who is in the room", "room")
 async def _names(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     room = context.here(args)
@@ -35,6 +38,9 @@ async def _names(context: CommandContext, args: str) -> None:
     workspace.frontend.show(people_lines(people))
 
 
+@_PEOPLE.command(
+    "who", "[#room]", "list who is here, in all your chats or in a room", "room"
+)
 async def _who(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     if args:
@@ -74,6 +80,7 @@ def people_lines(people: Iterable[Person]) -> list[Line]:
     return lines
 
 
+@_PEOPLE.command("whois", "@user", "show what is known of a person", "user")
 async def _whois(context: CommandContext, args: str) -> None:
     workspace = context.workspace
     if not args and context.current and context.current.startswith("@"):
@@ -95,14 +102,23 @@ async def _whois(context: CommandContext, args: str) -> None:
     workspace.say(", ".join(said))
 
 
+@_PEOPLE.command("away", "[TEXT]", "tell others that you are away, and why", "text")
 async def _away(context: CommandContext, args: str) -> None:
     await _set_status(context, "away", args)
 
 
+@_PEOPLE.command("back", "", "tell others that you are back")
 async def _back(context: CommandContext, _: str) -> None:
     await _set_status(context, "online", "")
 
 
+@_PEOPLE.command(
+    "status",
+    "online|away|busy [TEXT]",
+    "tell others how you are",
+    "text",
+    words={0: tuple(_STATUSES)},
+)
 async def _status(context: CommandContext, args: str) -> None:
     word, _, text = args.partition(" ")
     if word not in _STATUSES:
@@ -124,53 +140,4 @@ def _count(number: int) -> str:
 
 def register(registry: Registry) -> None:
     """Add the commands of this module."""
-    group = "People"
-    registry.add(
-        Command(
-            name="names",
-            usage="[#room]",
-            help="list who is in the room",
-            handler=_names,
-            arguments=("room",),
-            group=group,
-        ),
-        Command(
-            name="who",
-            usage="[#room]",
-            help="list who is here, in all your chats or in a room",
-            handler=_who,
-            arguments=("room",),
-            group=group,
-        ),
-        Command(
-            name="whois",
-            usage="@user",
-            help="show what is known of a person",
-            handler=_whois,
-            arguments=("user",),
-            group=group,
-        ),
-        Command(
-            name="away",
-            usage="[TEXT]",
-            help="tell others that you are away, and why",
-            handler=_away,
-            arguments=("text",),
-            group=group,
-        ),
-        Command(
-            name="back",
-            help="tell others that you are back",
-            handler=_back,
-            group=group,
-        ),
-        Command(
-            name="status",
-            usage="online|away|busy [TEXT]",
-            help="tell others how you are",
-            handler=_status,
-            arguments=("text",),
-            words={0: tuple(_STATUSES)},
-            group=group,
-        ),
-    )
+    registry.add(*_PEOPLE.commands)

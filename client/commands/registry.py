@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from client.commands.context import CommandContext
 from client.commands.workspace import CommandError
@@ -65,6 +65,45 @@ class Command:
             return None
         argument = self.arguments[min(place, len(self.arguments) - 1)]
         return None if argument == "text" and place in self.words else argument
+
+
+class Group:
+    """The commands under one heading of the help, in its order.
+
+    Attributes:
+        heading: The heading.
+        commands: Those that were added so far.
+    """
+
+    def __init__(self, heading: str) -> None:
+        self.heading = heading
+        self.commands: list[Command] = []
+
+    def command(
+        self,
+        name: str,
+        usage: str,
+        help: str,
+        *arguments: Argument,
+        **details: Any,
+    ) -> Callable[[Handler], Handler]:
+        """Add the function below as a command; see ``Command`` for its details."""
+
+        def add(handler: Handler) -> Handler:
+            self.commands.append(
+                Command(
+                    name=name,
+                    usage=usage,
+                    help=help,
+                    handler=handler,
+                    arguments=arguments,
+                    group=self.heading,
+                    **details,
+                )
+            )
+            return handler
+
+        return add
 
 
 class Registry:
