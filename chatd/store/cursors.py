@@ -4,13 +4,12 @@ A client moves one with every message that it shows. They are kept here and writ
 together, in one command; until then, whoever reads cursors has to look here as well.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
 from chatd.protocol.errors import TemporaryError
 from chatd.store.commands import MoveCursors
-from chatd.system.tasks import Tasks
+from chatd.system.tasks import Drain
 
 # How long a moved cursor waits to be written; a crash loses at most this much.
 CURSOR_SECONDS = 1.0
@@ -31,15 +30,11 @@ class Cursors:
     def __init__(self, write: Callable[[MoveCursors], Awaitable[None]]) -> None:
         self.moved: dict[str, dict[int, int]] = {}
         self._write = write
-        self._timer: asyncio.TimerHandle | None = None
-        self._tasks = Tasks()
+        self._drain = Drain(self._flush_and_retry, CURSOR_SECONDS)
 
     async def close(self) -> None:
         """Write them a last time."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        await self._tasks.settled()
+        await self._drain.idle()
         try:
             await self.flush()
         except TemporaryError as error:
@@ -50,9 +45,7 @@ class Cursors:
         mine = self.moved.setdefault(user, {})
         if seq > mine.get(chat, 0):
             mine[chat] = seq
-        if self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(CURSOR_SECONDS, self._flush_soon)
+        self._drain.wake()
 
     async def flush(self) -> None:
         """Write those that have moved."""
@@ -70,10 +63,6 @@ class Cursors:
                 del mine[chat]
                 if not mine:
                     del self.moved[user]
-
-    def _flush_soon(self) -> None:
-        self._timer = None
-        self._tasks.spawn(self._flush_and_retry())
 
     async def _flush_and_retry(self) -> None:
         try:

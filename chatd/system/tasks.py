@@ -1,6 +1,7 @@
 """Tasks that have an owner, which ends them, and whose failures are not lost."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -118,10 +119,15 @@ class Drain:
 
     Args:
         work: Does what there is to do now; called again if ``wake`` was meanwhile.
+        gather_seconds: How long after ``wake`` it begins, as more may come.
     """
 
-    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self, work: Callable[[], Coroutine[Any, Any, None]], gather_seconds: float = 0.0
+    ) -> None:
         self._work = work
+        self._gather_seconds = gather_seconds
+        self._hurry = asyncio.Event()
         self._tasks = Tasks()
         self._is_due = False
         self._is_running = False
@@ -132,16 +138,18 @@ class Drain:
         return not self._is_running
 
     def wake(self) -> None:
-        """Have the work done soon."""
+        """Have the work done."""
         self._is_due = True
         if not self._is_running:
             self._is_running = True
             self._tasks.spawn(self._run())
 
     async def idle(self) -> None:
-        """Wait until it is; cancelling this ends no work."""
+        """Do at once what is due, and wait for it; cancelling this ends no work."""
+        self._hurry.set()
         while self._is_running:
             await self._tasks.settled()
+        self._hurry.clear()
 
     async def close(self, seconds: float = 0.0) -> None:
         """Cancel what has not ended in so many seconds."""
@@ -150,6 +158,10 @@ class Drain:
     async def _run(self) -> None:
         try:
             while self._is_due:
+                if self._gather_seconds:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(self._gather_seconds):
+                            await self._hurry.wait()
                 self._is_due = False
                 await self._work()
         finally:

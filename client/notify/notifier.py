@@ -15,7 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from chatd.system.tasks import Tasks
+from chatd.system.tasks import Drain
 from chatd.text.safe import clean
 from client.config.config_file import ClientConfig, Rule
 from client.errors import LinkError
@@ -205,13 +205,10 @@ class Notifier:
         self._front = front
         self._notified = notified
         self._now = now
-        self._gather_seconds = gather_seconds
         self._pending: list[Entry] = []
         self._has_focus: bool | None = None
         self._active_at = -WATCH_SECONDS
-        self._timer: asyncio.TimerHandle | None = None
-        self._tasks = Tasks()
-        self._task: asyncio.Task[None] | None = None
+        self._drain = Drain(self._ring_fresh, gather_seconds)
 
     def focus_changed(self, has_focus: bool) -> None:
         """Record that the terminal got or lost the focus, as it reports itself."""
@@ -248,13 +245,7 @@ class Notifier:
 
     async def idle(self) -> None:
         """Notify now of what is gathered, and wait until that is done."""
-        while self._timer is not None or self._task is not None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._flush()
-            if self._task is not None:
-                # Awaiting a task that is done would not let its callback run.
-                await asyncio.wait([self._task])
+        await self._drain.idle()
 
     async def close(self) -> None:
         """Drop what is gathered, and wait for what is being notified."""
@@ -276,19 +267,8 @@ class Notifier:
         return chat is not None and entry.seq > chat.read
 
     def _schedule(self) -> None:
-        if self._pending and self._timer is None and self._task is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._gather_seconds, self._flush)
-
-    def _flush(self) -> None:
-        self._timer = None
-        self._task = self._tasks.start(self._ring_fresh())
-        self._task.add_done_callback(self._flushed)
-
-    def _flushed(self, task: asyncio.Task[None]) -> None:
-        self._task = None
-        if not task.cancelled() and self._model.is_synced:
-            self._schedule()
+        if self._pending:
+            self._drain.wake()
 
     async def _ring_fresh(self) -> None:
         entries = [entry for entry in self._pending if self._is_unread(entry)]
