@@ -7,10 +7,11 @@ can be taken for another user's message.
 
 import re
 
+from chatd.text.events import event_sentence
 from chatd.text.safe import clean
 from client.commands.workspace import Workspace
 from client.model.entries import Entry, OutboxItem
-from client.text.entries import event_text, excerpt, gist, item_entry
+from client.text.entries import excerpt, gist, item_entry
 from client.text.files import file_text
 from client.text.styles import Line, plain
 
@@ -30,7 +31,7 @@ def entry_line(
     """Return an entry as one line: who, with ``is_named`` where, and what."""
     who, chat = clean(entry.sender), clean(entry.chat)
     if not entry.is_message:
-        event = event_text(entry)
+        event = event_sentence(entry)
         return f"{event} in {chat}" if is_named and chat not in event else event
     place = ""
     if is_named and entry.chat == f"@{entry.sender}":

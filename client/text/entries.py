@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from chatd.protocol.messages import FileInfo
+from chatd.text.events import event_sentence
 from chatd.text.safe import anchored, clean, pad, width, wrap
 from client.model.entries import Entry, OutboxItem
 from client.text.files import file_text
@@ -22,17 +23,6 @@ QUOTE_CELLS = 30
 
 # Code points read per cell of an excerpt: in any script, more than are shown.
 _READ_PER_CELL = 20
-
-_EVENTS = {
-    "create": "made the room",
-    "join": "joined",
-    "leave": "left",
-    "remove": "was removed",
-    "edit": "changed a message:",
-    "delete": "deleted a message",
-    "pin": "pinned a message",
-    "reaction": "reacted to a message",
-}
 
 
 class Look(Struct, frozen=True, kw_only=True):
@@ -71,7 +61,7 @@ def entry_lines(
     when: Line = [("class:time", format_time(entry.time_ms, look.time_format) + " ")]
     if not entry.is_message:
         place = [("class:address", f"{clean(entry.chat)} ")] if is_named else []
-        event = f"-- {event_text(entry)}"
+        event = f"-- {event_sentence(entry)}"
         return _compose(when + place, event, "class:event", look, mark)
     info = entry.file
     file_line = f"{file_text(info)}  /get {entry.seq}" if info else ""
@@ -113,23 +103,6 @@ def item_entry(item: OutboxItem, me: str) -> Entry:
     )
 
 
-def event_text(entry: Entry) -> str:
-    """Return an event of a log as a sentence, clean."""
-    who = clean(entry.by or entry.sender)
-    if entry.kind == "topic":
-        topic = clean(entry.topic or entry.text)
-        return f"{who} set the topic: {topic}" if topic else f"{who} took the topic off"
-    if entry.kind == "remove" and entry.by:
-        return f"{who} removed {clean(entry.sender)}"
-    said = _EVENTS.get(entry.kind, f"({clean(entry.kind)})")
-    if entry.kind == "create" and entry.visibility == "private":
-        said = "made the private room"
-    detail = clean(entry.text)
-    if entry.kind == "create":
-        return f"{who} {said} {clean(entry.chat)}"
-    return f"{who} {said} {detail}".rstrip()
-
-
 def excerpt(text: str, size: int = QUOTE_CELLS) -> str:
     """Return the beginning of a text on one line, clean."""
     part = text.lstrip()[: size * _READ_PER_CELL]
@@ -154,7 +127,7 @@ def entry_text(entry: Entry, look: Look, *, is_day_shown: bool = False) -> str:
     if is_day_shown:
         when = f"{format_time(entry.time_ms, '%Y-%m-%d')} {when}"
     if not entry.is_message:
-        return f"{when} * {event_text(entry)}"
+        return f"{when} * {event_sentence(entry)}"
     info = entry.file
     file_line = f"[file {entry.seq}] {file_text(info)}" if info else ""
     text = _body(entry, None, file_line)[0].replace("\n", "\n    ")

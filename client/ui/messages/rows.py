@@ -12,11 +12,12 @@ from functools import lru_cache
 from msgspec import Struct
 
 from chatd.protocol.messages import FileInfo
+from chatd.text.events import event_sentence
 from chatd.text.safe import anchored, display, fit
 from client.model.chat import mention_of
 from client.model.entries import Entry, OutboxItem, Transfer
 from client.terminal.hyperlinks import split_line, to_line
-from client.text.entries import NAME_CELLS, event_text, excerpt, gist, item_entry
+from client.text.entries import NAME_CELLS, excerpt, gist, item_entry
 from client.text.files import outcome_text, progress_line, size_text, type_of
 from client.text.styles import Line, colour_of
 from client.text.times import format_day, format_time, local
@@ -225,7 +226,7 @@ def _event_rows(entry: Entry, style: RowStyle, around: EntryContext) -> list[Row
     time = format_time(entry.time_ms, style.time_format)
     sign: Row = [Piece("class:event", "--")]
     head = _head(sign, time, style, ALONE, is_short=True)
-    body = _wrapped(event_text(entry), "class:event", style, head.first)
+    body = _wrapped(event_sentence(entry), "class:event", style, head.first)
     if len(body) > MAX_ROWS and not around.is_unfolded:
         body = fold(body, len(body) - SHOWN_ROWS, style)
     return _joined(head, body, style)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatd.text.events import event_sentence
 from chatd.text.safe import width
 from client.model.entries import Entry
 from client.text.entries import (
@@ -16,7 +17,6 @@ from client.text.entries import (
     entry_json,
     entry_lines,
     entry_text,
-    event_text,
     excerpt,
     item_lines,
     notice_lines,
@@ -91,7 +91,7 @@ def test_actions_and_events_are_sentences() -> None:
     ],
 )
 def test_events_of_a_log_are_told(members: dict[str, Any], said: str) -> None:
-    assert event_text(entry("", **members)) == said
+    assert event_sentence(entry("", **members)) == said
 
 
 def test_a_reply_says_to_what() -> None:
