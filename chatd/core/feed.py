@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 from chatd.protocol.entries import Entry
 from chatd.protocol.errors import TemporaryError
 from chatd.protocol.messages import ServerMessage, Synced
-from chatd.store.base import Store
+from chatd.store.log_store import LogStore
 
 T = TypeVar("T")
 
@@ -135,7 +135,7 @@ class Feed:
         self,
         user: str,
         sink: Sink,
-        store: Store,
+        store: LogStore,
         start_task: Callable[..., "asyncio.Task[None]"],
     ) -> None:
         self._user = user

@@ -3,8 +3,8 @@
 from msgspec import Struct
 
 from chatd.protocol.errors import NotAllowedError, StorageFullError, TooLargeError
-from chatd.store.base import Store
 from chatd.store.blobs import Blobs
+from chatd.store.file_store import FileStore
 
 _NO_SPACE = "the server has no room for that file"
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
@@ -34,7 +34,7 @@ class FileQuota:
         limits: The configured limits; may be replaced at any time.
     """
 
-    def __init__(self, store: Store, blobs: Blobs, limits: FileLimits) -> None:
+    def __init__(self, store: FileStore, blobs: Blobs, limits: FileLimits) -> None:
         self._store = store
         self._blobs = blobs
         self.limits = limits

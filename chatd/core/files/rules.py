@@ -80,7 +80,7 @@ class Files:
         self._sweeper = Sweeper(
             store, blobs, clock.now_ms, lambda: self._transfers.uploads()
         )
-        self._sealer = Sealer(hub, store, blobs, directory, clock, self._sweeper)
+        self._sealer = Sealer(store, blobs, directory, clock, self._sweeper)
         self._transfers = Transfers(
             hub, store, blobs, clock, self._space, self._sweeper, self._sealer
         )

@@ -6,7 +6,6 @@ import logging
 
 from chatd.core.chats import Clock
 from chatd.core.files.sweep import Sweeper
-from chatd.core.hub import Hub
 from chatd.core.people import Directory
 from chatd.core.sessions import address_for
 from chatd.protocol.entries import Draft, encode_tail
@@ -42,7 +41,6 @@ class Sealer:
     """Seals uploads, each in a task of its own, so that it survives the connection.
 
     Args:
-        hub: Keeps the chat live while the entry is appended.
         store: Holds the logs and the records of files.
         blobs: Holds the contents of files.
         directory: Knows which accounts exist.
@@ -52,14 +50,12 @@ class Sealer:
 
     def __init__(
         self,
-        hub: Hub,
         store: Store,
         blobs: Blobs,
         directory: Directory,
         clock: Clock,
         sweeper: Sweeper,
     ) -> None:
-        self._hub = hub
         self._store = store
         self._blobs = blobs
         self._directory = directory

@@ -6,9 +6,9 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from chatd.protocol.errors import TemporaryError
-from chatd.store.base import Store
 from chatd.store.blobs import Blobs, UploadWriter
 from chatd.store.commands import ExpireFiles
+from chatd.store.file_store import FileStore
 from chatd.store.values import FileRecord
 from chatd.system.tasks import Tasks
 
@@ -40,7 +40,7 @@ class Sweeper:
 
     def __init__(
         self,
-        store: Store,
+        store: FileStore,
         blobs: Blobs,
         now_ms: Callable[[], int],
         moving: Callable[[], Iterable[FileRecord]] = _none,
