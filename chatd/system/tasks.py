@@ -135,24 +135,27 @@ class Drain:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is being done, nor due."""
-        return not self._is_running
+        # A task that is cancelled before its first step leaves the flag set.
+        return not (self._is_running and self._tasks)
 
     def wake(self) -> None:
         """Have the work done."""
         self._is_due = True
-        if not self._is_running:
+        if self.is_idle:
             self._is_running = True
             self._tasks.spawn(self._run())
 
     async def idle(self) -> None:
         """Do at once what is due, and wait for it; cancelling this ends no work."""
         self._hurry.set()
-        while self._is_running:
-            await self._tasks.settled()
-        self._hurry.clear()
+        try:
+            while not self.is_idle:
+                await self._tasks.settled()
+        finally:
+            self._hurry.clear()
 
     async def close(self, seconds: float = 0.0) -> None:
-        """Cancel what has not ended in so many seconds."""
+        """Cancel what has not ended in so many seconds; what is due is dropped."""
         await self._tasks.close(seconds)
 
     async def _run(self) -> None:
@@ -164,5 +167,13 @@ class Drain:
                             await self._hurry.wait()
                 self._is_due = False
                 await self._work()
-        finally:
+        except Exception:
+            # This task reports it; another one does what is due.
             self._is_running = False
+            if self._is_due:
+                self.wake()
+            raise
+        except asyncio.CancelledError:
+            self._is_running = False
+            raise
+        self._is_running = False

@@ -84,7 +84,7 @@ async def test_the_end_cancels_what_does_not_end_in_time() -> None:
 
 async def test_a_context_ends_its_tasks(reported: list[BaseException]) -> None:
     async with Tasks() as tasks:
-        task = tasks.start(asyncio.sleep(3_600))
+        task = tasks.start(asyncio.Event().wait())
         assert len(tasks) == 1
     assert task.cancelled()
     assert reported == []
@@ -108,7 +108,7 @@ async def test_a_race_ends_with_the_first_and_raises_what_it_raised() -> None:
 
     async def wait() -> None:
         try:
-            await asyncio.sleep(3_600)
+            await asyncio.Event().wait()
         finally:
             slow.set()
 
@@ -162,3 +162,41 @@ async def test_work_is_done_again_if_it_was_due_meanwhile() -> None:
     drain.wake()
     await drain.close()
     assert waiting == [5]
+    # Its task was cancelled before its first step; the next one is not held up.
+    async with asyncio.timeout(60):
+        await drain.idle()
+        drain.wake()
+        await drain.idle()
+    assert done[-1] == [5]
+
+
+async def test_what_is_due_is_done_though_the_work_before_failed(
+    reported: list[BaseException],
+) -> None:
+    done: list[bool] = []
+
+    async def work() -> None:
+        done.append(True)
+        if len(done) == 1:
+            drain.wake()
+            raise ValueError("broken")
+
+    drain = Drain(work)
+    drain.wake()
+    await drain.idle()
+    assert [str(error) for error in reported] == ["broken"]
+    assert done == [True, True]
+
+
+async def test_what_is_gathered_is_done_at_once_when_it_is_waited_for() -> None:
+    done: list[bool] = []
+
+    async def work() -> None:
+        done.append(True)
+
+    drain = Drain(work, gather_seconds=3_600)
+    drain.wake()
+    drain.wake()
+    async with asyncio.timeout(60):
+        await drain.idle()
+    assert done == [True]
