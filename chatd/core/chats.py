@@ -219,7 +219,7 @@ class Chats:
         sending = self._sending(session, address, info, request, on_sent)
         if address not in session.online.seats:
             sending.is_first = True
-            self._hub.ask(session, address, None)
+            self._hub.ask(session, address)
         self._store.append_nowait(sending)
 
     def _sending(

@@ -28,8 +28,31 @@ from chatd.store.values import ChatInfo, ChatState, Effect, Invited, Membership
 from chatd.system.tasks import Tasks
 
 Answer = Callable[[ChatRecord], None]
-# A session that asks for a chat, and the callback that answers it.
-Gaining = tuple[Session, Answer | None]
+
+
+class Asking:
+    """A session whose request is about to gain its user a chat.
+
+    Args:
+        session: The session.
+        answer: Called with the chat's record; None if the request has another reply.
+
+    Attributes:
+        is_answered: Whether it was answered.
+    """
+
+    __slots__ = ("_answer", "is_answered", "session")
+
+    def __init__(self, session: Session, answer: Answer | None) -> None:
+        self.session = session
+        self.is_answered = False
+        self._answer = answer
+
+    def answer(self, record: ChatRecord) -> None:
+        """Answer the session, once."""
+        if self._answer is not None and not self.is_answered:
+            self.is_answered = True
+            self._answer(record)
 
 
 class Hub:
@@ -57,7 +80,7 @@ class Hub:
         # By user and address, the request that is about to gain the user a chat: its
         # connection is not pushed `joined`, but answered by the callback, if there is
         # one, before the chat's first entry.
-        self.gaining: dict[tuple[str, str], Gaining] = {}
+        self.gaining: dict[tuple[str, str], Asking] = {}
         # Called when a user gains a chat; set by presence.
         self.on_seated: Callable[[OnlineUser, LiveChat], None] | None = None
         store.set_follower(self.fan_out)
@@ -97,25 +120,29 @@ class Hub:
     # Users --------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def asking(self, session: Session, address: str, answer: Answer) -> Iterator[None]:
+    def asking(
+        self, session: Session, address: str, answer: Answer
+    ) -> Iterator["Asking"]:
         """Within the context, answer a session once its user gains a chat.
 
-        Of several that ask for the same chat, the first is answered.
+        Of several that ask for the same chat at once, only the first is answered here,
+        whichever of their requests succeeds: look at ``Asking.is_answered``.
         """
-        self.ask(session, address, answer)
+        asking = Asking(session, answer)
+        self.gaining.setdefault((session.user, address), asking)
         try:
-            yield
+            yield asking
         finally:
             self.stop_asking(session, address)
 
-    def ask(self, session: Session, address: str, answer: Answer | None) -> None:
-        """Begin what ``asking`` does; without an answer, only leave ``joined`` out."""
-        self.gaining.setdefault((session.user, address), (session, answer))
+    def ask(self, session: Session, address: str) -> None:
+        """Push no ``joined`` to a session once its user gains a chat."""
+        self.gaining.setdefault((session.user, address), Asking(session, None))
 
     def stop_asking(self, session: Session, address: str) -> None:
         """End what ``ask`` began."""
         asking = self.gaining.get((session.user, address))
-        if asking is not None and asking[0] is session:
+        if asking is not None and asking.session is session:
             del self.gaining[session.user, address]
 
     def attach(self, user: str) -> OnlineUser:
@@ -210,10 +237,12 @@ class Hub:
             if live is not None:
                 self._deliver(live, effect.entries)
             elif effect.info is not None:
-                # Nobody who is connected has the chat, but somebody may gain it.
+                # No connected user has the chat, but one may gain it by these.
                 live = self.hold(effect.info)
-                self._deliver(live, effect.entries)
-                self.release(live)
+                try:
+                    self._deliver(live, effect.entries)
+                finally:
+                    self.release(live)
 
     def _deliver(self, live: LiveChat, entries: list[Entry]) -> None:
         if entries[0].seq <= live.last:
@@ -282,15 +311,14 @@ class Hub:
         is_known = address in online.seats
         seat = self.seat(online, membership, peer_read, last)
         record = chat_record(ChatState(membership, last, 0, peer_read))
-        asking, answer = self.gaining.get((online.name, address), (None, None))
+        asking = self.gaining.get((online.name, address))
         for session in online.sessions:
             # A login may have read the membership before this was fanned out.
             if session.feed is not None and not is_known:
                 # The feed may still owe the connection an earlier membership's end.
                 session.feed.add(seat.live, last)
-            if session is asking:
-                if answer is not None:
-                    answer(record)
+            if asking is not None and session is asking.session:
+                asking.answer(record)
             elif not is_known:
                 session.push(Joined(chat=record))
 

@@ -1,5 +1,7 @@
 """Operations on rooms: create, list, join, leave, invite, set the topic."""
 
+from collections.abc import Awaitable
+
 from chatd.core.chats import Clock
 from chatd.core.hub import Answer, Hub
 from chatd.core.limits import RateLimit
@@ -8,6 +10,7 @@ from chatd.core.presence import PresenceBoard
 from chatd.core.sessions import Seat, Session, chat_record
 from chatd.protocol.entries import Draft, EntryKind, encode_tail
 from chatd.protocol.errors import (
+    ChatError,
     NameTakenError,
     NoSuchRoomError,
     NoSuchUserError,
@@ -97,10 +100,11 @@ class Rooms:
         if topic:
             members["topic"] = topic
         draft = self._draft(session, "create", members)
-        with self._hub.asking(session, f"#{name}", answer):
-            await self._store.execute(
-                CreateRoom(name, visibility, topic, session.user, draft, self.max_rooms)
-            )
+        command = CreateRoom(
+            name, visibility, topic, session.user, draft, self.max_rooms
+        )
+        creating = self._store.execute(command)
+        await self._gain(session, name, answer, creating)
 
     async def join(self, session: Session, room: str, answer: Answer) -> None:
         """Make the user a member; ``answer`` is called with the chat's record.
@@ -118,15 +122,34 @@ class Rooms:
         info = await self._find(session, room)
         draft = self._draft(session, "join")
         change = AddMember(session.user, is_asking=True, max_rooms=self.max_rooms)
-        with self._hub.asking(session, f"#{info.name}", answer):
+        append = self._store.append(info.id, draft, change)
+        try:
+            await self._gain(session, info.name, answer, append)
+        except NameTakenError:
+            seat = self._seat(session, room)
+            if seat is None:
+                raise UnavailableError(
+                    "you are just leaving that room; try again"
+                ) from None
+            await self._answer_member(session, seat, answer)
+
+    async def _gain(
+        self, session: Session, name: str, answer: Answer, work: Awaitable[object]
+    ) -> None:
+        """Await what makes the user a member; the fan-out answers, or else this does.
+
+        Two connections of a user may ask at once, and the one that is answered need not
+        be the one whose request succeeded: each gets one reply all the same.
+        """
+        with self._hub.asking(session, f"#{name}", answer) as asking:
             try:
-                await self._store.append(info.id, draft, change)
-                return
-            except NameTakenError:
-                seat = self._seat(session, room)
-        if seat is None:
-            raise UnavailableError("you are just leaving that room; try again")
-        await self._answer_member(session, seat, answer)
+                await work
+            except ChatError:
+                if not asking.is_answered:
+                    raise
+        seat = session.online.seats.get(f"#{name}")
+        if seat is not None and not asking.is_answered:
+            await self._answer_member(session, seat, answer)
 
     async def leave(self, session: Session, room: str) -> None:
         """End the user's membership; the fan-out pushes it to the user's connections.

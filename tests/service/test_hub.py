@@ -20,8 +20,9 @@ from chatd.protocol.messages import (
 )
 from chatd.store.commands import CreateRoom, Invite, OpenDirect
 from chatd.store.disk import DiskBlobs
+from chatd.store.jobs import Append, Call
 from chatd.store.sqlite import SqliteStore
-from chatd.store.values import AddMember
+from chatd.store.values import AddMember, ChatInfo
 from tests.service.conftest import LIMITS
 
 
@@ -171,6 +172,44 @@ async def test_what_follows_the_creation_of_a_room_at_once_is_not_missed(
     await creating
     assert [answer.chat for answer in answers] == ["#lab"]
     assert sink.seqs == [append.seq for append in sent]
+    assert not service.hub.gaining
+
+
+async def test_of_two_who_join_at_once_each_gets_one_reply(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the request of the first is refused, and that of the second is not."""
+    sessions = [
+        await service.login("alice", "member", Recorder(), "unread", "", ignore)
+        for _ in range(2)
+    ]
+    store = service.hub._store
+    assert isinstance(store, SqliteStore)
+    create = Draft("bob", "create", 1, b'"time":1,"from":"bob","kind":"create"}')
+    room = await store.execute(CreateRoom("lab", "private", "", "bob", create))
+    answers: list[list[ChatRecord]] = [[], []]
+
+    async def join(number: int) -> None:
+        await service.rooms.join(sessions[number], "#lab", answers[number].append)
+
+    append = store.append_nowait
+    queued: list[Append] = []
+
+    def append_after_the_invitation(each: Append) -> None:
+        # Between the two, in one commit, the user is invited.
+        append(each)
+        queued.append(each)
+        if len(queued) == 1:
+            store._database.write_nowait(Call(Invite(room.id, "alice", "bob", 9)))
+
+    async def find_at_once(name: str) -> ChatInfo:
+        return room
+
+    monkeypatch.setattr(store, "append_nowait", append_after_the_invitation)
+    monkeypatch.setattr(store, "find_room", find_at_once)
+    first, second = await asyncio.gather(join(0), join(1), return_exceptions=True)
+    assert (len(answers[1]), second) == (1, None)
+    assert (len(answers[0]), first) == (1, None)
     assert not service.hub.gaining
 
 
