@@ -9,8 +9,8 @@
 - Readers are sent what the follower is given: every committed entry of a followed
   chat, in order, exactly once, whichever process appended it. Nothing may assume that
   only one process writes to a chat.
-- Whoever awaits a command sees a state that may be many commands later: what must not
-  be missed is set up before, or comes from what the follower is given.
+- After an awaited command, the state may be many commands further: what must not be
+  missed is set up before, or comes from what the follower is given.
 - A read is never silently short: fewer entries than the limit mean that there are no
   more.
 - Cursors only move forward and are written lazily: a crash may show an entry again, but

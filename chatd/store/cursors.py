@@ -1,7 +1,7 @@
 """Cursors that have moved and are not written yet.
 
 A client moves one with every message that it shows. They are kept here and written
-together, in one command; until then, whoever reads cursors has to look here as well.
+together, in one command; until then, queries of cursors have to look here as well.
 """
 
 import logging

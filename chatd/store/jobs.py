@@ -124,7 +124,7 @@ def _tell_run(run: list[Append]) -> None:
 def resolve(
     future: "asyncio.Future[Any]", result: object, failure: Exception | None
 ) -> None:
-    """Give a future its result or failure, if somebody still waits for it."""
+    """Give a future its result or failure, if a caller still waits for it."""
     if future.done():  # the caller was cancelled
         return
     if failure is not None:

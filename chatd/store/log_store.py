@@ -38,7 +38,7 @@ class LogStore(Executor):
         """Set the callback that is given what every commit made visible.
 
         Those are the committed entries of followed chats, and of all chats those by
-        which somebody gains the chat; and every other effect.
+        which a user gains the chat; and every other effect.
         """
 
     @abstractmethod

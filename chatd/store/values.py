@@ -147,7 +147,7 @@ Change = AddMember | RemoveMember | SetTopic | SealFile
 class Committed(Struct, gc=False):
     """Entries of one chat that were committed together, oldest first, never empty.
 
-    ``info`` is the chat itself where somebody gains it by one of them: a room is
+    ``info`` is the chat itself where a user gains it by one of them: a room is
     created or joined, a direct chat has its first entry.
     """
 

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from client.commands.context import CommandContext
 from client.commands.workspace import CommandError
@@ -85,7 +85,9 @@ class Group:
         usage: str,
         help: str,
         *arguments: Argument,
-        **details: Any,
+        words: Mapping[int, tuple[str, ...]] | None = None,
+        aliases: tuple[str, ...] = (),
+        more: str = "",
     ) -> Callable[[Handler], Handler]:
         """Add the function below as a command; see ``Command`` for its details."""
 
@@ -97,8 +99,10 @@ class Group:
                     help=help,
                     handler=handler,
                     arguments=arguments,
+                    words=words or {},
+                    aliases=aliases,
                     group=self.heading,
-                    **details,
+                    more=more,
                 )
             )
             return handler

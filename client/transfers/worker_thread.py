@@ -32,17 +32,17 @@ class _Job(Generic[T]):
         self.future: concurrent.futures.Future[T] = concurrent.futures.Future()
         self.task: asyncio.Task[T] | None = None
 
-    def start(self, tasks: "set[_Job[Any]]") -> None:
-        tasks.add(self)
-        self.task = Tasks().start(self.work, is_awaited=True)
-        self.task.add_done_callback(functools.partial(self._ended, tasks))
+    def start(self, jobs: "set[_Job[Any]]", tasks: Tasks) -> None:
+        jobs.add(self)
+        self.task = tasks.start(self.work, is_awaited=True)
+        self.task.add_done_callback(functools.partial(self._ended, jobs))
 
     def cancel(self) -> None:
         if self.task is not None:
             self.task.cancel()
 
-    def _ended(self, tasks: "set[_Job[Any]]", task: asyncio.Task[T]) -> None:
-        tasks.discard(self)
+    def _ended(self, jobs: "set[_Job[Any]]", task: asyncio.Task[T]) -> None:
+        jobs.discard(self)
         error = None if task.cancelled() else task.exception()
         if self.future.done():
             return  # cancelled by ``Worker.close``
@@ -62,6 +62,7 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pool: concurrent.futures.ThreadPoolExecutor | None = None
         self._jobs: set[_Job[Any]] = set()
+        self._tasks = Tasks()
         self._is_closed = False
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -77,7 +78,7 @@ class Worker:
             raise NotConnectedError("the link was closed")
         loop = self._start()
         job = _Job(work)
-        loop.call_soon_threadsafe(job.start, self._jobs)
+        loop.call_soon_threadsafe(job.start, self._jobs, self._tasks)
         ended = asyncio.wrap_future(job.future)
         try:
             return await asyncio.shield(ended)
@@ -150,7 +151,7 @@ class Worker:
         tasks = [job.task for job in self._jobs if job.task is not None]
         for task in tasks:
             task.cancel()
-        ending = Tasks().start(_all_ended(tasks))
+        ending = self._tasks.start(_all_ended(tasks))
         ending.add_done_callback(lambda _: self._stop())
 
     def _stop(self) -> None:

@@ -395,7 +395,7 @@ class FollowRules:
         one = (await store.execute(OpenDirect("alice", "bob"))).id
         two = (await store.execute(OpenDirect("alice", "eve"))).id
         store.follow(two)
-        # By its first entry, somebody gains a chat: that is handed over all the same.
+        # By its first entry, users gain a chat: that is handed over all the same.
         await store.append(one, text("alice", "first"))
         await store.append(one, text("alice", "unheard"))
         await store.append(two, text("alice", "heard"))

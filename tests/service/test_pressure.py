@@ -13,6 +13,7 @@ import pytest
 from chatd.core.service import Service
 from chatd.protocol.errors import ChatError, StorageFullError, UnavailableError
 from chatd.protocol.messages import Send, ServerMessage
+from chatd.settings.config import LimitSettings
 from chatd.store.commands import Command
 from chatd.store.disk import DiskBlobs
 from chatd.store.jobs import Append, Job
@@ -253,7 +254,7 @@ async def test_reads_do_not_wait_for_sends_that_cannot_be_stored(
         await client.request("create", room="#lab")
         monkeypatch.setattr(machine, "apply", apply_late)
         # As many as may be unanswered; what cannot be stored holds up no read.
-        in_flight = 256  # the limit as it is set by default
+        in_flight = LimitSettings().in_flight
         for number in range(in_flight):
             client.send("send", chat="#lab", text="x", key=f"{user}-{number}")
         page = await client.request("history", chat="#lab", before=1 << 40, limit=9)

@@ -60,40 +60,18 @@ async def store(harness: JournalHarness) -> AsyncIterator[Store]:
     await opened.close()
 
 
-class TestLog(LogRules):
-    """Against the journal."""
-
-
-class TestFollow(FollowRules):
-    """Against the journal."""
-
-
-class TestDurability(DurabilityRules):
-    """Against the journal."""
-
-
-class TestKeys(KeyRules):
-    """Against the journal."""
-
-
-class TestChats(ChatRules):
-    """Against the journal."""
-
-
-class TestCursors(CursorRules):
-    """Against the journal."""
-
-
-class TestInvitations(InvitationRules):
-    """Against the journal."""
-
-
-class TestRecords(RecordRules):
-    """Against the journal."""
-
-
-class TestFiles(FileRules):
-    """Against the journal."""
+class TestJournal(
+    LogRules,
+    FollowRules,
+    DurabilityRules,
+    KeyRules,
+    ChatRules,
+    CursorRules,
+    InvitationRules,
+    RecordRules,
+    FileRules,
+):
+    """The whole conformance suite, against the journal."""
 
 
 async def test_a_server_keeps_what_it_is_told_with_another_engine(

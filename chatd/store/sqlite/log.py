@@ -97,9 +97,10 @@ class LogWriter:
         self._next_seq = self.high = 0
 
     def add(self, append: Append) -> None:
-        """Take an append for this commit; set its outcome, if it has no key or change.
+        """Give an append its seq, and apply it; its outcome is final after ``write``.
 
-        Else, the outcome is set by ``write`` at the latest.
+        What it records is applied at once, in the order of the commands; its entry, and
+        its key where no counter proves it new, are written with others of its chat.
         """
         block = self._blocks.get(append.chat)
         if block is None:
@@ -194,7 +195,7 @@ class _Block:
         self._connection = writer.connection
         self._chat = chat
         self._prev = writer.head(chat)
-        # Whether somebody gains the chat by what is written here.
+        # Whether a user gains the chat by what is written here.
         self._is_gained = self._prev == 0
         self._written: list[Entry] = []
         # Accepted, and not in a row yet.
